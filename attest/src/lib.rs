@@ -1,0 +1,20 @@
+//! Who is present, and what may therefore be signed.
+//!
+//! `attest` guards the holders' keys from everybody but their holders. It turns *evidence* (a fresh proof of
+//! presence) into a *session*, a session into an *admission* (before a body is read), and an admission into a
+//! [`Permit`](permit::Permit) for one content digest. A `Permit` is the only thing that opens a holder's key, and
+//! only [`Gate`](gate::Gate) makes one.
+//!
+//! It never talks to an HSM, never parses an HTTP request, and never fetches anything.
+#![forbid(unsafe_code)]
+
+pub mod algorithm;
+pub mod clock;
+pub mod gate;
+pub mod permit;
+pub mod records;
+pub mod registry;
+pub mod session;
+pub mod sign_in;
+pub mod store;
+pub mod trust;

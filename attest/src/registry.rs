@@ -1,0 +1,235 @@
+//! The trust records in memory, as the gate reads them for every signature.
+//!
+//! Loaded from the sealed store at start; every change goes to the store first and here afterwards.
+
+use crate::permit::HolderKey;
+use crate::records::CardLink;
+use crate::records::Credential;
+use crate::records::CredentialStatus;
+use crate::records::Fingerprint;
+use crate::records::Holder;
+use crate::records::Operator;
+use crate::records::SigningSystem;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use std::sync::RwLockReadGuard;
+use std::sync::RwLockWriteGuard;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+/// A credential in memory: the record and the flag that stops it at once.
+pub struct LiveCredential {
+    /// The record.
+    pub record: Credential,
+    /// The key it opens.
+    pub key: Arc<HolderKey>,
+    /// Set while its certificate is neither revoked nor of unknown status.
+    certificate_good: AtomicBool,
+    stopped: AtomicBool,
+}
+
+impl LiveCredential {
+    /// A credential whose certificate has not been judged yet: it may not sign before [`Self::judge`].
+    pub fn new(record: Credential) -> Self {
+        let key = Arc::new(HolderKey {
+            cka_id: record.cka_id.clone(),
+            spki_der: record.spki_der.clone(),
+            key_type: record.key_type,
+        });
+        let stopped = AtomicBool::new(record.status != CredentialStatus::Active);
+        Self { record, key, certificate_good: AtomicBool::new(false), stopped }
+    }
+
+    /// Stops it for good in this process; a new record makes a new `LiveCredential`.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
+
+    /// Notes what the last check of its certificate said.
+    pub fn judge(&self, certificate_good: bool) {
+        self.certificate_good.store(certificate_good, Ordering::Release);
+    }
+
+    /// Whether its certificate passed its last check.
+    pub fn certificate_is_good(&self) -> bool {
+        self.certificate_good.load(Ordering::Acquire)
+    }
+
+    /// Whether it was stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing stands against it; times are compared by the gate.
+    pub fn may_sign(&self) -> bool {
+        !self.is_stopped() && self.certificate_is_good()
+    }
+}
+
+#[derive(Default)]
+struct Tables {
+    holders: HashMap<String, Arc<Holder>>,
+    cards: HashMap<Fingerprint, Arc<CardLink>>,
+    credentials: HashMap<String, Arc<LiveCredential>>,
+    credentials_of: HashMap<String, Vec<String>>,
+    systems: HashMap<String, Arc<SigningSystem>>,
+    system_of: HashMap<Fingerprint, String>,
+    operators: HashMap<String, Arc<Operator>>,
+    operator_of: HashMap<Fingerprint, String>,
+}
+
+/// Every holder, card, credential, signing system and operator.
+#[derive(Default)]
+pub struct Registry {
+    tables: RwLock<Tables>,
+}
+
+impl Registry {
+    /// Puts or replaces a holder.
+    pub fn put_holder(&self, holder: Holder) {
+        self.write().holders.insert(holder.holder_id.clone(), Arc::new(holder));
+    }
+
+    /// Puts or replaces a card link.
+    pub fn put_card(&self, link: CardLink) {
+        self.write().cards.insert(link.card.clone(), Arc::new(link));
+    }
+
+    /// Removes a card link.
+    pub fn remove_card(&self, card: &Fingerprint) {
+        self.write().cards.remove(card);
+    }
+
+    /// Puts or replaces a credential; a replaced one is stopped first.
+    pub fn put_credential(&self, credential: LiveCredential) -> Arc<LiveCredential> {
+        let credential = Arc::new(credential);
+        let mut tables = self.write();
+        let id = credential.record.credential_id.clone();
+        let ids = tables.credentials_of.entry(credential.record.holder_id.clone()).or_default();
+        if !ids.contains(&id) {
+            ids.push(id.clone());
+        }
+        if let Some(replaced) = tables.credentials.insert(id, Arc::clone(&credential)) {
+            replaced.stop();
+        }
+        credential
+    }
+
+    /// Puts or replaces a signing system.
+    pub fn put_system(&self, system: SigningSystem) {
+        let mut tables = self.write();
+        let id = system.system_id.clone();
+        tables.system_of.retain(|_, of| *of != id);
+        for certificate in &system.certificates {
+            tables.system_of.insert(certificate.clone(), id.clone());
+        }
+        tables.systems.insert(id, Arc::new(system));
+    }
+
+    /// Removes a signing system.
+    pub fn remove_system(&self, system_id: &str) {
+        let mut tables = self.write();
+        tables.system_of.retain(|_, of| of != system_id);
+        tables.systems.remove(system_id);
+    }
+
+    /// Puts or replaces an operator.
+    pub fn put_operator(&self, operator: Operator) {
+        let mut tables = self.write();
+        let id = operator.operator_id.clone();
+        tables.operator_of.retain(|_, of| *of != id);
+        tables.operator_of.insert(operator.certificate.clone(), id.clone());
+        tables.operators.insert(id, Arc::new(operator));
+    }
+
+    /// Removes an operator.
+    pub fn remove_operator(&self, operator_id: &str) {
+        let mut tables = self.write();
+        tables.operator_of.retain(|_, of| of != operator_id);
+        tables.operators.remove(operator_id);
+    }
+
+    /// One holder.
+    pub fn holder(&self, holder_id: &str) -> Option<Arc<Holder>> {
+        self.read().holders.get(holder_id).cloned()
+    }
+
+    /// Whose card this is.
+    pub fn card(&self, card: &Fingerprint) -> Option<Arc<CardLink>> {
+        self.read().cards.get(card).cloned()
+    }
+
+    /// One credential.
+    pub fn credential(&self, credential_id: &str) -> Option<Arc<LiveCredential>> {
+        self.read().credentials.get(credential_id).cloned()
+    }
+
+    /// A holder's credentials, in the order they were made.
+    pub fn credentials_of(&self, holder_id: &str) -> Vec<Arc<LiveCredential>> {
+        let tables = self.read();
+        let ids = tables.credentials_of.get(holder_id).map(Vec::as_slice).unwrap_or_default();
+        ids.iter().filter_map(|id| tables.credentials.get(id).cloned()).collect()
+    }
+
+    /// One signing system by its id.
+    pub fn system(&self, system_id: &str) -> Option<Arc<SigningSystem>> {
+        self.read().systems.get(system_id).cloned()
+    }
+
+    /// The signing system that a client certificate is pinned to.
+    pub fn system_of(&self, certificate: &Fingerprint) -> Option<Arc<SigningSystem>> {
+        let tables = self.read();
+        tables.system_of.get(certificate).and_then(|id| tables.systems.get(id)).cloned()
+    }
+
+    /// The operator that a client certificate belongs to.
+    pub fn operator_of(&self, certificate: &Fingerprint) -> Option<Arc<Operator>> {
+        let tables = self.read();
+        tables.operator_of.get(certificate).and_then(|id| tables.operators.get(id)).cloned()
+    }
+
+    /// Every holder, by id.
+    pub fn holders(&self) -> Vec<Arc<Holder>> {
+        sorted(self.read().holders.values(), |holder| &holder.holder_id)
+    }
+
+    /// Every card link, by card.
+    pub fn cards(&self) -> Vec<Arc<CardLink>> {
+        sorted(self.read().cards.values(), |link| &link.card.0)
+    }
+
+    /// Every credential, by id.
+    pub fn credentials(&self) -> Vec<Arc<LiveCredential>> {
+        sorted(self.read().credentials.values(), |credential| &credential.record.credential_id)
+    }
+
+    /// Every signing system, by id.
+    pub fn systems(&self) -> Vec<Arc<SigningSystem>> {
+        sorted(self.read().systems.values(), |system| &system.system_id)
+    }
+
+    /// Every operator, by id.
+    pub fn operators(&self) -> Vec<Arc<Operator>> {
+        sorted(self.read().operators.values(), |operator| &operator.operator_id)
+    }
+
+    // A panic while the lock is held leaves whole entries behind, never torn ones: every write is one insert or remove.
+    fn read(&self) -> RwLockReadGuard<'_, Tables> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Tables> {
+        self.tables.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn sorted<'a, T: 'a>(
+    all: impl Iterator<Item = &'a Arc<T>>,
+    id: impl Fn(&T) -> &String,
+) -> Vec<Arc<T>> {
+    let mut all: Vec<_> = all.cloned().collect();
+    all.sort_by(|a, b| id(a).cmp(id(b)));
+    all
+}

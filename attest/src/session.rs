@@ -1,0 +1,297 @@
+//! Sessions: evidence cached for one holder and one signing system, within clock, count and idle limits.
+//!
+//! A [`LiveSession`] is the in-memory side. Signatures are counted in memory and reserved from the durable record in
+//! blocks, so that the count is never exceeded, not even over `kill -9`; what a clean stop did not use is given back.
+
+use crate::clock::UnixSeconds;
+use crate::records::Method;
+use crate::records::SessionLimits;
+use crate::registry::LiveCredential;
+use serde::Deserialize;
+use serde::Serialize;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+/// Why a session ended. Every reason is final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum EndReason {
+    /// The signing system or the holder signed out.
+    Logout = 1,
+    /// The clock limit from the evidence passed.
+    Expired = 2,
+    /// No signature for too long.
+    Idle = 3,
+    /// Every signature was used.
+    Exhausted = 4,
+    /// The holder was disabled.
+    HolderDisabled = 5,
+    /// The signing system was removed or its rights were changed.
+    SystemRemoved = 6,
+    /// The certificate of the evidence was revoked or expired, or its card link was removed.
+    EvidenceRevoked = 7,
+    /// An operator ended it.
+    Operator = 8,
+}
+
+impl EndReason {
+    fn from_flag(flag: u8) -> Option<Self> {
+        match flag {
+            0 => None,
+            1 => Some(Self::Logout),
+            2 => Some(Self::Expired),
+            3 => Some(Self::Idle),
+            4 => Some(Self::Exhausted),
+            5 => Some(Self::HolderDisabled),
+            6 => Some(Self::SystemRemoved),
+            7 => Some(Self::EvidenceRevoked),
+            _ => Some(Self::Operator),
+        }
+    }
+}
+
+/// An active session in memory.
+pub struct LiveSession {
+    /// Public name of the session.
+    pub session_id: String,
+    /// Whose presence was proved.
+    pub holder_id: String,
+    /// For which signing system.
+    pub system_id: String,
+    /// How.
+    pub method: Method,
+    /// SHA-256 of the evidence in the audit log.
+    pub evidence: String,
+    /// When presence was proved; every limit of the clock counts from here.
+    pub authenticated_at: UnixSeconds,
+    /// First second at which the session is over.
+    pub expires_at: UnixSeconds,
+    /// Limits it was made with.
+    pub limits: SessionLimits,
+    last_used: AtomicU64,
+    used: AtomicU64,
+    reserved: AtomicU64,
+    ended: AtomicU8,
+    /// Held while a block is being reserved, so that one task commits and the others wait.
+    pub(crate) reserving: tokio::sync::Mutex<()>,
+}
+
+/// What an active session is made from.
+pub struct SessionFacts {
+    /// See [`LiveSession`].
+    pub session_id: String,
+    /// See [`LiveSession`].
+    pub holder_id: String,
+    /// See [`LiveSession`].
+    pub system_id: String,
+    /// See [`LiveSession`].
+    pub method: Method,
+    /// See [`LiveSession`].
+    pub evidence: String,
+    /// See [`LiveSession`].
+    pub authenticated_at: UnixSeconds,
+    /// See [`LiveSession`].
+    pub expires_at: UnixSeconds,
+    /// See [`LiveSession`].
+    pub limits: SessionLimits,
+    /// Signatures already counted by the durable record.
+    pub used: u64,
+    /// Newest use known.
+    pub last_used: UnixSeconds,
+}
+
+/// What [`LiveSession::take_one`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// One signature is taken.
+    Taken,
+    /// The block in memory is used up: reserve another, then ask again.
+    BlockEmpty,
+    /// The session's count is used up.
+    Exhausted,
+}
+
+impl LiveSession {
+    /// A session as its durable record has it: what was reserved before counts as used.
+    pub fn new(facts: SessionFacts) -> Self {
+        Self {
+            session_id: facts.session_id,
+            holder_id: facts.holder_id,
+            system_id: facts.system_id,
+            method: facts.method,
+            evidence: facts.evidence,
+            authenticated_at: facts.authenticated_at,
+            expires_at: facts.expires_at,
+            limits: facts.limits,
+            last_used: AtomicU64::new(facts.last_used.0),
+            used: AtomicU64::new(facts.used),
+            reserved: AtomicU64::new(facts.used),
+            ended: AtomicU8::new(0),
+            reserving: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// Takes `count` signatures from the block reserved in memory, all or none.
+    pub fn take(&self, count: u64) -> Take {
+        let reserved = self.reserved.load(Ordering::Acquire);
+        let taken = self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
+            used.checked_add(count).filter(|after| *after <= reserved)
+        });
+        match taken {
+            Ok(_) => Take::Taken,
+            Err(used) if used.saturating_add(count) > self.limits.signatures => Take::Exhausted,
+            Err(_) => Take::BlockEmpty,
+        }
+    }
+
+    /// The durable record now covers `reserved` signatures.
+    pub(crate) fn set_reserved(&self, reserved: u64) {
+        self.reserved.fetch_max(reserved, Ordering::AcqRel);
+    }
+
+    /// Signatures used, as far as this process counted.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Acquire)
+    }
+
+    /// Signatures that the durable record covers.
+    pub fn reserved(&self) -> u64 {
+        self.reserved.load(Ordering::Acquire)
+    }
+
+    /// Signatures left.
+    pub fn remaining(&self) -> u64 {
+        self.limits.signatures.saturating_sub(self.used())
+    }
+
+    /// Notes a use at `now`.
+    pub(crate) fn touch(&self, now: UnixSeconds) {
+        self.last_used.fetch_max(now.0, Ordering::AcqRel);
+    }
+
+    /// Newest use.
+    pub fn last_used(&self) -> UnixSeconds {
+        UnixSeconds(self.last_used.load(Ordering::Acquire))
+    }
+
+    /// Ends the session, unless it has ended already; the first reason stays.
+    pub fn end(&self, reason: EndReason) {
+        let _ = self.ended.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Why it ended, if it did.
+    pub fn ended(&self) -> Option<EndReason> {
+        EndReason::from_flag(self.ended.load(Ordering::Acquire))
+    }
+
+    /// Why it is over at `now`, if it is: ended, or past its clock or idle limit.
+    ///
+    /// The session is good in the last second before `expires_at` and over in that second itself.
+    pub fn over(&self, now: UnixSeconds) -> Option<EndReason> {
+        if let Some(reason) = self.ended() {
+            return Some(reason);
+        }
+        if now >= self.expires_at {
+            return Some(EndReason::Expired);
+        }
+        let idle_until = self.last_used().0.saturating_add(self.limits.idle_seconds);
+        (now.0 >= idle_until).then_some(EndReason::Idle)
+    }
+}
+
+/// Something that ends trust at one place of the audit order: applied by the committer together with its record.
+#[derive(Clone)]
+pub enum Withdrawal {
+    /// Ends a session.
+    Session(Arc<LiveSession>, EndReason),
+    /// Stops a credential.
+    Credential(Arc<LiveCredential>),
+}
+
+impl Withdrawal {
+    /// Applies it; from here on every [`Lease`](crate::permit::Lease) on it fails.
+    pub fn apply(&self) {
+        match self {
+            Self::Session(session, reason) => session.end(*reason),
+            Self::Credential(credential) => credential.stop(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(limit: u64) -> LiveSession {
+        LiveSession::new(SessionFacts {
+            session_id: "s".into(),
+            holder_id: "u-1".into(),
+            system_id: "ehr".into(),
+            method: Method::Hpki,
+            evidence: String::new(),
+            authenticated_at: UnixSeconds(1_000),
+            expires_at: UnixSeconds(2_000),
+            limits: SessionLimits { seconds: 1_000, idle_seconds: 100, signatures: limit },
+            used: 0,
+            last_used: UnixSeconds(1_000),
+        })
+    }
+
+    #[test]
+    fn count_is_never_exceeded_under_contention() {
+        let session = session(1_000);
+        session.set_reserved(1_000);
+        let taken = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        if session.take(1) == Take::Taken {
+                            taken.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(taken.load(Ordering::Relaxed), 1_000);
+        assert_eq!(session.take(1), Take::Exhausted);
+    }
+
+    #[test]
+    fn take_without_a_reserved_block_asks_for_one() {
+        let session = session(10);
+        assert_eq!(session.take(1), Take::BlockEmpty);
+        session.set_reserved(5);
+        assert_eq!(session.take(5), Take::Taken);
+        assert_eq!(session.take(1), Take::BlockEmpty);
+        assert_eq!(session.take(6), Take::Exhausted);
+    }
+
+    #[test]
+    fn clock_limit_holds_to_the_second() {
+        let session = session(1);
+        session.touch(UnixSeconds(1_950));
+        assert_eq!(session.over(UnixSeconds(1_999)), None);
+        assert_eq!(session.over(UnixSeconds(2_000)), Some(EndReason::Expired));
+    }
+
+    #[test]
+    fn idle_limit_counts_from_the_last_use() {
+        let session = session(1);
+        assert_eq!(session.over(UnixSeconds(1_099)), None);
+        assert_eq!(session.over(UnixSeconds(1_100)), Some(EndReason::Idle));
+        session.touch(UnixSeconds(1_090));
+        assert_eq!(session.over(UnixSeconds(1_189)), None);
+    }
+
+    #[test]
+    fn first_end_reason_stays() {
+        let session = session(1);
+        session.end(EndReason::Logout);
+        session.end(EndReason::Operator);
+        assert_eq!(session.ended(), Some(EndReason::Logout));
+    }
+}
