@@ -1,1 +1,285 @@
-//! gate
+//! The gate: every signature goes through here, twice.
+//!
+//! [`Gate::admit`] answers before a body is read; [`Gate::permit`] looks again once the content digest is known, counts the
+//! signatures, and hands out the only thing that opens a key. The rules, each with a test that breaks it alone:
+//!
+//! 1. the client certificate is pinned to a signing system;
+//! 2. the token names a session of that system;
+//! 3. the session has not ended;
+//! 4. it is within its clock limit, counted from the evidence;
+//! 5. it is within its idle limit;
+//! 6. it has signatures left;
+//! 7. the holder is enabled;
+//! 8. the signing system may name this holder;
+//! 9. the credential is the holder's;
+//! 10. the credential is active: neither revoked, nor quarantined, nor without certificate;
+//! 11. its certificate passed its last check (path, revocation) and is within its validity;
+//! 12. the content digest is of the algorithm that the key signs with.
+
+use crate::algorithm::ContentDigest;
+use crate::algorithm::DigestAlgorithm;
+use crate::algorithm::SignatureScheme;
+use crate::clock::Clock;
+use crate::clock::ClockBehindFloor;
+use crate::clock::UnixSeconds;
+use crate::permit::ForContent;
+use crate::permit::Lease;
+use crate::permit::Permit;
+use crate::records::CredentialStatus;
+use crate::records::Fingerprint;
+use crate::records::SigningSystem;
+use crate::registry::LiveCredential;
+use crate::registry::Registry;
+use crate::session::EndReason;
+use crate::session::LiveSession;
+use crate::sessions::SessionError;
+use crate::sessions::Sessions;
+use std::sync::Arc;
+
+/// Why the gate stays shut.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// Rule 1.
+    #[error("the client certificate is not pinned to a signing system")]
+    SystemUnknown,
+    /// Rule 2: no such token, or another signing system's; nobody is told which.
+    #[error("no session of this signing system has this token")]
+    SessionUnknown,
+    /// Rules 3, 4, 5, 6.
+    #[error("the session is over: {0:?}")]
+    SessionOver(EndReason),
+    /// Rule 7.
+    #[error("the holder is disabled")]
+    HolderDisabled,
+    /// Rule 8.
+    #[error("the signing system may not name this holder")]
+    HolderNotAllowed,
+    /// Rule 9: not the holder's, or not there at all; nobody is told which.
+    #[error("the holder has no such credential")]
+    CredentialUnknown,
+    /// None named, and not exactly one usable.
+    #[error("the holder has {0} usable credentials; one must be named")]
+    CredentialAmbiguous(usize),
+    /// Rule 10.
+    #[error("the credential is {0:?}")]
+    CredentialNotActive(CredentialStatus),
+    /// Rule 11, times.
+    #[error("the certificate is outside its validity")]
+    CertificateExpired,
+    /// Rule 11, the last check of path and revocation.
+    #[error("the certificate did not pass its last check")]
+    CertificateNotGood,
+    /// Rule 12.
+    #[error("the key signs {expected}, the content digest is {actual}", expected = .expected.name(), actual = .actual.name())]
+    DigestAlgorithm {
+        /// What the key signs.
+        expected: DigestAlgorithm,
+        /// What was given.
+        actual: DigestAlgorithm,
+    },
+    /// The clock cannot be trusted.
+    #[error(transparent)]
+    Clock(#[from] ClockBehindFloor),
+    /// The session's durable record could not be written.
+    #[error(transparent)]
+    Sessions(#[from] SessionError),
+}
+
+/// What a request shows at the gate.
+#[derive(Clone, Copy)]
+pub struct Presented<'a> {
+    /// SHA-256 of the client certificate.
+    pub certificate: &'a Fingerprint,
+    /// Value of `Signing-Session`.
+    pub signing_token: &'a str,
+    /// The credential named, if one is.
+    pub credential_id: Option<&'a str>,
+}
+
+/// The gate opened before the body; good for nothing without [`Gate::permit`].
+pub struct Admission {
+    system: Arc<SigningSystem>,
+    session: Arc<LiveSession>,
+    credential: Arc<LiveCredential>,
+    at: UnixSeconds,
+}
+
+impl Admission {
+    /// The signing system that asks.
+    pub fn system(&self) -> &Arc<SigningSystem> {
+        &self.system
+    }
+
+    /// The session that stands for the holder's presence.
+    pub fn session(&self) -> &Arc<LiveSession> {
+        &self.session
+    }
+
+    /// The credential that will sign.
+    pub fn credential(&self) -> &Arc<LiveCredential> {
+        &self.credential
+    }
+
+    /// When the gate opened.
+    pub fn at(&self) -> UnixSeconds {
+        self.at
+    }
+}
+
+/// Makes permits; nothing else does.
+pub struct Gate {
+    registry: Arc<Registry>,
+    sessions: Arc<Sessions>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Gate {
+    /// A gate over the registry and the sessions.
+    pub fn new(registry: Arc<Registry>, sessions: Arc<Sessions>, clock: Arc<dyn Clock>) -> Self {
+        Self { registry, sessions, clock }
+    }
+
+    /// Looks at everything that can be known before the content: rules 1 to 11.
+    ///
+    /// # Errors
+    /// [`GateError`] with the rule that does not hold.
+    pub fn admit(&self, presented: Presented<'_>) -> Result<Admission, GateError> {
+        let now = self.clock.now()?;
+        let system =
+            self.registry.system_of(presented.certificate).ok_or(GateError::SystemUnknown)?;
+        let session =
+            self.sessions.by_token(presented.signing_token).ok_or(GateError::SessionUnknown)?;
+        if session.system_id != system.system_id {
+            return Err(GateError::SessionUnknown);
+        }
+        self.check_session(&system, &session, now)?;
+        let credential = self.credential(&session, presented.credential_id, now)?;
+        Ok(Admission { system, session, credential, at: now })
+    }
+
+    /// Looks again and takes one signature from the session.
+    ///
+    /// # Errors
+    /// [`GateError`] with the rule that does not hold; nothing is counted then.
+    pub async fn permit(
+        &self,
+        admission: Admission,
+        scheme: SignatureScheme,
+        content_digest: ContentDigest,
+    ) -> Result<(Permit<ForContent>, Lease), GateError> {
+        let mut permits = self.permit_all(admission, scheme, vec![content_digest]).await?;
+        permits.pop().ok_or(GateError::SessionUnknown)
+    }
+
+    /// As [`Gate::permit`] for several contents, all or nothing, also against the remaining count.
+    ///
+    /// # Errors
+    /// [`GateError`] with the rule that does not hold; nothing is counted then.
+    pub async fn permit_all(
+        &self,
+        admission: Admission,
+        scheme: SignatureScheme,
+        content_digests: Vec<ContentDigest>,
+    ) -> Result<Vec<(Permit<ForContent>, Lease)>, GateError> {
+        let Admission { system, session, credential, .. } = admission;
+        let now = self.clock.now()?;
+        self.check_session(&system, &session, now)?;
+        check_credential(&credential, now)?;
+        let expected = credential.record.key_type.digest();
+        let other =
+            content_digests.iter().map(ContentDigest::algorithm).find(|actual| *actual != expected);
+        if let Some(actual) = other {
+            return Err(GateError::DigestAlgorithm { expected, actual });
+        }
+        let count = u64::try_from(content_digests.len()).unwrap_or(u64::MAX);
+        self.sessions.take(&session, count).await?.map_err(GateError::SessionOver)?;
+        session.touch(now);
+        let lease = Lease::new(session, Arc::clone(&credential));
+        let permit =
+            |digest| (Permit::new(Arc::clone(&credential.key), scheme, digest), lease.clone());
+        Ok(content_digests.into_iter().map(permit).collect())
+    }
+
+    fn check_session(
+        &self,
+        system: &SigningSystem,
+        session: &LiveSession,
+        now: UnixSeconds,
+    ) -> Result<(), GateError> {
+        if let Some(reason) = session.over(now) {
+            return Err(GateError::SessionOver(reason));
+        }
+        if session.remaining() == 0 {
+            return Err(GateError::SessionOver(EndReason::Exhausted));
+        }
+        match self.registry.holder(&session.holder_id) {
+            Some(holder) if holder.enabled => {}
+            _ => return Err(GateError::HolderDisabled),
+        }
+        match may_name(system, &session.holder_id) {
+            true => Ok(()),
+            false => Err(GateError::HolderNotAllowed),
+        }
+    }
+
+    fn credential(
+        &self,
+        session: &LiveSession,
+        named: Option<&str>,
+        now: UnixSeconds,
+    ) -> Result<Arc<LiveCredential>, GateError> {
+        let Some(credential_id) = named else {
+            return self.only_usable_credential(session, now);
+        };
+        let credential =
+            self.registry.credential(credential_id).ok_or(GateError::CredentialUnknown)?;
+        if credential.record.holder_id != session.holder_id {
+            return Err(GateError::CredentialUnknown);
+        }
+        check_credential(&credential, now)?;
+        Ok(credential)
+    }
+
+    fn only_usable_credential(
+        &self,
+        session: &LiveSession,
+        now: UnixSeconds,
+    ) -> Result<Arc<LiveCredential>, GateError> {
+        let all = self.registry.credentials_of(&session.holder_id);
+        let mut usable = all.iter().filter(|credential| check_credential(credential, now).is_ok());
+        match (usable.next(), usable.count()) {
+            (Some(only), 0) => Ok(Arc::clone(only)),
+            (Some(_), more) => Err(GateError::CredentialAmbiguous(more + 1)),
+            // The only one there says more by its own fault than "none usable".
+            (None, _) => match all.as_slice() {
+                [only] => {
+                    Err(check_credential(only, now).err().unwrap_or(GateError::CredentialUnknown))
+                }
+                _ => Err(GateError::CredentialUnknown),
+            },
+        }
+    }
+}
+
+/// Whether `system` may name `holder_id` at all.
+pub fn may_name(system: &SigningSystem, holder_id: &str) -> bool {
+    system.holders.as_ref().is_none_or(|holders| holders.iter().any(|allowed| allowed == holder_id))
+}
+
+/// Rules 10 and 11.
+fn check_credential(credential: &LiveCredential, now: UnixSeconds) -> Result<(), GateError> {
+    let record = &credential.record;
+    if record.status != CredentialStatus::Active {
+        return Err(GateError::CredentialNotActive(record.status));
+    }
+    if credential.is_stopped() {
+        return Err(GateError::CredentialNotActive(CredentialStatus::Quarantined));
+    }
+    if now < record.not_before || now > record.not_after {
+        return Err(GateError::CertificateExpired);
+    }
+    match credential.certificate_is_good() {
+        true => Ok(()),
+        false => Err(GateError::CertificateNotGood),
+    }
+}

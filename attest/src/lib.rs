@@ -15,6 +15,10 @@ pub mod permit;
 pub mod records;
 pub mod registry;
 pub mod session;
+pub mod sessions;
 pub mod sign_in;
 pub mod store;
 pub mod trust;
+
+#[cfg(any(test, feature = "danger-testing"))]
+pub mod danger_testing;

@@ -19,6 +19,11 @@ pub trait TrustRecord: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// What follows the prefix.
     fn id(&self) -> String;
 
+    /// When the store may forget it.
+    fn expires(&self) -> Option<UnixSeconds> {
+        None
+    }
+
     /// The whole store key.
     fn key(&self) -> Key {
         record_key::<Self>(&self.id())
@@ -26,7 +31,7 @@ pub trait TrustRecord: Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 /// The store key of the record of type `R` named `id`.
-pub fn record_key<R: TrustRecord + ?Sized>(id: &str) -> Key {
+pub fn record_key<R: TrustRecord>(id: &str) -> Key {
     [R::PREFIX.as_bytes(), id.as_bytes()].concat()
 }
 

@@ -4,6 +4,7 @@
 //! blocks, so that the count is never exceeded, not even over `kill -9`; what a clean stop did not use is given back.
 
 use crate::clock::UnixSeconds;
+use crate::records::Fingerprint;
 use crate::records::Method;
 use crate::records::SessionLimits;
 use crate::registry::LiveCredential;
@@ -65,6 +66,10 @@ pub struct LiveSession {
     pub method: Method,
     /// SHA-256 of the evidence in the audit log.
     pub evidence: String,
+    /// The card or authenticator: when its link goes, the session goes.
+    pub factor: Fingerprint,
+    /// Certificate of the evidence, DER base64: judged again at every new revocation list.
+    pub certificate_b64: String,
     /// When presence was proved; every limit of the clock counts from here.
     pub authenticated_at: UnixSeconds,
     /// First second at which the session is over.
@@ -91,6 +96,10 @@ pub struct SessionFacts {
     pub method: Method,
     /// See [`LiveSession`].
     pub evidence: String,
+    /// See [`LiveSession`].
+    pub factor: Fingerprint,
+    /// See [`LiveSession`].
+    pub certificate_b64: String,
     /// See [`LiveSession`].
     pub authenticated_at: UnixSeconds,
     /// See [`LiveSession`].
@@ -123,6 +132,8 @@ impl LiveSession {
             system_id: facts.system_id,
             method: facts.method,
             evidence: facts.evidence,
+            factor: facts.factor,
+            certificate_b64: facts.certificate_b64,
             authenticated_at: facts.authenticated_at,
             expires_at: facts.expires_at,
             limits: facts.limits,
@@ -232,6 +243,8 @@ mod tests {
             system_id: "ehr".into(),
             method: Method::Hpki,
             evidence: String::new(),
+            factor: Fingerprint::of(b"card"),
+            certificate_b64: String::new(),
             authenticated_at: UnixSeconds(1_000),
             expires_at: UnixSeconds(2_000),
             limits: SessionLimits { seconds: 1_000, idle_seconds: 100, signatures: limit },

@@ -1,1 +1,233 @@
-//! trust
+//! Trust records in the store, sealed.
+//!
+//! A seal is a MAC over store key, schema version and value, under a key that only the HSM can give at start. A record that
+//! was edited, moved to another key or copied from another appliance does not check and is refused by name.
+
+use crate::records::TrustRecord;
+use crate::records::record_key;
+use crate::store::Guard;
+use crate::store::Outcome;
+use crate::store::Rev;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::Txn;
+use crate::store::Versioned;
+use crate::store::Write;
+use aws_lc_rs::hmac;
+use std::sync::Arc;
+
+/// Octets of the MAC before the value: HMAC-SHA-256.
+const SEAL_BYTES: usize = 32;
+/// Records read in one scan.
+const PAGE: usize = 1_000;
+
+/// Why a trust record was not given out or not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// The seal does not check: somebody edited the store.
+    #[error(
+        "the seal of the trust record {0} does not check: it was changed outside the appliance"
+    )]
+    SealBroken(String),
+    /// Written by a later version of the daemon.
+    #[error("the trust record {0} has a schema version that this daemon does not know")]
+    UnknownVersion(String),
+    /// Sealed by us, but not of this shape.
+    #[error("the trust record {0} cannot be read: {1}")]
+    Unreadable(String, serde_json::Error),
+    /// It is already there, or changed in between.
+    #[error("the trust record {0} is already there or changed in between")]
+    Conflict(String),
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The sealed part of the store.
+#[derive(Clone)]
+pub struct TrustStore {
+    store: Arc<dyn Store>,
+    seal_key: hmac::Key,
+}
+
+impl TrustStore {
+    /// Opens the sealed part with the HSM's sealing key.
+    pub fn new(store: Arc<dyn Store>, seal_key: &[u8; 32]) -> Self {
+        Self { store, seal_key: hmac::Key::new(hmac::HMAC_SHA256, seal_key) }
+    }
+
+    /// The record named `id`, with its revision for a guard.
+    ///
+    /// # Errors
+    /// [`TrustError::SealBroken`] when it was edited on disk.
+    pub async fn load<R: TrustRecord>(&self, id: &str) -> Result<Option<(R, Rev)>, TrustError> {
+        let key = record_key::<R>(id);
+        match self.store.get(&key).await? {
+            None => Ok(None),
+            Some(sealed) => self.open::<R>(&key, &sealed).map(|record| Some((record, sealed.rev))),
+        }
+    }
+
+    /// Every record of one kind; the first broken seal refuses them all.
+    ///
+    /// # Errors
+    /// [`TrustError::SealBroken`] when one was edited on disk.
+    pub async fn load_all<R: TrustRecord>(&self) -> Result<Vec<R>, TrustError> {
+        let mut records = Vec::new();
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.store.scan(R::PREFIX.as_bytes(), after.as_deref(), PAGE).await?;
+            for (key, sealed) in &page {
+                records.push(self.open::<R>(key, sealed)?);
+            }
+            match page.into_iter().last() {
+                Some((key, _)) => after = Some(key),
+                None => return Ok(records),
+            }
+        }
+    }
+
+    /// Stores a record that must not be there yet.
+    ///
+    /// # Errors
+    /// [`TrustError::Conflict`] when it is.
+    pub async fn create<R: TrustRecord>(&self, record: &R) -> Result<(), TrustError> {
+        let guards = vec![Guard::Absent(record.key())];
+        self.commit(record.id(), Txn { guards, writes: vec![self.sealed(record)?] }).await
+    }
+
+    /// Stores a record in place of the revision that was read.
+    ///
+    /// # Errors
+    /// [`TrustError::Conflict`] when it changed in between.
+    pub async fn replace<R: TrustRecord>(&self, record: &R, rev: Rev) -> Result<(), TrustError> {
+        let guards = vec![Guard::Rev(record.key(), rev)];
+        self.commit(record.id(), Txn { guards, writes: vec![self.sealed(record)?] }).await
+    }
+
+    /// Removes a record; removing what is absent is no error.
+    ///
+    /// # Errors
+    /// [`TrustError::Store`] when the store did not answer.
+    pub async fn remove<R: TrustRecord>(&self, id: &str) -> Result<(), TrustError> {
+        let writes = vec![Write::Delete(record_key::<R>(id))];
+        self.commit(id.to_owned(), Txn { guards: Vec::new(), writes }).await
+    }
+
+    /// The write that stores `record` sealed, for a transaction of several records.
+    ///
+    /// # Errors
+    /// [`TrustError::Unreadable`] when it cannot be written as JSON.
+    pub fn sealed<R: TrustRecord>(&self, record: &R) -> Result<Write, TrustError> {
+        let key = record.key();
+        let json = serde_json::to_vec(record)
+            .map_err(|error| TrustError::Unreadable(printable(&key), error))?;
+        let seal = hmac::sign(&self.seal_key, &sealed_octets(&key, R::VERSION, &json));
+        let value = [&[R::VERSION], seal.as_ref(), json.as_slice()].concat();
+        Ok(Write::Put { key, value, expires: record.expires() })
+    }
+
+    /// The store underneath, for records that need no seal.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    async fn commit(&self, id: String, txn: Txn) -> Result<(), TrustError> {
+        match self.store.commit(txn).await? {
+            Outcome::Committed => Ok(()),
+            Outcome::Conflict => Err(TrustError::Conflict(id)),
+        }
+    }
+
+    fn open<R: TrustRecord>(&self, key: &[u8], sealed: &Versioned) -> Result<R, TrustError> {
+        let broken = || TrustError::SealBroken(printable(key));
+        let (version, rest) = sealed.value.split_first().ok_or_else(broken)?;
+        let (seal, json) = rest.split_at_checked(SEAL_BYTES).ok_or_else(broken)?;
+        hmac::verify(&self.seal_key, &sealed_octets(key, *version, json), seal)
+            .map_err(|_| broken())?;
+        if *version != R::VERSION {
+            return Err(TrustError::UnknownVersion(printable(key)));
+        }
+        serde_json::from_slice(json).map_err(|error| TrustError::Unreadable(printable(key), error))
+    }
+}
+
+/// What the MAC is over: length-prefixed key, version, value.
+fn sealed_octets(key: &[u8], version: u8, json: &[u8]) -> Vec<u8> {
+    let key_len = u32::try_from(key.len()).unwrap_or(u32::MAX).to_be_bytes();
+    [&key_len, key, &[version], json].concat()
+}
+
+fn printable(key: &[u8]) -> String {
+    String::from_utf8_lossy(key).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixSeconds;
+    use crate::records::Holder;
+    use crate::store::memory::MemoryStore;
+
+    fn holder(id: &str) -> Holder {
+        Holder {
+            holder_id: id.into(),
+            display_name: "山田 花子".into(),
+            enabled: true,
+            ca_contact: None,
+            created_at: UnixSeconds(1),
+        }
+    }
+
+    async fn stored() -> (Arc<MemoryStore>, TrustStore) {
+        let store = Arc::new(MemoryStore::default());
+        let trust = TrustStore::new(store.clone(), &[7; 32]);
+        trust.create(&holder("u-1")).await.unwrap();
+        (store, trust)
+    }
+
+    #[tokio::test]
+    async fn sealed_record_comes_back() {
+        let (_, trust) = stored().await;
+        assert_eq!(trust.load::<Holder>("u-1").await.unwrap().unwrap().0, holder("u-1"));
+        assert_eq!(trust.load_all::<Holder>().await.unwrap(), vec![holder("u-1")]);
+    }
+
+    #[tokio::test]
+    async fn every_flipped_octet_breaks_the_seal() {
+        let (store, trust) = stored().await;
+        let good = store.raw(b"h/u-1").unwrap();
+        for index in 0..good.len() {
+            let mut bad = good.clone();
+            bad[index] ^= 1;
+            store.danger_put_raw(b"h/u-1", bad);
+            let refused = trust.load::<Holder>("u-1").await;
+            assert!(
+                matches!(refused, Err(TrustError::SealBroken(ref key)) if key == "h/u-1"),
+                "{index}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn record_moved_to_another_key_is_refused() {
+        let (store, trust) = stored().await;
+        let good = store.raw(b"h/u-1").unwrap();
+        store.danger_put_raw(b"h/u-2", good);
+        assert!(matches!(trust.load::<Holder>("u-2").await, Err(TrustError::SealBroken(_))));
+        assert!(matches!(trust.load_all::<Holder>().await, Err(TrustError::SealBroken(_))));
+    }
+
+    #[tokio::test]
+    async fn record_sealed_by_another_hsm_is_refused() {
+        let (store, _) = stored().await;
+        let other = TrustStore::new(store, &[8; 32]);
+        assert!(matches!(other.load::<Holder>("u-1").await, Err(TrustError::SealBroken(_))));
+    }
+
+    #[tokio::test]
+    async fn second_create_is_a_conflict() {
+        let (_, trust) = stored().await;
+        assert!(matches!(trust.create(&holder("u-1")).await, Err(TrustError::Conflict(_))));
+    }
+}

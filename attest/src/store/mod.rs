@@ -3,6 +3,8 @@
 //! Callers read, then [`commit`](Store::commit) with guards, and retry on [`Outcome::Conflict`]. No closure crosses the
 //! trait: an engine might run it twice, another cannot run it at all.
 
+pub mod memory;
+
 use crate::clock::UnixSeconds;
 use async_trait::async_trait;
 

@@ -1,0 +1,593 @@
+//! Every sign-in and session: durable records moved forward by guarded writes, live ones also in memory.
+
+use crate::clock::Clock;
+use crate::clock::ClockBehindFloor;
+use crate::clock::UnixSeconds;
+use crate::records::Fingerprint;
+use crate::records::Method;
+use crate::records::SessionLimits;
+use crate::records::SigningSystem;
+use crate::session::EndReason;
+use crate::session::LiveSession;
+use crate::session::SessionFacts;
+use crate::session::Take;
+use crate::sign_in::Approval;
+use crate::sign_in::CODE_SECONDS;
+use crate::sign_in::DenyReason;
+use crate::sign_in::LINK_SECONDS;
+use crate::sign_in::MAX_TRIES;
+use crate::sign_in::Phase;
+use crate::sign_in::RandomFailed;
+use crate::sign_in::SessionRecord;
+use crate::sign_in::number_fingerprint;
+use crate::sign_in::random_id;
+use crate::sign_in::random_number;
+use crate::sign_in::random_secret;
+use crate::sign_in::same;
+use crate::store::Guard;
+use crate::store::Outcome;
+use crate::store::Rev;
+use crate::store::Txn;
+use crate::store::Write;
+use crate::trust::TrustError;
+use crate::trust::TrustStore;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Seconds for which a piece of evidence is remembered as used; it must be fresher than this to count.
+const EVIDENCE_REMEMBERED_SECONDS: u64 = 3600;
+/// Largest block of signatures reserved at once.
+const MAX_BLOCK: u64 = 1024;
+/// Guarded writes tried before giving up on a contended record.
+const MAX_RETRIES: usize = 16;
+
+/// Why a session step was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The durable record.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The clock cannot be trusted.
+    #[error(transparent)]
+    Clock(#[from] ClockBehindFloor),
+    /// No random octets.
+    #[error(transparent)]
+    Random(#[from] RandomFailed),
+    /// The record changed under every try.
+    #[error("the session record is contended")]
+    Contended,
+}
+
+/// A sign-in just made, with the secrets that exist nowhere else.
+pub struct Created {
+    /// The record.
+    pub record: SessionRecord,
+    /// Secret of the login link.
+    pub link_secret: String,
+    /// Number to show on the asking screen, where no return URL is used.
+    pub number: Option<String>,
+}
+
+/// What a signing system wants.
+pub struct Wanted {
+    /// Who has to sign in.
+    pub holder_id: Option<String>,
+    /// Methods that will do.
+    pub methods: Vec<Method>,
+    /// Where the browser goes with the code.
+    pub return_url: Option<String>,
+}
+
+/// What became of an approval.
+pub enum Approved {
+    /// Approved; the code goes through the holder's browser (`None`: the typed number stands for it).
+    Code(Option<String>),
+    /// Used, over or denied in between: another browser may have won.
+    LinkOver,
+    /// The number typed is wrong; `denied` when that was the last try.
+    WrongNumber {
+        /// Whether the sign-in is denied now.
+        denied: bool,
+    },
+    /// This very evidence was used before.
+    EvidenceUsed,
+}
+
+/// What became of a code.
+pub enum Activation {
+    /// The session is live; the token exists nowhere else.
+    Active {
+        /// For the `Signing-Session` header.
+        signing_token: String,
+        /// The session.
+        session: Arc<LiveSession>,
+    },
+    /// Nobody has signed in yet.
+    Pending,
+    /// Wrong code; `denied` when that was the last try.
+    WrongCode {
+        /// Whether the sign-in is denied now.
+        denied: bool,
+    },
+    /// Denied before.
+    Denied(DenyReason),
+    /// Link or code ran out.
+    Expired,
+    /// Was active before: a code works once.
+    AlreadyUsed,
+}
+
+#[derive(Default)]
+struct Live {
+    by_id: HashMap<String, (Arc<LiveSession>, Fingerprint)>,
+    by_token: HashMap<Fingerprint, Arc<LiveSession>>,
+}
+
+/// See the module.
+pub struct Sessions {
+    trust: TrustStore,
+    clock: Arc<dyn Clock>,
+    live: RwLock<Live>,
+    waiting: Mutex<HashMap<String, Arc<Notify>>>,
+}
+
+impl Sessions {
+    /// Sessions over the sealed store.
+    pub fn new(trust: TrustStore, clock: Arc<dyn Clock>) -> Self {
+        Self { trust, clock, live: RwLock::default(), waiting: Mutex::default() }
+    }
+
+    /// Loads what was active when the daemon stopped: a reservation not given back counts as used.
+    ///
+    /// # Errors
+    /// [`SessionError::Trust`] when a record was edited on disk.
+    pub async fn load(&self) -> Result<usize, SessionError> {
+        let now = self.clock.now()?;
+        let mut loaded = 0;
+        for record in self.trust.load_all::<SessionRecord>().await? {
+            if let Phase::Active { token, expires_at, .. } = &record.phase
+                && now < *expires_at
+                && let Some(session) = live_session(&record, now)
+            {
+                self.insert(token.clone(), session);
+                loaded += 1;
+            }
+        }
+        Ok(loaded)
+    }
+
+    /// A new sign-in for `system`.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it could not be made durable.
+    pub async fn create(
+        &self,
+        system: &SigningSystem,
+        wanted: Wanted,
+    ) -> Result<Created, SessionError> {
+        let now = self.clock.now()?;
+        let session_id = random_id()?;
+        let link_secret = random_secret()?;
+        let number = match wanted.return_url {
+            Some(_) => None,
+            None => Some(random_number()?),
+        };
+        let record = SessionRecord {
+            link: Fingerprint::of(link_secret.as_bytes()),
+            number: number.as_ref().map(|number| number_fingerprint(&session_id, number)),
+            session_id,
+            system_id: system.system_id.clone(),
+            created_at: now,
+            link_expires_at: now.plus(Duration::from_secs(LINK_SECONDS)),
+            holder_id: wanted.holder_id,
+            methods: wanted.methods,
+            return_url: wanted.return_url,
+            phase: Phase::Pending { tries: 0 },
+        };
+        self.trust.create(&record).await?;
+        Ok(Created { record, link_secret, number })
+    }
+
+    /// The record of a session, with its revision.
+    ///
+    /// # Errors
+    /// [`SessionError::Trust`].
+    pub async fn record(
+        &self,
+        session_id: &str,
+    ) -> Result<Option<(SessionRecord, Rev)>, SessionError> {
+        Ok(self.trust.load::<SessionRecord>(session_id).await?)
+    }
+
+    /// The holder confirmed with fresh evidence. Of several browsers at once exactly one gets a code.
+    ///
+    /// # Errors
+    /// [`SessionError`] when nothing could be made durable.
+    pub async fn approve(
+        &self,
+        session_id: &str,
+        approval: Approval,
+        number: Option<&str>,
+    ) -> Result<Approved, SessionError> {
+        for _ in 0..MAX_RETRIES {
+            let now = self.clock.now()?;
+            let Some((mut record, rev)) = self.record(session_id).await? else {
+                return Ok(Approved::LinkOver);
+            };
+            let tries = match record.phase {
+                Phase::Pending { tries } if !record.link_is_over(now) => tries,
+                _ => return Ok(Approved::LinkOver),
+            };
+            if record.number.is_some() && !record.is_number(number.unwrap_or_default()) {
+                let tries = tries.saturating_add(1);
+                let denied = tries >= MAX_TRIES;
+                record.phase = match denied {
+                    true => Phase::Denied { reason: DenyReason::WrongNumber },
+                    false => Phase::Pending { tries },
+                };
+                match self.replace(&record, rev, None).await? {
+                    Outcome::Committed => return Ok(Approved::WrongNumber { denied }),
+                    Outcome::Conflict => continue,
+                }
+            }
+            let code = match &record.number {
+                Some(_) => None,
+                None => Some(random_secret()?),
+            };
+            let expected = match (&code, number) {
+                (Some(code), _) => Fingerprint::of(code.as_bytes()),
+                (None, typed) => number_fingerprint(session_id, typed.unwrap_or_default()),
+            };
+            let evidence_key = [b"e/", approval.evidence.as_bytes()].concat();
+            record.phase = Phase::Approved {
+                approval: approval.clone(),
+                code: expected,
+                tries: 0,
+                code_expires_at: now.plus(Duration::from_secs(CODE_SECONDS)),
+            };
+            let remembered = now.plus(Duration::from_secs(EVIDENCE_REMEMBERED_SECONDS));
+            match self.replace(&record, rev, Some((evidence_key.clone(), remembered))).await? {
+                Outcome::Committed => return Ok(Approved::Code(code)),
+                Outcome::Conflict
+                    if self
+                        .trust
+                        .store()
+                        .get(&evidence_key)
+                        .await
+                        .map_err(TrustError::from)?
+                        .is_some() =>
+                {
+                    return Ok(Approved::EvidenceUsed);
+                }
+                Outcome::Conflict => {}
+            }
+        }
+        Err(SessionError::Contended)
+    }
+
+    /// The holder said "this is not mine", or the signing system gave up. True when it was still open.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it could not be made durable.
+    pub async fn deny(&self, session_id: &str, reason: DenyReason) -> Result<bool, SessionError> {
+        for _ in 0..MAX_RETRIES {
+            let Some((mut record, rev)) = self.record(session_id).await? else {
+                return Ok(false);
+            };
+            if !matches!(record.phase, Phase::Pending { .. } | Phase::Approved { .. }) {
+                return Ok(false);
+            }
+            record.phase = Phase::Denied { reason };
+            if self.replace(&record, rev, None).await? == Outcome::Committed {
+                return Ok(true);
+            }
+        }
+        Err(SessionError::Contended)
+    }
+
+    /// The code came back to the signing system: the session becomes live. A code works once.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it could not be made durable.
+    pub async fn activate(
+        &self,
+        session_id: &str,
+        code: &str,
+        limits: SessionLimits,
+    ) -> Result<Activation, SessionError> {
+        for _ in 0..MAX_RETRIES {
+            let now = self.clock.now()?;
+            let Some((mut record, rev)) = self.record(session_id).await? else {
+                return Ok(Activation::Expired);
+            };
+            let (approval, expected, tries) = match &record.phase {
+                Phase::Pending { .. } if record.link_is_over(now) => {
+                    return Ok(Activation::Expired);
+                }
+                Phase::Pending { .. } => return Ok(Activation::Pending),
+                Phase::Denied { reason } => return Ok(Activation::Denied(*reason)),
+                Phase::Active { .. } | Phase::Ended { .. } => return Ok(Activation::AlreadyUsed),
+                Phase::Approved { code_expires_at, .. } if now >= *code_expires_at => {
+                    return Ok(Activation::Expired);
+                }
+                Phase::Approved { approval, code, tries, .. } => {
+                    (approval.clone(), code.clone(), *tries)
+                }
+            };
+            let given = match record.number {
+                Some(_) => number_fingerprint(session_id, code),
+                None => Fingerprint::of(code.as_bytes()),
+            };
+            if !same(&expected, &given) {
+                match self.count_wrong_code(record, rev, tries).await? {
+                    Some(denied) => return Ok(Activation::WrongCode { denied }),
+                    None => continue,
+                }
+            }
+            let signing_token = random_secret()?;
+            let token = Fingerprint::of(signing_token.as_bytes());
+            record.phase = Phase::Active {
+                expires_at: expiry(&approval, limits),
+                token: token.clone(),
+                limits,
+                reserved: 0,
+                approval,
+            };
+            if self.replace(&record, rev, None).await? == Outcome::Committed {
+                let Some(session) = live_session(&record, now) else {
+                    return Ok(Activation::Expired);
+                };
+                let session = self.insert(token, session);
+                return Ok(Activation::Active { signing_token, session });
+            }
+        }
+        Err(SessionError::Contended)
+    }
+
+    async fn count_wrong_code(
+        &self,
+        mut record: SessionRecord,
+        rev: Rev,
+        tries: u8,
+    ) -> Result<Option<bool>, SessionError> {
+        let after = tries.saturating_add(1);
+        let denied = after >= MAX_TRIES;
+        match &mut record.phase {
+            _ if denied => record.phase = Phase::Denied { reason: DenyReason::WrongCode },
+            Phase::Approved { tries, .. } => *tries = after,
+            _ => {}
+        }
+        let outcome = self.replace(&record, rev, None).await?;
+        Ok((outcome == Outcome::Committed).then_some(denied))
+    }
+
+    /// Makes the end durable. The caller then lets the audit log apply it to memory, in its order, and calls
+    /// [`Sessions::forget`]. True when the session was active.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it could not be made durable.
+    pub async fn end(&self, session_id: &str, reason: EndReason) -> Result<bool, SessionError> {
+        for _ in 0..MAX_RETRIES {
+            let Some((mut record, rev)) = self.record(session_id).await? else {
+                return Ok(false);
+            };
+            let Phase::Active { approval, .. } = record.phase else {
+                return Ok(false);
+            };
+            record.phase =
+                Phase::Ended { reason, holder_id: approval.holder_id, method: approval.method };
+            if self.replace(&record, rev, None).await? == Outcome::Committed {
+                return Ok(true);
+            }
+        }
+        Err(SessionError::Contended)
+    }
+
+    /// Drops an ended session from memory.
+    pub fn forget(&self, session: &LiveSession) {
+        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, token)) = live.by_id.remove(&session.session_id) {
+            live.by_token.remove(&token);
+        }
+    }
+
+    /// Takes `count` signatures of `session`, reserving another durable block when memory has none left.
+    ///
+    /// # Errors
+    /// Outer: the block could not be made durable; nothing was taken. Inner: why the session gives no more.
+    pub async fn take(
+        &self,
+        session: &LiveSession,
+        count: u64,
+    ) -> Result<Result<(), EndReason>, SessionError> {
+        for _ in 0..MAX_RETRIES {
+            match session.take(count) {
+                Take::Taken => return Ok(Ok(())),
+                Take::Exhausted => return Ok(Err(EndReason::Exhausted)),
+                Take::BlockEmpty => {}
+            }
+            let _one_at_a_time = session.reserving.lock().await;
+            match session.take(count) {
+                Take::Taken => return Ok(Ok(())),
+                Take::Exhausted => return Ok(Err(EndReason::Exhausted)),
+                Take::BlockEmpty => {}
+            }
+            if let Some(reason) = self.reserve(session, count).await? {
+                return Ok(Err(reason));
+            }
+        }
+        Err(SessionError::Contended)
+    }
+
+    async fn reserve(
+        &self,
+        session: &LiveSession,
+        count: u64,
+    ) -> Result<Option<EndReason>, SessionError> {
+        let Some((mut record, rev)) = self.record(&session.session_id).await? else {
+            return Ok(Some(EndReason::Expired));
+        };
+        let reserved = match &mut record.phase {
+            Phase::Active { reserved, limits, .. } => {
+                let block = (limits.signatures / 8).clamp(1, MAX_BLOCK);
+                let wanted =
+                    session.used().saturating_add(count).max(*reserved).saturating_add(block);
+                *reserved = wanted.min(limits.signatures);
+                *reserved
+            }
+            Phase::Ended { reason, .. } => return Ok(Some(*reason)),
+            _ => return Ok(Some(EndReason::Expired)),
+        };
+        if self.replace(&record, rev, None).await? == Outcome::Committed {
+            session.set_reserved(reserved);
+        }
+        Ok(None)
+    }
+
+    /// A clean stop: what was reserved and not used is given back.
+    ///
+    /// # Errors
+    /// [`SessionError`] when a record could not be written; the rest counts as used, which is the safe side.
+    pub async fn give_back(&self) -> Result<(), SessionError> {
+        for session in self.all() {
+            let Some((mut record, rev)) = self.record(&session.session_id).await? else {
+                continue;
+            };
+            if let Phase::Active { reserved, .. } = &mut record.phase
+                && *reserved != session.used()
+            {
+                *reserved = session.used();
+                self.replace(&record, rev, None).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The live session that a signing token stands for.
+    pub fn by_token(&self, signing_token: &str) -> Option<Arc<LiveSession>> {
+        let token = Fingerprint::of(signing_token.as_bytes());
+        self.live.read().unwrap_or_else(PoisonError::into_inner).by_token.get(&token).cloned()
+    }
+
+    /// The live session of this id.
+    pub fn by_id(&self, session_id: &str) -> Option<Arc<LiveSession>> {
+        self.live
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .by_id
+            .get(session_id)
+            .map(|(session, _)| Arc::clone(session))
+    }
+
+    /// Every live session.
+    pub fn all(&self) -> Vec<Arc<LiveSession>> {
+        self.live
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .by_id
+            .values()
+            .map(|(session, _)| Arc::clone(session))
+            .collect()
+    }
+
+    /// Resolves at the next change of this session's record. Ask for it before reading the record.
+    pub fn changed(&self, session_id: &str) -> Changed<'_> {
+        let mut waiting = self.waiting();
+        let notify = waiting.entry(session_id.to_owned()).or_default();
+        Changed { notify: Arc::clone(notify), sessions: self, session_id: session_id.to_owned() }
+    }
+
+    async fn replace(
+        &self,
+        record: &SessionRecord,
+        rev: Rev,
+        once: Option<(Vec<u8>, UnixSeconds)>,
+    ) -> Result<Outcome, SessionError> {
+        use crate::records::TrustRecord;
+        let mut txn = Txn {
+            guards: vec![Guard::Rev(record.key(), rev)],
+            writes: vec![self.trust.sealed(record)?],
+        };
+        if let Some((key, expires)) = once {
+            txn.guards.push(Guard::Absent(key.clone()));
+            txn.writes.push(Write::Put { key, value: vec![1], expires: Some(expires) });
+        }
+        let outcome = self.trust.store().commit(txn).await.map_err(TrustError::from)?;
+        if outcome == Outcome::Committed
+            && let Some(notify) = self.waiting().get(&record.session_id)
+        {
+            notify.notify_waiters();
+        }
+        Ok(outcome)
+    }
+
+    fn insert(&self, token: Fingerprint, session: LiveSession) -> Arc<LiveSession> {
+        let session = Arc::new(session);
+        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        live.by_id.insert(session.session_id.clone(), (Arc::clone(&session), token.clone()));
+        live.by_token.insert(token, Arc::clone(&session));
+        session
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A wait for a change; forgets itself when dropped.
+pub struct Changed<'a> {
+    notify: Arc<Notify>,
+    sessions: &'a Sessions,
+    session_id: String,
+}
+
+impl Changed<'_> {
+    /// Registers the wait now; await what it returns after reading the record.
+    pub fn next(&self) -> tokio::sync::futures::Notified<'_> {
+        self.notify.notified()
+    }
+}
+
+impl Drop for Changed<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.sessions.waiting();
+        // Two owners left: the table and this wait.
+        if Arc::strong_count(&self.notify) <= 2 {
+            waiting.remove(&self.session_id);
+        }
+    }
+}
+
+/// The clock limit from the evidence, the evidence certificate's end, whichever comes first.
+fn expiry(approval: &Approval, limits: SessionLimits) -> UnixSeconds {
+    let seconds = limits.seconds.min(SessionLimits::CEILING_SECONDS);
+    let by_clock = approval.authenticated_at.plus(Duration::from_secs(seconds));
+    // The certificate is good in its last second.
+    by_clock.min(approval.certificate_not_after.plus(Duration::from_secs(1)))
+}
+
+fn live_session(record: &SessionRecord, now: UnixSeconds) -> Option<LiveSession> {
+    let Phase::Active { approval, expires_at, limits, reserved, .. } = &record.phase else {
+        return None;
+    };
+    Some(LiveSession::new(SessionFacts {
+        session_id: record.session_id.clone(),
+        holder_id: approval.holder_id.clone(),
+        system_id: record.system_id.clone(),
+        method: approval.method,
+        evidence: approval.evidence.clone(),
+        factor: approval.factor.clone(),
+        certificate_b64: approval.certificate_b64.clone(),
+        authenticated_at: approval.authenticated_at,
+        expires_at: *expires_at,
+        limits: *limits,
+        used: *reserved,
+        last_used: now,
+    }))
+}
