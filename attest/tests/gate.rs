@@ -1,6 +1,7 @@
 //! For each rule of the gate: one test where it holds, one where only that rule is broken.
 //!
 //! `admits_when_every_rule_holds` is the test where all of them hold; every other test starts from that world.
+#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
 use attest::algorithm::ContentDigest;
 use attest::algorithm::DigestAlgorithm;
