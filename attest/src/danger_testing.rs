@@ -21,6 +21,7 @@ use crate::records::SessionLimits;
 use crate::records::SigningSystem;
 use crate::registry::LiveCredential;
 use crate::registry::Registry;
+use crate::registry::Standing;
 use crate::session::LiveSession;
 use crate::sessions::Activation;
 use crate::sessions::Approved;
@@ -89,7 +90,9 @@ impl OpenGate {
         registry.put_holder(holder("u-1"));
         let system = system("ehr", certificate.clone(), limits);
         registry.put_system(system.clone());
-        registry.put_credential(LiveCredential::new(credential("key", "u-1", key))).judge(true);
+        registry
+            .put_credential(LiveCredential::new(credential("key", "u-1", key)))
+            .judge(Standing::Good);
         let (signing_token, session) = sign_in(&sessions, &system, "u-1").await?;
         let gate = Gate::new(registry.clone(), sessions.clone(), clock.clone());
         Ok(Self { gate, registry, sessions, clock, store, certificate, signing_token, session })

@@ -14,7 +14,8 @@
 //! 9. the credential is the holder's;
 //! 10. the credential is active: neither revoked, nor quarantined, nor without certificate;
 //! 11. its certificate passed its last check (path, revocation) and is within its validity;
-//! 12. the content digest is of the algorithm that the key signs with.
+//! 12. the content digest is of the algorithm that the key signs with;
+//! 13. the certificate behind the evidence passed its last check, too.
 
 use crate::algorithm::ContentDigest;
 use crate::algorithm::DigestAlgorithm;
@@ -30,6 +31,7 @@ use crate::records::Fingerprint;
 use crate::records::SigningSystem;
 use crate::registry::LiveCredential;
 use crate::registry::Registry;
+use crate::registry::Standing;
 use crate::session::EndReason;
 use crate::session::LiveSession;
 use crate::sessions::SessionError;
@@ -67,8 +69,11 @@ pub enum GateError {
     #[error("the certificate is outside its validity")]
     CertificateExpired,
     /// Rule 11, the last check of path and revocation.
-    #[error("the certificate did not pass its last check")]
-    CertificateNotGood,
+    #[error("the certificate's last check says {0:?}")]
+    CertificateNotGood(Standing),
+    /// Rule 13.
+    #[error("the last check of the evidence certificate says {0:?}")]
+    EvidenceNotGood(Standing),
     /// Rule 12.
     #[error("the key signs {expected}, the content digest is {actual}", expected = .expected.name(), actual = .actual.name())]
     DigestAlgorithm {
@@ -139,7 +144,7 @@ impl Gate {
         Self { registry, sessions, clock }
     }
 
-    /// Looks at everything that can be known before the content: rules 1 to 11.
+    /// Looks at everything that can be known before the content: all but rule 12.
     ///
     /// # Errors
     /// [`GateError`] with the rule that does not hold.
@@ -208,6 +213,9 @@ impl Gate {
     ) -> Result<(), GateError> {
         if let Some(reason) = session.over(now) {
             return Err(GateError::SessionOver(reason));
+        }
+        if session.evidence_standing() != Standing::Good {
+            return Err(GateError::EvidenceNotGood(session.evidence_standing()));
         }
         if session.remaining() == 0 {
             return Err(GateError::SessionOver(EndReason::Exhausted));
@@ -278,8 +286,8 @@ fn check_credential(credential: &LiveCredential, now: UnixSeconds) -> Result<(),
     if now < record.not_before || now > record.not_after {
         return Err(GateError::CertificateExpired);
     }
-    match credential.certificate_is_good() {
-        true => Ok(()),
-        false => Err(GateError::CertificateNotGood),
+    match credential.standing() {
+        Standing::Good => Ok(()),
+        standing => Err(GateError::CertificateNotGood(standing)),
     }
 }

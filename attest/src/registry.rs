@@ -17,7 +17,44 @@ use std::sync::RwLock;
 use std::sync::RwLockReadGuard;
 use std::sync::RwLockWriteGuard;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering;
+
+/// What the last check of a certificate (path, policy, revocation) said. Only `Good` signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Standing {
+    /// Not checked yet, or its revocation status cannot be determined.
+    Unknown = 0,
+    /// Passed.
+    Good = 1,
+    /// On a revocation list.
+    Revoked = 2,
+    /// Fails for good by another rule: path, policy, key usage.
+    Refused = 3,
+}
+
+/// A [`Standing`] that every signature reads.
+pub(crate) struct AtomicStanding(AtomicU8);
+
+impl AtomicStanding {
+    pub(crate) fn new(standing: Standing) -> Self {
+        Self(AtomicU8::new(standing as u8))
+    }
+
+    pub(crate) fn store(&self, standing: Standing) {
+        self.0.store(standing as u8, Ordering::Release);
+    }
+
+    pub(crate) fn load(&self) -> Standing {
+        match self.0.load(Ordering::Acquire) {
+            1 => Standing::Good,
+            2 => Standing::Revoked,
+            3 => Standing::Refused,
+            _ => Standing::Unknown,
+        }
+    }
+}
 
 /// A credential in memory: the record and the flag that stops it at once.
 pub struct LiveCredential {
@@ -25,8 +62,7 @@ pub struct LiveCredential {
     pub record: Credential,
     /// The key it opens.
     pub key: Arc<HolderKey>,
-    /// Set while its certificate is neither revoked nor of unknown status.
-    certificate_good: AtomicBool,
+    standing: AtomicStanding,
     stopped: AtomicBool,
 }
 
@@ -39,7 +75,7 @@ impl LiveCredential {
             key_type: record.key_type,
         });
         let stopped = AtomicBool::new(record.status != CredentialStatus::Active);
-        Self { record, key, certificate_good: AtomicBool::new(false), stopped }
+        Self { record, key, standing: AtomicStanding::new(Standing::Unknown), stopped }
     }
 
     /// Stops it for good in this process; a new record makes a new `LiveCredential`.
@@ -48,13 +84,13 @@ impl LiveCredential {
     }
 
     /// Notes what the last check of its certificate said.
-    pub fn judge(&self, certificate_good: bool) {
-        self.certificate_good.store(certificate_good, Ordering::Release);
+    pub fn judge(&self, standing: Standing) {
+        self.standing.store(standing);
     }
 
-    /// Whether its certificate passed its last check.
-    pub fn certificate_is_good(&self) -> bool {
-        self.certificate_good.load(Ordering::Acquire)
+    /// What the last check of its certificate said.
+    pub fn standing(&self) -> Standing {
+        self.standing.load()
     }
 
     /// Whether it was stopped.
@@ -64,7 +100,7 @@ impl LiveCredential {
 
     /// Whether nothing stands against it; times are compared by the gate.
     pub fn may_sign(&self) -> bool {
-        !self.is_stopped() && self.certificate_is_good()
+        !self.is_stopped() && self.standing() == Standing::Good
     }
 }
 

@@ -7,7 +7,9 @@ use crate::clock::UnixSeconds;
 use crate::records::Fingerprint;
 use crate::records::Method;
 use crate::records::SessionLimits;
+use crate::registry::AtomicStanding;
 use crate::registry::LiveCredential;
+use crate::registry::Standing;
 use serde::Deserialize;
 use serde::Serialize;
 use std::sync::Arc;
@@ -80,6 +82,7 @@ pub struct LiveSession {
     used: AtomicU64,
     reserved: AtomicU64,
     ended: AtomicU8,
+    evidence_standing: AtomicStanding,
     /// Held while a block is being reserved, so that one task commits and the others wait.
     pub(crate) reserving: tokio::sync::Mutex<()>,
 }
@@ -141,6 +144,7 @@ impl LiveSession {
             used: AtomicU64::new(facts.used),
             reserved: AtomicU64::new(facts.used),
             ended: AtomicU8::new(0),
+            evidence_standing: AtomicStanding::new(Standing::Good),
             reserving: tokio::sync::Mutex::new(()),
         }
     }
@@ -186,6 +190,16 @@ impl LiveSession {
     /// Newest use.
     pub fn last_used(&self) -> UnixSeconds {
         UnixSeconds(self.last_used.load(Ordering::Acquire))
+    }
+
+    /// Notes what the last check of the evidence certificate said; a new session has just passed it.
+    pub fn judge_evidence(&self, standing: Standing) {
+        self.evidence_standing.store(standing);
+    }
+
+    /// What the last check of the evidence certificate said.
+    pub fn evidence_standing(&self) -> Standing {
+        self.evidence_standing.load()
     }
 
     /// Ends the session, unless it has ended already; the first reason stays.

@@ -20,6 +20,7 @@ use attest::records::CredentialStatus;
 use attest::records::Fingerprint;
 use attest::records::SessionLimits;
 use attest::registry::LiveCredential;
+use attest::registry::Standing;
 use attest::session::EndReason;
 use attest::session::Withdrawal;
 use attest::sessions::Sessions;
@@ -174,7 +175,7 @@ async fn rule_8_holder_outside_the_systems_list_is_refused() {
 async fn rule_9_key_of_another_doctor_is_unknown() {
     let world = open().await;
     let other = LiveCredential::new(credential("hers", "u-2", no_key(KeyType::P256)));
-    world.registry.put_credential(other).judge(true);
+    world.registry.put_credential(other).judge(Standing::Good);
     let shown = Presented { credential_id: Some("hers"), ..world.presented() };
     assert!(matches!(world.gate.admit(shown), Err(GateError::CredentialUnknown)));
 }
@@ -187,7 +188,7 @@ async fn rule_10_credential_that_is_not_active_is_refused() {
     {
         let mut record = credential("key", "u-1", no_key(KeyType::P256));
         record.status = status;
-        world.registry.put_credential(LiveCredential::new(record)).judge(true);
+        world.registry.put_credential(LiveCredential::new(record)).judge(Standing::Good);
         let refused = world.permit(digest()).await;
         assert!(matches!(refused, Err(GateError::CredentialNotActive(actual)) if actual == status));
     }
@@ -198,7 +199,7 @@ async fn rule_11_certificate_is_good_in_its_last_second_only() {
     let world = open().await;
     let mut record = credential("key", "u-1", no_key(KeyType::P256));
     record.not_after = attest::clock::UnixSeconds(START + 10);
-    world.registry.put_credential(LiveCredential::new(record)).judge(true);
+    world.registry.put_credential(LiveCredential::new(record)).judge(Standing::Good);
     world.clock.set(START + 10);
     world.permit(digest()).await.unwrap();
     world.clock.set(START + 11);
@@ -208,8 +209,13 @@ async fn rule_11_certificate_is_good_in_its_last_second_only() {
 #[tokio::test]
 async fn rule_11_unknown_revocation_status_is_refused() {
     let world = open().await;
-    world.registry.credential("key").unwrap().judge(false);
-    assert!(matches!(world.permit(digest()).await, Err(GateError::CertificateNotGood)));
+    for standing in [Standing::Unknown, Standing::Revoked, Standing::Refused] {
+        world.registry.credential("key").unwrap().judge(standing);
+        let refused = world.permit(digest()).await;
+        assert!(
+            matches!(refused, Err(GateError::CertificateNotGood(actual)) if actual == standing)
+        );
+    }
 }
 
 #[tokio::test]
@@ -221,12 +227,22 @@ async fn rule_12_digest_of_another_algorithm_is_refused() {
 }
 
 #[tokio::test]
+async fn rule_13_evidence_certificate_of_unknown_status_is_refused_until_it_is_known() {
+    let world = open().await;
+    world.session.judge_evidence(Standing::Unknown);
+    let refused = world.permit(digest()).await;
+    assert!(matches!(refused, Err(GateError::EvidenceNotGood(Standing::Unknown))));
+    world.session.judge_evidence(Standing::Good);
+    assert!(world.permit(digest()).await.is_ok());
+}
+
+#[tokio::test]
 async fn credential_left_out_is_the_only_usable_one() {
     let world = open().await;
     let shown = Presented { credential_id: None, ..world.presented() };
     assert_eq!(world.gate.admit(shown).unwrap().credential().record.credential_id, "key");
     let second = LiveCredential::new(credential("second", "u-1", no_key(KeyType::P256)));
-    world.registry.put_credential(second).judge(true);
+    world.registry.put_credential(second).judge(Standing::Good);
     assert!(matches!(world.gate.admit(shown), Err(GateError::CredentialAmbiguous(2))));
 }
 

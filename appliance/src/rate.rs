@@ -1,0 +1,78 @@
+//! Token buckets by name: how many requests a signing system, and how many sign-ins a holder, may make.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+
+/// Names remembered at once; past it, full buckets are forgotten first.
+const MAX_NAMES: usize = 20_000;
+
+struct Bucket {
+    tokens: f64,
+    filled_at: Instant,
+}
+
+/// One bucket a name; each holds `burst` tokens and gains `per_second`.
+pub struct RateLimiter {
+    buckets: Mutex<HashMap<String, Bucket>>,
+}
+
+impl Default for RateLimiter {
+    fn default() -> Self {
+        Self { buckets: Mutex::new(HashMap::new()) }
+    }
+}
+
+impl RateLimiter {
+    /// Takes one token of `name` at `now`.
+    ///
+    /// # Errors
+    /// How long to wait for the next token.
+    pub fn take(&self, name: &str, per_second: f64, burst: f64, now: Instant) -> Result<(), Duration> {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= MAX_NAMES && !buckets.contains_key(name) {
+            buckets.retain(|_, bucket| refilled(bucket, per_second, burst, now) < burst);
+        }
+        let bucket = buckets.entry(name.to_owned()).or_insert(Bucket { tokens: burst, filled_at: now });
+        bucket.tokens = refilled(bucket, per_second, burst, now);
+        bucket.filled_at = now;
+        if bucket.tokens >= 1.0 {
+            bucket.tokens -= 1.0;
+            return Ok(());
+        }
+        Err(Duration::from_secs_f64(((1.0 - bucket.tokens) / per_second.max(0.001)).min(3_600.0)))
+    }
+}
+
+fn refilled(bucket: &Bucket, per_second: f64, burst: f64, now: Instant) -> f64 {
+    let since = now.saturating_duration_since(bucket.filled_at).as_secs_f64();
+    (bucket.tokens + since * per_second).min(burst)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn burst_passes_and_the_next_one_waits() {
+        let limiter = RateLimiter::default();
+        let now = Instant::now();
+        for _ in 0..10 {
+            assert!(limiter.take("ehr", 5.0, 10.0, now).is_ok());
+        }
+        let wait = limiter.take("ehr", 5.0, 10.0, now).unwrap_err();
+        assert!(wait <= Duration::from_millis(200));
+        assert!(limiter.take("ehr", 5.0, 10.0, now + wait).is_ok());
+    }
+
+    #[test]
+    fn one_name_does_not_use_up_anothers_tokens() {
+        let limiter = RateLimiter::default();
+        let now = Instant::now();
+        assert!(limiter.take("a", 1.0, 1.0, now).is_ok());
+        assert!(limiter.take("a", 1.0, 1.0, now).is_err());
+        assert!(limiter.take("b", 1.0, 1.0, now).is_ok());
+    }
+}
