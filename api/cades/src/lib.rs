@@ -11,7 +11,7 @@
 //! ```
 //!
 //! [`attach`] inserts the content into a detached signature, [`SignedDataView`] reads one back (strictly: only what this
-//! crate writes).
+//! crate writes), [`RawShape`] says whether octets for a raw signature are what they are said to be.
 //!
 //! # Source
 //! ETSI EN 319 122-1 §6 (baseline B-B); RFC 5652; RFC 5035; RFC 5753, 5754, 4056, 8419 (algorithms in CMS).
@@ -24,8 +24,10 @@ mod error;
 mod prepared;
 mod public_key;
 mod read;
+mod shape;
 mod signed_attrs;
 mod signed_data;
+mod signed_info;
 mod time;
 mod view;
 mod write;
@@ -42,4 +44,5 @@ pub use prepared::Prepared;
 pub use prepared::Verified;
 pub use prepared::prepare;
 pub use public_key::PublicKey;
+pub use shape::RawShape;
 pub use view::SignedDataView;
