@@ -168,6 +168,8 @@ pub struct Confirm {
     pub form_token: String,
     /// Whether the number from the asking screen must be typed.
     pub asks_number: bool,
+    /// Scheme, host and port of the return URL (`https://ehr.example:8443`): the page lets the form lead there only.
+    pub return_origin: Option<String>,
     /// Seconds until the link is over.
     pub remaining_seconds: u64,
     /// Hours and signatures that are being agreed to.
