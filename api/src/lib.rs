@@ -6,6 +6,19 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod config;
+mod door;
+pub mod error;
+mod http;
+mod log_limit;
+mod metrics;
+mod net;
+pub mod openapi;
 pub mod operations;
 pub mod problem;
+pub mod rate;
+mod request_id;
+pub mod routes;
+pub mod server;
+mod tls;
 pub mod wire;

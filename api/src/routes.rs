@@ -1,0 +1,259 @@
+//! Every route on one screen: what is answered where, and by which function.
+//!
+//! The OpenAPI document is made from the same table.
+
+use crate::door::exchange::Exchange;
+use crate::door::monitoring;
+use crate::door::sessions;
+use crate::door::sign;
+use crate::door::sign_digests;
+use crate::http::answer::Answer;
+use crate::http::answer::Refusal;
+use crate::problem::Code;
+use crate::problem::Problem;
+use http::Method;
+
+/// A listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Listener {
+    /// Signing systems.
+    Signing,
+    /// Browsers with an HPKI card.
+    Hpki,
+    /// Operators.
+    Admin,
+    /// Monitoring.
+    Metrics,
+}
+
+/// Something that can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is its line of the table")]
+pub enum Route {
+    Info,
+    OpenApi,
+    CreateSession,
+    Session,
+    Activate,
+    EndSession,
+    Credentials,
+    Sign,
+    SignDigests,
+    Metrics,
+    Health,
+    Readiness,
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Where it is answered.
+    pub listener: Listener,
+    /// By which method.
+    pub method: &'static str,
+    /// Under which path; `{name}` stands for one segment.
+    pub path: &'static str,
+    /// What it is.
+    pub route: Route,
+}
+
+/// The table.
+#[rustfmt::skip]
+pub const ROUTES: &[Entry] = &[
+    entry(Listener::Signing, "POST",   "/v1/sign",                           Route::Sign),
+    entry(Listener::Signing, "POST",   "/v1/sign/digest",                    Route::SignDigests),
+    entry(Listener::Signing, "POST",   "/v1/sessions",                       Route::CreateSession),
+    entry(Listener::Signing, "GET",    "/v1/sessions/{session_id}",          Route::Session),
+    entry(Listener::Signing, "DELETE", "/v1/sessions/{session_id}",          Route::EndSession),
+    entry(Listener::Signing, "POST",   "/v1/sessions/{session_id}/activate", Route::Activate),
+    entry(Listener::Signing, "GET",    "/v1/credentials",                    Route::Credentials),
+    entry(Listener::Signing, "GET",    "/v1/info",                           Route::Info),
+    entry(Listener::Signing, "GET",    "/v1/openapi.json",                   Route::OpenApi),
+    entry(Listener::Metrics, "GET",    "/metrics",                           Route::Metrics),
+    entry(Listener::Metrics, "GET",    "/healthz",                           Route::Health),
+    entry(Listener::Metrics, "GET",    "/readyz",                            Route::Readiness),
+];
+
+/// Who answers.
+pub(crate) async fn run(route: Route, exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+    match route {
+        Route::Sign => sign::sign(exchange).await,
+        Route::SignDigests => sign_digests::sign_digests(exchange).await,
+        Route::CreateSession => sessions::create(exchange).await,
+        Route::Session => sessions::view(exchange).await,
+        Route::EndSession => sessions::end(exchange).await,
+        Route::Activate => sessions::activate(exchange).await,
+        Route::Credentials => sessions::credentials(exchange).await,
+        Route::Info => sessions::info(exchange).await,
+        Route::OpenApi => sessions::openapi(exchange),
+        Route::Metrics => monitoring::metrics(exchange).await,
+        Route::Health => monitoring::health(exchange).await,
+        Route::Readiness => monitoring::readiness(exchange).await,
+    }
+}
+
+/// A route and what its path names.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) route: Route,
+    pub(crate) name: Option<String>,
+}
+
+/// Finds who answers. One resource has one spelling: a path with an escape, an empty segment, a dot segment or a
+/// character that no name has is not found, whatever it might have meant.
+pub(crate) fn find(listener: Listener, method: &Method, path: &str) -> Result<Found, Refusal> {
+    if !is_plain(path) {
+        return Err(Code::NotFound.into());
+    }
+    let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+    let mut allow: Vec<&str> = Vec::new();
+    for entry in ROUTES.iter().filter(|entry| entry.listener == listener) {
+        let Some(name) = matched(entry.path, path) else { continue };
+        if entry.method == method {
+            return Ok(Found { route: entry.route, name: name.map(str::to_owned) });
+        }
+        allow.push(entry.method);
+        if entry.method == "GET" {
+            allow.push("HEAD");
+        }
+    }
+    if allow.is_empty() {
+        return Err(Code::NotFound.into());
+    }
+    let problem = Problem::new(Code::MethodNotAllowed);
+    Err(Refusal { problem, allow: Some(allow.join(", ")), close: false })
+}
+
+fn is_plain(path: &str) -> bool {
+    let segment_is_plain = |segment: &str| {
+        !segment.is_empty()
+            && !segment.ends_with('.')
+            && segment
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || b"._~-".contains(&octet))
+    };
+    path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment_is_plain))
+}
+
+/// `Some` when the path has the pattern's form, with the segment that stands for its name.
+fn matched<'a>(pattern: &str, path: &'a str) -> Option<Option<&'a str>> {
+    let mut name = None;
+    let (mut wanted, mut given) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return Some(name),
+            (Some(wanted), Some(given)) if wanted.starts_with('{') => name = Some(given),
+            (Some(wanted), Some(given)) if wanted == given => {}
+            _ => return None,
+        }
+    }
+}
+
+const fn entry(
+    listener: Listener,
+    method: &'static str,
+    path: &'static str,
+    route: Route,
+) -> Entry {
+    Entry { listener, method, path, route }
+}
+
+impl Listener {
+    /// Its name in logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Signing => "signing",
+            Self::Hpki => "hpki",
+            Self::Admin => "admin",
+            Self::Metrics => "metrics",
+        }
+    }
+}
+
+impl Route {
+    /// Its name in logs and metrics, and its `operationId`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::OpenApi => "openapi",
+            Self::CreateSession => "create_session",
+            Self::Session => "session",
+            Self::Activate => "activate",
+            Self::EndSession => "end_session",
+            Self::Credentials => "credentials",
+            Self::Sign => "sign",
+            Self::SignDigests => "sign_digests",
+            Self::Metrics => "metrics",
+            Self::Health => "health",
+            Self::Readiness => "readiness",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find_signing(method: Method, path: &str) -> Result<Found, Code> {
+        find(Listener::Signing, &method, path).map_err(|refusal| refusal.problem.code)
+    }
+
+    #[test]
+    fn names_are_taken_from_their_segment() {
+        let found = find_signing(Method::POST, "/v1/sessions/s-1/activate").unwrap();
+        assert_eq!(found, Found { route: Route::Activate, name: Some("s-1".into()) });
+        assert_eq!(find_signing(Method::GET, "/v1/info").unwrap().name, None);
+    }
+
+    #[test]
+    fn other_spellings_of_a_path_are_not_found() {
+        for path in [
+            "",
+            "*",
+            "v1/info",
+            "/",
+            "//v1/info",
+            "/v1//info",
+            "/v1/info/",
+            "/v1/./info",
+            "/v1/x/../info",
+            "/v1/..",
+            "/v1/%69nfo",
+            "/v1%2finfo",
+            "/v1/info;a=b",
+            "/v1/info.",
+            "/V1/info",
+            "/v1/INFO",
+            "/v1/info%00",
+            "/v1/sessions/",
+            "/v1/sessions/a%2fb",
+            "/v1/sessions/a/b",
+            "/v1/sessions/..",
+            "/v1/sessions/a.",
+            "/v1/sessions/a;b",
+            "/v1/sessions/\u{ff41}",
+            "/v1\\info",
+            "/v1/sessions/a+b",
+            "/v1/sessions/{session_id}",
+        ] {
+            assert_eq!(find_signing(Method::GET, path), Err(Code::NotFound), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_methods_are_refused_with_those_that_are_offered() {
+        for method in ["OPTIONS", "TRACE", "PUT", "PATCH", "CONNECT", "get", "POST"] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let refusal = find(Listener::Signing, &method, "/v1/sessions/s-1").unwrap_err();
+            assert_eq!(refusal.problem.code, Code::MethodNotAllowed);
+            assert_eq!(refusal.allow.as_deref(), Some("GET, HEAD, DELETE"));
+        }
+        assert_eq!(find_signing(Method::HEAD, "/v1/info").unwrap().route, Route::Info);
+    }
+
+    #[test]
+    fn listeners_do_not_answer_for_each_other() {
+        assert_eq!(find_signing(Method::GET, "/metrics"), Err(Code::NotFound));
+        assert!(find(Listener::Metrics, &Method::GET, "/v1/info").is_err());
+    }
+}

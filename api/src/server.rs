@@ -1,0 +1,323 @@
+//! The front as a whole: opens the listeners, replaces their certificates, ends in good order.
+
+use crate::config::FrontConfig;
+use crate::config::Limits;
+use crate::door::Door;
+use crate::door::DoorTls;
+use crate::door::Replaceable;
+use crate::door::Shared;
+use crate::error::FrontError;
+use crate::log_limit::LogLimit;
+use crate::metrics::FrontMetrics;
+use crate::net::accept::accept_loop;
+use crate::net::connections::Connections;
+use crate::net::handshakes::Handshakes;
+use crate::net::read_ahead::BufferPool;
+use crate::operations::Operations;
+use crate::rate::RateLimits;
+use crate::routes::Listener;
+use crate::tls;
+use crate::tls::card::CardTls;
+use crate::tls::files::TlsFiles;
+use crate::tls::mutual::MutualRules;
+use crate::tls::mutual::MutualTls;
+use prometheus::Registry;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Listening sockets, handed over by the service manager or bound by [`Sockets::bind`].
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// Of the signing listener.
+    pub signing: Vec<TcpListener>,
+    /// Of the HPKI listener.
+    pub hpki: Vec<TcpListener>,
+    /// Of the admin listener.
+    pub admin: Vec<TcpListener>,
+    /// Of the metrics listener.
+    pub metrics: Vec<TcpListener>,
+}
+
+impl Sockets {
+    /// Binds the addresses of the configuration for every listener that has no socket yet.
+    ///
+    /// # Errors
+    /// [`FrontError::Bind`]
+    pub fn bind(mut self, config: &FrontConfig) -> Result<Self, FrontError> {
+        let addresses = [
+            (&mut self.signing, Listener::Signing, config.signing.as_ref().map(|l| l.address)),
+            (&mut self.hpki, Listener::Hpki, config.hpki.as_ref().map(|l| l.address)),
+            (&mut self.admin, Listener::Admin, config.admin.as_ref().map(|l| l.address)),
+            (&mut self.metrics, Listener::Metrics, config.metrics.as_ref().map(|l| l.address)),
+        ];
+        for (sockets, listener, address) in addresses {
+            if let (true, Some(address)) = (sockets.is_empty(), address) {
+                sockets.push(TcpListener::bind(address).map_err(|source| FrontError::Bind {
+                    listener: listener.name(),
+                    address,
+                    source,
+                })?);
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// The running front.
+pub struct Front {
+    shared: Arc<Shared>,
+    doors: Vec<Arc<Door>>,
+}
+
+impl Front {
+    /// Opens every configured listener. Call it inside a Tokio runtime.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the configuration or its files: nothing is opened then.
+    pub fn start(
+        config: &FrontConfig,
+        sockets: Sockets,
+        operations: Arc<dyn Operations>,
+        registry: &Registry,
+    ) -> Result<Self, FrontError> {
+        let shared = Arc::new(Shared {
+            operations,
+            metrics: FrontMetrics::register(registry)?,
+            logs: LogLimit::new(),
+            pool: Arc::new(BufferPool::default()),
+            rates: RateLimits::default(),
+            stop: CancellationToken::new(),
+            kill: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        let mut opened = Vec::new();
+        for (door, sockets) in doors(config, sockets, &shared)? {
+            if sockets.is_empty() {
+                return Err(FrontError::NoSocket { listener: door.kind.name() });
+            }
+            for socket in sockets {
+                opened.push((Arc::clone(&door), listen(door.kind, socket)?));
+            }
+        }
+        let mut doors: Vec<Arc<Door>> = Vec::new();
+        for (door, listener) in opened {
+            if !doors.iter().any(|known| Arc::ptr_eq(known, &door)) {
+                doors.push(Arc::clone(&door));
+            }
+            shared.tasks.spawn(accept_loop(door, listener));
+        }
+        let front = Self { shared, doors };
+        front.note_certificates();
+        front.watch_certificates(Duration::from_secs(config.certificates.check_seconds.max(1)));
+        Ok(front)
+    }
+
+    /// Reads the certificate files of every listener again. Files that cannot be used leave the old ones in force; that
+    /// is logged, counted and returned.
+    pub fn reload_certificates(&self) -> Vec<FrontError> {
+        reload(&self.doors, |_| true)
+    }
+
+    /// Stops accepting, lets requests finish for `grace`, then ends what is left. True when nothing was left.
+    pub async fn shutdown(self, grace: Duration) -> bool {
+        self.shared.stop.cancel();
+        self.shared.tasks.close();
+        let finished = tokio::time::timeout(grace, self.shared.tasks.wait()).await.is_ok();
+        self.shared.kill.cancel();
+        finished
+    }
+
+    fn note_certificates(&self) {
+        for door in &self.doors {
+            door.note_certificate();
+        }
+    }
+
+    fn watch_certificates(&self, every: Duration) {
+        let (doors, stop) = (self.doors.clone(), self.shared.stop.clone());
+        self.shared.tasks.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(every) => {
+                        reload(&doors, Door::certificate_files_changed);
+                    }
+                    () = stop.cancelled() => return,
+                }
+            }
+        });
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+        self.shared.kill.cancel();
+    }
+}
+
+fn reload(doors: &[Arc<Door>], wanted: impl Fn(&Door) -> bool) -> Vec<FrontError> {
+    let mut refused = Vec::new();
+    for door in doors.iter().filter(|door| wanted(door)) {
+        let result = match &door.tls {
+            DoorTls::Plain => continue,
+            DoorTls::Mutual(tls) => tls.reload(),
+            DoorTls::Card(tls) => tls.reload(),
+        };
+        let listener = door.kind.name();
+        door.shared.metrics.certificate_reload(door.kind, result.is_ok());
+        match result {
+            Ok(()) => {
+                door.note_certificate();
+                tracing::info!(listener, "certificate files were read again");
+            }
+            Err(error) => {
+                let reason = crate::error::with_sources(&error);
+                tracing::error!(listener, reason, "certificate files refused, the old ones stay");
+                refused.push(error);
+            }
+        }
+    }
+    refused
+}
+
+impl Door {
+    fn certificate_files_changed(&self) -> bool {
+        match &self.tls {
+            DoorTls::Plain => false,
+            DoorTls::Mutual(tls) => tls.changed(),
+            DoorTls::Card(tls) => tls.changed(),
+        }
+    }
+
+    fn note_certificate(&self) {
+        let not_after = match &self.tls {
+            DoorTls::Plain => return,
+            DoorTls::Mutual(tls) => tls.current().not_after,
+            DoorTls::Card(tls) => tls.current().not_after(),
+        };
+        self.shared.metrics.certificate(self.kind, not_after);
+    }
+}
+
+fn listen(kind: Listener, socket: TcpListener) -> Result<tokio::net::TcpListener, FrontError> {
+    let unusable = |source| FrontError::Socket { listener: kind.name(), source };
+    socket.set_nonblocking(true).map_err(unusable)?;
+    tokio::net::TcpListener::from_std(socket).map_err(unusable)
+}
+
+type Opening = (Arc<Door>, Vec<TcpListener>);
+
+fn doors(
+    config: &FrontConfig,
+    sockets: Sockets,
+    shared: &Arc<Shared>,
+) -> Result<Vec<Opening>, FrontError> {
+    let mut doors = Vec::new();
+    if let Some(signing) = &config.signing {
+        let files = TlsFiles {
+            certificate: signing.certificate.clone(),
+            key: signing.key.clone(),
+            client_ca: Some(signing.client_ca.clone()),
+            client_crls: signing.client_crls.clone(),
+        };
+        let rules = MutualRules { allow_tls12: signing.allow_tls12, allow_http2: true };
+        let mut door = door(Listener::Signing, mutual(files, rules)?, &signing.limits, shared);
+        door.host_names = host_names(Listener::Signing, &signing.host_names)?;
+        door.documents = signing.documents.clone();
+        door.requests_per_second = signing.requests_per_second;
+        door.handshake = Duration::from_secs(signing.handshake_seconds);
+        door.keep_alive = Duration::from_secs(signing.keep_alive_seconds);
+        doors.push((Arc::new(door), sockets.signing));
+    }
+    if let Some(hpki) = &config.hpki {
+        let files = TlsFiles {
+            certificate: hpki.certificate.clone(),
+            key: hpki.key.clone(),
+            client_ca: hpki.card_ca_hints.clone(),
+            client_crls: Vec::new(),
+        };
+        let mut door = door(Listener::Hpki, card(files)?, &hpki.limits, shared);
+        door.host_names = host_names(Listener::Hpki, &hpki.host_names)?;
+        door.handshake = Duration::from_secs(hpki.handshake_seconds);
+        door.keep_alive = Duration::from_secs(hpki.keep_alive_seconds);
+        doors.push((Arc::new(door), sockets.hpki));
+    }
+    if let Some(admin) = &config.admin {
+        let files = TlsFiles {
+            certificate: admin.certificate.clone(),
+            key: admin.key.clone(),
+            client_ca: Some(admin.client_ca.clone()),
+            client_crls: admin.client_crls.clone(),
+        };
+        let rules = MutualRules { allow_tls12: false, allow_http2: false };
+        let mut door = door(Listener::Admin, mutual(files, rules)?, &admin.limits, shared);
+        door.host_names = host_names(Listener::Admin, &admin.host_names)?;
+        door.handshake = Duration::from_secs(admin.handshake_seconds);
+        door.keep_alive = Duration::from_secs(admin.keep_alive_seconds);
+        doors.push((Arc::new(door), sockets.admin));
+    }
+    if let Some(metrics) = &config.metrics {
+        let tls = match &metrics.tls {
+            None if !metrics.address.ip().to_canonical().is_loopback() => {
+                return Err(FrontError::PlainMetrics(metrics.address));
+            }
+            None => DoorTls::Plain,
+            Some(tls) => {
+                let files = TlsFiles {
+                    certificate: tls.certificate.clone(),
+                    key: tls.key.clone(),
+                    client_ca: Some(tls.client_ca.clone()),
+                    client_crls: tls.client_crls.clone(),
+                };
+                mutual(files, MutualRules { allow_tls12: false, allow_http2: false })?
+            }
+        };
+        let mut door = door(Listener::Metrics, tls, &metrics.limits, shared);
+        door.host_names = metrics.host_names.iter().map(|name| name.to_lowercase()).collect();
+        doors.push((Arc::new(door), sockets.metrics));
+    }
+    Ok(doors)
+}
+
+fn door(kind: Listener, tls: DoorTls, limits: &Limits, shared: &Arc<Shared>) -> Door {
+    let units = limits.buffered_bytes / crate::http::body::UNIT;
+    Door {
+        kind,
+        host_names: Vec::new(),
+        tls,
+        limits: limits.clone(),
+        documents: crate::config::Documents::default(),
+        requests_per_second: 0,
+        handshake: Duration::from_secs(10),
+        keep_alive: Duration::from_secs(60),
+        handshakes: Handshakes::new(limits.handshakes),
+        connections: Connections::new(limits.connections, limits.connections_per_address),
+        requests: Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS)),
+        waiting: Semaphore::new(limits.waiting_requests.min(Semaphore::MAX_PERMITS)),
+        buffered: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
+        shared: Arc::clone(shared),
+    }
+}
+
+fn mutual(files: TlsFiles, rules: MutualRules) -> Result<DoorTls, FrontError> {
+    let provider = tls::provider();
+    Ok(DoorTls::Mutual(Replaceable::new(files, move |files| {
+        MutualTls::read(files, rules, &provider)
+    })?))
+}
+
+fn card(files: TlsFiles) -> Result<DoorTls, FrontError> {
+    let provider = tls::provider();
+    Ok(DoorTls::Card(Replaceable::new(files, move |files| CardTls::read(files, &provider))?))
+}
+
+fn host_names(listener: Listener, names: &[String]) -> Result<Vec<String>, FrontError> {
+    if names.is_empty() {
+        return Err(FrontError::NoHostName(listener.name()));
+    }
+    Ok(names.iter().map(|name| name.to_lowercase()).collect())
+}

@@ -1,0 +1,6 @@
+//! What every test of the front needs.
+
+pub mod client;
+pub mod keeper;
+pub mod pki;
+pub mod rig;
