@@ -1,1 +1,3 @@
-//! skeleton
+//! What tests and benches of more than one crate share.
+
+pub mod verify;
