@@ -1,0 +1,484 @@
+//! The commands of the admin API, one type each for what they carry.
+
+use attest::algorithm::KeyType;
+use attest::records::AnchorPurpose;
+use attest::records::Fingerprint;
+use attest::records::Role;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::wire::MethodName;
+
+/// One command of the admin API, as plain data. Proposals store it as it is here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum AdminCommand {
+    /// State, versions, counts, alarms.
+    Status {},
+    /// Everything that a new operator gets wrong, checked.
+    Doctor {},
+
+    /// Grants: registers a holder.
+    HolderAdd(NewHolder),
+    /// Lists holders.
+    HolderList {},
+    /// Withdraws: the holder signs nothing any more, every session ends.
+    HolderDisable {
+        /// Whose.
+        holder_id: String,
+    },
+    /// Grants: the holder may sign again.
+    HolderEnable {
+        /// Whose.
+        holder_id: String,
+    },
+
+    /// Grants: this card's certificate belongs to this holder.
+    CardLink(NewCard),
+    /// Withdraws a card link; sessions proved with it end.
+    CardUnlink {
+        /// SHA-256 that `card_list` shows.
+        card: Fingerprint,
+    },
+    /// Lists card links.
+    CardList {
+        /// Of this holder only.
+        holder_id: Option<String>,
+    },
+
+    /// Makes a key pair in the HSM; answers with its certification request. Nothing may be signed with it yet.
+    KeyCreate(NewKey),
+    /// The certification request of a key that has no certificate yet, again.
+    KeyRequest {
+        /// Which.
+        credential_id: String,
+    },
+    /// Grants: the certificate makes the key usable.
+    KeyInstall(NewCertificate),
+    /// Lists keys.
+    KeyList {
+        /// Of this holder only.
+        holder_id: Option<String>,
+    },
+    /// Withdraws a key for good.
+    KeyRevoke {
+        /// Which.
+        credential_id: String,
+    },
+    /// Grants: a quarantined key may sign again.
+    KeyRelease {
+        /// Which.
+        credential_id: String,
+    },
+
+    /// Grants: registers a signing system.
+    SystemAdd(NewSystem),
+    /// Grants or withdraws, depending on the change.
+    SystemUpdate {
+        /// Which.
+        system_id: String,
+        /// What changes.
+        change: SystemChange,
+    },
+    /// Withdraws a signing system; its sessions end.
+    SystemRemove {
+        /// Which.
+        system_id: String,
+    },
+    /// Lists signing systems.
+    SystemList {},
+
+    /// Grants: registers an operator.
+    OperatorAdd(NewOperator),
+    /// Withdraws an operator.
+    OperatorRemove {
+        /// Who.
+        operator_id: String,
+    },
+    /// Lists operators.
+    OperatorList {},
+
+    /// Grants: certificates under this one are believed.
+    AnchorAdd(NewAnchor),
+    /// Withdraws an anchor; what hung on it stops.
+    AnchorRemove {
+        /// What it was trusted for.
+        purpose: AnchorPurposeName,
+        /// SHA-256 of the certificate.
+        fingerprint: Fingerprint,
+    },
+    /// Lists anchors.
+    AnchorList {},
+
+    /// Grants: published test cards may sign in. Never for real documents.
+    TestModeOn {},
+    /// Withdraws test mode.
+    TestModeOff {},
+    /// Grants: this PKCS#11 module may be loaded at the next start, instead of the present one.
+    ModuleApprove(NewModule),
+
+    /// Lists live sessions.
+    SessionList {
+        /// Of this holder only.
+        holder_id: Option<String>,
+        /// Of this signing system only.
+        system_id: Option<String>,
+    },
+    /// Withdraws one session.
+    SessionEnd {
+        /// Which.
+        session_id: String,
+    },
+    /// Withdraws every session of a holder.
+    SessionEndAll {
+        /// Whose.
+        holder_id: String,
+    },
+
+    /// Lists what waits for a second operator, and what was decided lately.
+    ProposalList {},
+    /// One proposal with all that it would change.
+    ProposalShow {
+        /// Which.
+        proposal_id: String,
+    },
+    /// Lets a proposal happen; never one's own.
+    ProposalApprove {
+        /// Which.
+        proposal_id: String,
+    },
+    /// Ends a proposal; also one's own.
+    ProposalReject {
+        /// Which.
+        proposal_id: String,
+    },
+
+    /// The newest checkpoint of the audit log.
+    AuditHead {},
+    /// Finds audit records.
+    AuditSearch(AuditQuery),
+    /// Audit records as they are, in order.
+    AuditExport {
+        /// First sequence number.
+        from: u64,
+        /// Most records in the answer.
+        limit: u64,
+    },
+}
+
+/// `POST /admin/v1/holders`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewHolder {
+    /// 本人ID: 1 to 64 characters of `[A-Za-z0-9._-]`, the first a letter or digit.
+    pub holder_id: String,
+    /// What people call them; shown on pages, never used to find anybody.
+    pub display_name: String,
+    /// Whom to call at their certification authority.
+    #[serde(default)]
+    pub ca_contact: Option<String>,
+}
+
+/// `POST /admin/v1/cards`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewCard {
+    /// Whose card.
+    pub holder_id: String,
+    /// The card's authentication certificate, PEM.
+    pub certificate_pem: String,
+}
+
+/// `POST /admin/v1/keys`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// Name on the wire: 1 to 64 characters of `[A-Za-z0-9._-]`, unique on the appliance.
+    pub credential_id: String,
+    /// Whose.
+    pub holder_id: String,
+    /// `rsa-2048`, `rsa-3072`, `rsa-4096`, `p-256`, `p-384`, `p-521` or `ed25519`.
+    #[schemars(with = "String")]
+    pub key_type: KeyType,
+    /// Subject of the certification request, RFC 4514 text; `CN=<display name>` when absent.
+    #[serde(default)]
+    pub subject: Option<String>,
+}
+
+/// The certificate of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewCertificate {
+    /// Which key.
+    pub credential_id: String,
+    /// Certificate, then its issuers (the root may be left out), PEM.
+    pub chain_pem: String,
+}
+
+/// `POST /admin/v1/keys/{credential_id}/certificate`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewChain {
+    /// Certificate, then its issuers (the root may be left out), PEM.
+    pub chain_pem: String,
+}
+
+/// Limits of sessions, each the default of the appliance when absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewLimits {
+    /// Seconds from the evidence to the end.
+    #[serde(default)]
+    pub seconds: Option<u64>,
+    /// Seconds without a signature after which the session ends.
+    #[serde(default)]
+    pub idle_seconds: Option<u64>,
+    /// Signatures in one session.
+    #[serde(default)]
+    pub signatures: Option<u64>,
+}
+
+/// `POST /admin/v1/systems`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSystem {
+    /// 1 to 64 characters of `[A-Za-z0-9._-]`.
+    pub system_id: String,
+    /// What holders read when it asks for a sign-in.
+    pub display_name: String,
+    /// Its client certificates, PEM: one, or two while one is being replaced.
+    pub certificates_pem: Vec<String>,
+    /// Exact return URLs allowed after a sign-in.
+    #[serde(default)]
+    pub return_urls: Vec<String>,
+    /// Holders it may name.
+    #[serde(default)]
+    pub holders: Vec<String>,
+    /// Whether it may name every holder, also later ones; then `holders` is empty.
+    #[serde(default)]
+    pub all_holders: bool,
+    /// Methods it accepts.
+    pub methods: Vec<MethodName>,
+    /// Whether `output: raw` of `/v1/sign/digest` is open to it.
+    #[serde(default)]
+    pub raw_allowed: bool,
+    /// Limits of its sessions.
+    #[serde(default)]
+    pub limits: NewLimits,
+    /// Requests a second, sustained; the default of the appliance when absent.
+    #[serde(default)]
+    pub requests_per_second: Option<u32>,
+}
+
+/// `PATCH /admin/v1/systems/{system_id}`: only what is named changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SystemChange {
+    /// What holders read.
+    pub display_name: Option<String>,
+    /// A second client certificate, PEM.
+    pub add_certificate_pem: Option<String>,
+    /// SHA-256 of the client certificate that goes.
+    #[schemars(with = "Option<String>")]
+    pub remove_certificate: Option<Fingerprint>,
+    /// All return URLs from now on.
+    pub return_urls: Option<Vec<String>>,
+    /// All holders it may name from now on.
+    pub holders: Option<Vec<String>>,
+    /// Whether it may name every holder.
+    pub all_holders: Option<bool>,
+    /// All methods from now on.
+    pub methods: Option<Vec<MethodName>>,
+    /// Whether `output: raw` is open.
+    pub raw_allowed: Option<bool>,
+    /// Limits of its sessions; those left out stay.
+    pub limits: NewLimits,
+    /// Requests a second.
+    pub requests_per_second: Option<u32>,
+}
+
+/// `POST /admin/v1/operators`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewOperator {
+    /// 1 to 64 characters of `[A-Za-z0-9._-]`.
+    pub operator_id: String,
+    /// The one role.
+    pub role: RoleName,
+    /// The operator's client certificate, PEM.
+    pub certificate_pem: String,
+}
+
+/// `POST /admin/v1/anchors`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewAnchor {
+    /// What for.
+    pub purpose: AnchorPurposeName,
+    /// A self-signed CA certificate, PEM.
+    pub certificate_pem: String,
+}
+
+/// `POST /admin/v1/module`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewModule {
+    /// SHA-256 of the module file, 64 hexadecimal digits.
+    #[schemars(with = "String")]
+    pub module: Fingerprint,
+}
+
+/// `POST /admin/v1/test-mode`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TestMode {
+    /// Whether published test cards may sign in.
+    pub on: bool,
+}
+
+/// `GET /admin/v1/audit/records`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditQuery {
+    /// Records about this holder.
+    pub holder_id: Option<String>,
+    /// Records of this signing system.
+    pub system_id: Option<String>,
+    /// Records of this key.
+    pub credential_id: Option<String>,
+    /// Records of this operator.
+    pub operator_id: Option<String>,
+    /// Records of this kind: `signature`, `session_ended` ...
+    pub event: Option<String>,
+    /// Records of this request.
+    pub request_id: Option<String>,
+    /// Not before this time, Unix seconds.
+    pub since: Option<u64>,
+    /// Before this time, Unix seconds.
+    pub until: Option<u64>,
+    /// First sequence number looked at.
+    pub from: Option<u64>,
+    /// Most records in the answer.
+    pub limit: Option<u64>,
+}
+
+/// A role on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RoleName {
+    /// Operators, anchors, test mode, module, quarantine; second operator of everything.
+    SecurityOfficer,
+    /// Signing systems.
+    Administrator,
+    /// Holders, cards, keys.
+    RegistrationOfficer,
+    /// Reads everything, changes nothing.
+    Auditor,
+}
+
+impl From<RoleName> for Role {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::SecurityOfficer => Self::SecurityOfficer,
+            RoleName::Administrator => Self::Administrator,
+            RoleName::RegistrationOfficer => Self::RegistrationOfficer,
+            RoleName::Auditor => Self::Auditor,
+        }
+    }
+}
+
+impl From<Role> for RoleName {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::SecurityOfficer => Self::SecurityOfficer,
+            Role::Administrator => Self::Administrator,
+            Role::RegistrationOfficer => Self::RegistrationOfficer,
+            Role::Auditor => Self::Auditor,
+        }
+    }
+}
+
+/// What an anchor is for, on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AnchorPurposeName {
+    /// Card certificates at sign-in.
+    HpkiCard,
+    /// Holders' second certificates.
+    SecondCertificate,
+}
+
+impl AnchorPurposeName {
+    /// The wire name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::HpkiCard => "hpki_card",
+            Self::SecondCertificate => "second_certificate",
+        }
+    }
+}
+
+impl From<AnchorPurposeName> for AnchorPurpose {
+    fn from(name: AnchorPurposeName) -> Self {
+        match name {
+            AnchorPurposeName::HpkiCard => Self::HpkiCard,
+            AnchorPurposeName::SecondCertificate => Self::SecondCertificate,
+        }
+    }
+}
+
+impl From<AnchorPurpose> for AnchorPurposeName {
+    fn from(purpose: AnchorPurpose) -> Self {
+        match purpose {
+            AnchorPurpose::HpkiCard => Self::HpkiCard,
+            AnchorPurpose::SecondCertificate => Self::SecondCertificate,
+        }
+    }
+}
+
+impl AdminCommand {
+    /// The stable name of the command: `holder_add`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Status {} => "status",
+            Self::Doctor {} => "doctor",
+            Self::HolderAdd(_) => "holder_add",
+            Self::HolderList {} => "holder_list",
+            Self::HolderDisable { .. } => "holder_disable",
+            Self::HolderEnable { .. } => "holder_enable",
+            Self::CardLink(_) => "card_link",
+            Self::CardUnlink { .. } => "card_unlink",
+            Self::CardList { .. } => "card_list",
+            Self::KeyCreate(_) => "key_create",
+            Self::KeyRequest { .. } => "key_request",
+            Self::KeyInstall(_) => "key_install",
+            Self::KeyList { .. } => "key_list",
+            Self::KeyRevoke { .. } => "key_revoke",
+            Self::KeyRelease { .. } => "key_release",
+            Self::SystemAdd(_) => "system_add",
+            Self::SystemUpdate { .. } => "system_update",
+            Self::SystemRemove { .. } => "system_remove",
+            Self::SystemList {} => "system_list",
+            Self::OperatorAdd(_) => "operator_add",
+            Self::OperatorRemove { .. } => "operator_remove",
+            Self::OperatorList {} => "operator_list",
+            Self::AnchorAdd(_) => "anchor_add",
+            Self::AnchorRemove { .. } => "anchor_remove",
+            Self::AnchorList {} => "anchor_list",
+            Self::TestModeOn {} => "test_mode_on",
+            Self::TestModeOff {} => "test_mode_off",
+            Self::ModuleApprove(_) => "module_approve",
+            Self::SessionList { .. } => "session_list",
+            Self::SessionEnd { .. } => "session_end",
+            Self::SessionEndAll { .. } => "session_end_all",
+            Self::ProposalList {} => "proposal_list",
+            Self::ProposalShow { .. } => "proposal_show",
+            Self::ProposalApprove { .. } => "proposal_approve",
+            Self::ProposalReject { .. } => "proposal_reject",
+            Self::AuditHead {} => "audit_head",
+            Self::AuditSearch(_) => "audit_search",
+            Self::AuditExport { .. } => "audit_export",
+        }
+    }
+}

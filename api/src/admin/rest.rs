@@ -1,0 +1,519 @@
+//! The commands as REST under `/admin/v1`: one table of routes, read by the matcher and by the OpenAPI file.
+
+use crate::admin::answer;
+use crate::admin::check::MAX_AUDIT_RECORDS;
+use crate::admin::check::check;
+use crate::admin::command::AdminCommand;
+use crate::admin::command::AnchorPurposeName;
+use crate::admin::command::AuditQuery;
+use crate::admin::command::NewAnchor;
+use crate::admin::command::NewCard;
+use crate::admin::command::NewCertificate;
+use crate::admin::command::NewChain;
+use crate::admin::command::NewHolder;
+use crate::admin::command::NewKey;
+use crate::admin::command::NewModule;
+use crate::admin::command::NewOperator;
+use crate::admin::command::NewSystem;
+use crate::admin::command::SystemChange;
+use crate::admin::command::TestMode;
+use crate::problem::Code;
+use crate::problem::Problem;
+use attest::records::Fingerprint;
+use schemars::JsonSchema;
+use schemars::Schema;
+use schemars::SchemaGenerator;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+
+/// Where all of it stands.
+pub const PREFIX: &str = "/admin/v1";
+
+/// One route.
+pub struct Route {
+    /// HTTP method.
+    pub method: &'static str,
+    /// Path below [`PREFIX`], parameters in braces.
+    pub path: &'static str,
+    /// What it does, one line.
+    pub summary: &'static str,
+    /// Query parameters that it knows.
+    pub query: &'static [&'static str],
+    /// Schema of its body, if it takes one.
+    pub body: Option<fn(&mut SchemaGenerator) -> Schema>,
+    /// Schema of its answer.
+    pub answer: fn(&mut SchemaGenerator) -> Schema,
+    /// Whether it may answer 202 with [`answer::ProposedView`].
+    pub may_be_proposed: bool,
+    command: fn(&Parts<'_>) -> Result<AdminCommand, Problem>,
+}
+
+/// Reads a request.
+///
+/// # Shape
+/// `segments`: what follows `/admin/v1/`, split at `/`, undecoded. `query`: undecoded, without `?`. `body`: all of it.
+/// # Errors
+/// `not_found` for a path that is not there, `method_not_allowed` for another method of it, `malformed_request` with what
+/// is wrong.
+pub fn command_of(
+    method: &str,
+    segments: &[&str],
+    query: &str,
+    body: &[u8],
+) -> Result<AdminCommand, Problem> {
+    let here = || ROUTES.iter().filter_map(|route| Some((route, matched(route.path, segments)?)));
+    let Some((route, path)) = here().find(|(route, _)| route.method == method) else {
+        return Err(match here().next() {
+            Some(_) => Code::MethodNotAllowed.into(),
+            None => Code::NotFound.into(),
+        });
+    };
+    if route.body.is_none() && !matches!(body.trim_ascii(), b"" | b"{}") {
+        return Err(malformed("this request takes no body"));
+    }
+    let command = (route.command)(&Parts { path, query: parsed(query, route.query)?, body })?;
+    check(&command)?;
+    Ok(command)
+}
+
+/// The methods that a path knows, for `Allow`; empty when the path is not there.
+pub fn methods_of(segments: &[&str]) -> Vec<&'static str> {
+    let here = ROUTES.iter().filter(|route| matched(route.path, segments).is_some());
+    here.map(|route| route.method).collect()
+}
+
+/// Every route.
+pub const ROUTES: &[Route] = &[
+    get::<answer::StatusView>("/status", "State, counts, alarms", &[], |_| {
+        Ok(AdminCommand::Status {})
+    }),
+    get::<answer::DoctorView>(
+        "/doctor",
+        "Everything a new operator gets wrong, checked",
+        &[],
+        |_| Ok(AdminCommand::Doctor {}),
+    ),
+    get::<Vec<answer::HolderView>>("/holders", "Lists holders", &[], |_| {
+        Ok(AdminCommand::HolderList {})
+    }),
+    grant::<NewHolder, answer::DoneView>("POST", "/holders", "Registers a holder", |parts| {
+        Ok(AdminCommand::HolderAdd(parts.body()?))
+    }),
+    withdraw(
+        "POST",
+        "/holders/{holder_id}/disable",
+        "Disables a holder, ends every session",
+        |parts| Ok(AdminCommand::HolderDisable { holder_id: parts.named("holder_id") }),
+    ),
+    grant_by_name("POST", "/holders/{holder_id}/enable", "Enables a holder again", |parts| {
+        Ok(AdminCommand::HolderEnable { holder_id: parts.named("holder_id") })
+    }),
+    withdraw(
+        "DELETE",
+        "/holders/{holder_id}/sessions",
+        "Ends every session of a holder",
+        |parts| Ok(AdminCommand::SessionEndAll { holder_id: parts.named("holder_id") }),
+    ),
+    get::<Vec<answer::CardView>>("/cards", "Lists card links", &["holder"], |parts| {
+        Ok(AdminCommand::CardList { holder_id: parts.asked("holder") })
+    }),
+    grant::<NewCard, answer::DoneView>("POST", "/cards", "Links a card to a holder", |parts| {
+        Ok(AdminCommand::CardLink(parts.body()?))
+    }),
+    withdraw("DELETE", "/cards/{card}", "Removes a card link", |parts| {
+        Ok(AdminCommand::CardUnlink { card: Fingerprint(parts.named("card")) })
+    }),
+    get::<Vec<answer::KeyView>>("/keys", "Lists keys", &["holder"], |parts| {
+        Ok(AdminCommand::KeyList { holder_id: parts.asked("holder") })
+    }),
+    make::<NewKey, answer::KeyRequestView>(
+        "/keys",
+        "Makes a key pair, answers its request",
+        |parts| Ok(AdminCommand::KeyCreate(parts.body()?)),
+    ),
+    get::<answer::KeyRequestView>(
+        "/keys/{credential_id}/request",
+        "The request again",
+        &[],
+        |parts| Ok(AdminCommand::KeyRequest { credential_id: parts.named("credential_id") }),
+    ),
+    grant::<NewChain, answer::DoneView>(
+        "POST",
+        "/keys/{credential_id}/certificate",
+        "Installs the certificate of a key",
+        |parts| {
+            let NewChain { chain_pem } = parts.body()?;
+            let credential_id = parts.named("credential_id");
+            Ok(AdminCommand::KeyInstall(NewCertificate { credential_id, chain_pem }))
+        },
+    ),
+    withdraw("POST", "/keys/{credential_id}/revoke", "Revokes a key for good", |parts| {
+        Ok(AdminCommand::KeyRevoke { credential_id: parts.named("credential_id") })
+    }),
+    grant_by_name("POST", "/keys/{credential_id}/release", "Ends a quarantine", |parts| {
+        Ok(AdminCommand::KeyRelease { credential_id: parts.named("credential_id") })
+    }),
+    get::<Vec<answer::SystemView>>("/systems", "Lists signing systems", &[], |_| {
+        Ok(AdminCommand::SystemList {})
+    }),
+    grant::<NewSystem, answer::DoneView>(
+        "POST",
+        "/systems",
+        "Registers a signing system",
+        |parts| Ok(AdminCommand::SystemAdd(parts.body()?)),
+    ),
+    grant::<SystemChange, answer::DoneView>(
+        "PATCH",
+        "/systems/{system_id}",
+        "Changes a signing system; only what widens its rights takes two",
+        |parts| {
+            let system_id = parts.named("system_id");
+            Ok(AdminCommand::SystemUpdate { system_id, change: parts.body()? })
+        },
+    ),
+    withdraw(
+        "DELETE",
+        "/systems/{system_id}",
+        "Removes a signing system, ends its sessions",
+        |parts| Ok(AdminCommand::SystemRemove { system_id: parts.named("system_id") }),
+    ),
+    get::<Vec<answer::OperatorView>>("/operators", "Lists operators", &[], |_| {
+        Ok(AdminCommand::OperatorList {})
+    }),
+    grant::<NewOperator, answer::DoneView>(
+        "POST",
+        "/operators",
+        "Registers an operator",
+        |parts| Ok(AdminCommand::OperatorAdd(parts.body()?)),
+    ),
+    withdraw("DELETE", "/operators/{operator_id}", "Removes an operator", |parts| {
+        Ok(AdminCommand::OperatorRemove { operator_id: parts.named("operator_id") })
+    }),
+    get::<Vec<answer::AnchorView>>("/anchors", "Lists trust anchors", &[], |_| {
+        Ok(AdminCommand::AnchorList {})
+    }),
+    grant::<NewAnchor, answer::DoneView>("POST", "/anchors", "Adds a trust anchor", |parts| {
+        Ok(AdminCommand::AnchorAdd(parts.body()?))
+    }),
+    withdraw("DELETE", "/anchors/{purpose}/{fingerprint}", "Removes a trust anchor", |parts| {
+        let fingerprint = Fingerprint(parts.named("fingerprint"));
+        Ok(AdminCommand::AnchorRemove { purpose: purpose(&parts.named("purpose"))?, fingerprint })
+    }),
+    grant::<TestMode, answer::DoneView>("POST", "/test-mode", "Test mode on or off", |parts| {
+        Ok(match parts.body::<TestMode>()?.on {
+            true => AdminCommand::TestModeOn {},
+            false => AdminCommand::TestModeOff {},
+        })
+    }),
+    grant::<NewModule, answer::DoneView>("POST", "/module", "Approves a PKCS#11 module", |parts| {
+        Ok(AdminCommand::ModuleApprove(parts.body()?))
+    }),
+    get::<Vec<answer::SessionEntry>>(
+        "/sessions",
+        "Lists live sessions",
+        &["holder", "system"],
+        |parts| {
+            let holder_id = parts.asked("holder");
+            Ok(AdminCommand::SessionList { holder_id, system_id: parts.asked("system") })
+        },
+    ),
+    withdraw("DELETE", "/sessions/{session_id}", "Ends a session", |parts| {
+        Ok(AdminCommand::SessionEnd { session_id: parts.named("session_id") })
+    }),
+    get::<Vec<answer::ProposalView>>("/proposals", "Lists proposals", &[], |_| {
+        Ok(AdminCommand::ProposalList {})
+    }),
+    get::<answer::ProposalView>("/proposals/{proposal_id}", "One proposal", &[], |parts| {
+        Ok(AdminCommand::ProposalShow { proposal_id: parts.named("proposal_id") })
+    }),
+    withdraw("POST", "/proposals/{proposal_id}/approve", "Lets a proposal happen", |parts| {
+        Ok(AdminCommand::ProposalApprove { proposal_id: parts.named("proposal_id") })
+    }),
+    withdraw("POST", "/proposals/{proposal_id}/reject", "Ends a proposal", |parts| {
+        Ok(AdminCommand::ProposalReject { proposal_id: parts.named("proposal_id") })
+    }),
+    get::<answer::AuditHeadView>("/audit/head", "The newest checkpoint", &[], |_| {
+        Ok(AdminCommand::AuditHead {})
+    }),
+    get::<answer::AuditRecords>(
+        "/audit/records",
+        "Finds audit records",
+        &[
+            "holder",
+            "system",
+            "credential",
+            "operator",
+            "event",
+            "request",
+            "since",
+            "until",
+            "from",
+            "limit",
+        ],
+        |parts| {
+            Ok(AdminCommand::AuditSearch(AuditQuery {
+                holder_id: parts.asked("holder"),
+                system_id: parts.asked("system"),
+                credential_id: parts.asked("credential"),
+                operator_id: parts.asked("operator"),
+                event: parts.asked("event"),
+                request_id: parts.asked("request"),
+                since: parts.number("since")?,
+                until: parts.number("until")?,
+                from: parts.number("from")?,
+                limit: parts.number("limit")?,
+            }))
+        },
+    ),
+    get::<answer::AuditRecords>(
+        "/audit/export",
+        "Audit records in order",
+        &["from", "limit"],
+        |parts| {
+            let from = parts.number("from")?.unwrap_or(0);
+            let limit = parts.number("limit")?.unwrap_or(MAX_AUDIT_RECORDS);
+            Ok(AdminCommand::AuditExport { from, limit })
+        },
+    ),
+];
+
+type Build = fn(&Parts<'_>) -> Result<AdminCommand, Problem>;
+
+const fn get<A: JsonSchema>(
+    path: &'static str,
+    summary: &'static str,
+    query: &'static [&'static str],
+    command: Build,
+) -> Route {
+    Route {
+        method: "GET",
+        path,
+        summary,
+        query,
+        body: None,
+        answer: SchemaGenerator::subschema_for::<A>,
+        may_be_proposed: false,
+        command,
+    }
+}
+
+const fn grant<B: JsonSchema, A: JsonSchema>(
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    command: Build,
+) -> Route {
+    Route {
+        method,
+        path,
+        summary,
+        query: &[],
+        body: Some(SchemaGenerator::subschema_for::<B>),
+        answer: SchemaGenerator::subschema_for::<A>,
+        may_be_proposed: true,
+        command,
+    }
+}
+
+const fn grant_by_name(
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    command: Build,
+) -> Route {
+    Route { may_be_proposed: true, ..withdraw(method, path, summary, command) }
+}
+
+const fn make<B: JsonSchema, A: JsonSchema>(
+    path: &'static str,
+    summary: &'static str,
+    command: Build,
+) -> Route {
+    Route { may_be_proposed: false, ..grant::<B, A>("POST", path, summary, command) }
+}
+
+const fn withdraw(
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    command: Build,
+) -> Route {
+    Route {
+        method,
+        path,
+        summary,
+        query: &[],
+        body: None,
+        answer: SchemaGenerator::subschema_for::<answer::DoneView>,
+        may_be_proposed: false,
+        command,
+    }
+}
+
+/// A request taken apart along its route.
+struct Parts<'a> {
+    path: BTreeMap<&'static str, &'a str>,
+    query: BTreeMap<&'a str, &'a str>,
+    body: &'a [u8],
+}
+
+impl Parts<'_> {
+    fn named(&self, parameter: &str) -> String {
+        self.path.get(parameter).copied().unwrap_or_default().to_owned()
+    }
+
+    fn asked(&self, parameter: &str) -> Option<String> {
+        self.query.get(parameter).map(|value| (*value).to_owned())
+    }
+
+    fn number(&self, parameter: &str) -> Result<Option<u64>, Problem> {
+        let Some(value) = self.query.get(parameter) else {
+            return Ok(None);
+        };
+        let number = value.bytes().all(|octet| octet.is_ascii_digit()).then(|| value.parse().ok());
+        match number.flatten() {
+            Some(number) => Ok(Some(number)),
+            None => Err(malformed(format!("{parameter}: a whole number"))),
+        }
+    }
+
+    fn body<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        serde_json::from_slice(self.body).map_err(|error| malformed(format!("body: {error}")))
+    }
+}
+
+/// The parameters of `segments` when they are of this shape.
+fn matched<'a>(
+    path: &'static str,
+    segments: &[&'a str],
+) -> Option<BTreeMap<&'static str, &'a str>> {
+    let pattern: Vec<&'static str> = path.trim_start_matches('/').split('/').collect();
+    if pattern.len() != segments.len() {
+        return None;
+    }
+    let mut parameters = BTreeMap::new();
+    for (pattern, segment) in pattern.into_iter().zip(segments) {
+        match pattern.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            Some(name) => drop(parameters.insert(name, *segment)),
+            None if pattern == *segment => {}
+            None => return None,
+        }
+    }
+    Some(parameters)
+}
+
+/// Every value is plain: nothing here needs percent-encoding, and what has it is refused with its field by `check`.
+fn parsed<'a>(query: &'a str, known: &[&str]) -> Result<BTreeMap<&'a str, &'a str>, Problem> {
+    let mut values = BTreeMap::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if !known.contains(&name) {
+            return Err(malformed(format!("query: known here are {known:?}")));
+        }
+        if values.insert(name, value).is_some() {
+            return Err(malformed(format!("query: {name} stands twice")));
+        }
+    }
+    Ok(values)
+}
+
+fn purpose(name: &str) -> Result<AnchorPurposeName, Problem> {
+    match name {
+        "hpki_card" => Ok(AnchorPurposeName::HpkiCard),
+        "second_certificate" => Ok(AnchorPurposeName::SecondCertificate),
+        _ => Err(malformed("purpose: hpki_card or second_certificate")),
+    }
+}
+
+fn malformed(detail: impl Into<String>) -> Problem {
+    Problem::with_detail(Code::MalformedRequest, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(method: &str, path: &str, query: &str, body: &str) -> Result<AdminCommand, Code> {
+        let segments: Vec<&str> = path.strip_prefix('/').unwrap().split('/').collect();
+        command_of(method, &segments, query, body.as_bytes()).map_err(|problem| problem.code)
+    }
+
+    #[test]
+    fn each_route_is_reached_by_its_own_method_and_path() {
+        for route in ROUTES {
+            let twins = ROUTES
+                .iter()
+                .filter(|other| (other.method, other.path) == (route.method, route.path));
+            assert_eq!(twins.count(), 1, "{} {}", route.method, route.path);
+            let path = route.path.replace(['{', '}'], "");
+            let refused = ask("TRACE", &path, "", "");
+            assert_eq!(refused, Err(Code::MethodNotAllowed), "{path}");
+            assert_ne!(ask(route.method, &path, "", ""), Err(Code::NotFound), "{path}");
+        }
+    }
+
+    #[test]
+    fn path_parameter_becomes_the_name_of_the_thing() {
+        let command = ask("POST", "/holders/u-17/disable", "", "");
+        assert_eq!(command, Ok(AdminCommand::HolderDisable { holder_id: "u-17".into() }));
+    }
+
+    #[test]
+    fn path_that_is_not_there_is_not_found() {
+        for path in ["/", "/nothing", "/holders/", "/holders/u/disable/x", "//holders", "/Holders"]
+        {
+            assert_eq!(ask("GET", path, "", ""), Err(Code::NotFound), "{path}");
+        }
+    }
+
+    #[test]
+    fn parameter_that_is_no_id_is_malformed() {
+        for id in ["..", "%2e%2e", "a;b", "", "a%00", "u\u{301}"] {
+            let refused = ask("POST", &format!("/holders/{id}/disable"), "", "");
+            assert_eq!(refused, Err(Code::MalformedRequest), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_duplicate_and_missing_fields_are_malformed() {
+        let good = r#"{"holder_id":"u-1","display_name":"A"}"#;
+        assert!(ask("POST", "/holders", "", good).is_ok());
+        for bad in [
+            r#"{"holder_id":"u-1","display_name":"A","extra":1}"#,
+            r#"{"holder_id":"u-1","holder_id":"u-2","display_name":"A"}"#,
+            r#"{"holder_id":"u-1"}"#,
+            r#"{"holder_id":"u-1","display_name":"\ud800"}"#,
+            r#"[]"#,
+            "",
+        ] {
+            assert_eq!(ask("POST", "/holders", "", bad), Err(Code::MalformedRequest), "{bad}");
+        }
+    }
+
+    #[test]
+    fn body_where_none_belongs_is_malformed() {
+        assert!(ask("GET", "/status", "", "{}").is_ok());
+        assert_eq!(ask("GET", "/status", "", r#"{"a":1}"#), Err(Code::MalformedRequest));
+    }
+
+    #[test]
+    fn unknown_and_duplicate_query_parameters_are_malformed() {
+        assert!(ask("GET", "/keys", "holder=u-1", "").is_ok());
+        for bad in ["holder=a&holder=b", "owner=a", "holder=%2e", "holder=a&&x=1"] {
+            assert_eq!(ask("GET", "/keys", bad, ""), Err(Code::MalformedRequest), "{bad}");
+        }
+        for bad in ["limit=0", "limit=1001", "limit=-1", "limit=+1", "limit=1e3", "from="] {
+            assert_eq!(ask("GET", "/audit/export", bad, ""), Err(Code::MalformedRequest), "{bad}");
+        }
+    }
+
+    #[test]
+    fn command_comes_back_from_its_stored_form_and_nothing_else_does() {
+        let command = ask("POST", "/test-mode", "", r#"{"on":true}"#).unwrap();
+        let stored = serde_json::to_string(&command).unwrap();
+        assert_eq!(stored, r#"{"command":"test_mode_on"}"#);
+        assert_eq!(serde_json::from_str::<AdminCommand>(&stored).unwrap(), command);
+        let wider = r#"{"command":"test_mode_on","on":true}"#;
+        assert!(serde_json::from_str::<AdminCommand>(wider).is_err());
+    }
+}
