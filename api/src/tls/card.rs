@@ -6,17 +6,16 @@ use super::files;
 use super::files::TlsFiles;
 use super::identity::Identity;
 use super::mutual::refuse_resumption;
+use super::possession;
 use crate::error::FrontError;
 use crate::operations::CardHandshake;
 use rustls::DigitallySignedStruct;
 use rustls::DistinguishedName;
 use rustls::Error;
-use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::SignatureScheme;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
-use rustls::crypto::verify_tls12_signature;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::UnixTime;
 use rustls::server::danger::ClientCertVerified;
@@ -26,6 +25,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::SystemTime;
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
+use x509_cert::der::Encode;
 
 /// The rules of a card listener at one moment.
 #[derive(Debug)]
@@ -68,11 +70,8 @@ impl CardTls {
     /// TLS for one connection, and where its proof will be found.
     pub(crate) fn for_connection(&self) -> Result<(Arc<ServerConfig>, Arc<Captured>), Error> {
         let captured = Arc::new(Captured::default());
-        let verifier = CapturingVerifier {
-            hints: Arc::clone(&self.hints),
-            provider: Arc::clone(&self.provider),
-            captured: Arc::clone(&captured),
-        };
+        let verifier =
+            CapturingVerifier { hints: Arc::clone(&self.hints), captured: Arc::clone(&captured) };
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&[&TLS12])?
             .with_client_cert_verifier(Arc::new(verifier))
@@ -89,7 +88,6 @@ impl CardTls {
 #[derive(Debug)]
 struct CapturingVerifier {
     hints: Arc<[DistinguishedName]>,
-    provider: Arc<CryptoProvider>,
     captured: Arc<Captured>,
 }
 
@@ -117,8 +115,7 @@ impl ClientCertVerifier for CapturingVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        let valid = verify_tls12_signature(message, cert, dss, algorithms)?;
+        possession::verify(message, cert, dss.scheme, dss.signature())?;
         let handshake = CardHandshake {
             leaf_der: cert.to_vec(),
             transcript: message.to_vec(),
@@ -127,7 +124,7 @@ impl ClientCertVerifier for CapturingVerifier {
             handshake_at: unix_now(),
         };
         match self.captured.0.set(handshake) {
-            Ok(()) => Ok(valid),
+            Ok(()) => Ok(HandshakeSignatureValid::assertion()),
             Err(_) => Err(Error::General("a second CertificateVerify in one handshake".into())),
         }
     }
@@ -141,32 +138,50 @@ impl ClientCertVerifier for CapturingVerifier {
         Err(Error::General("the card listener speaks TLS 1.2 only".into()))
     }
 
-    /// What today's cards can do first.
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![
-            SignatureScheme::RSA_PKCS1_SHA256,
-            SignatureScheme::RSA_PKCS1_SHA384,
-            SignatureScheme::RSA_PKCS1_SHA512,
-            SignatureScheme::ECDSA_NISTP256_SHA256,
-            SignatureScheme::ECDSA_NISTP384_SHA384,
-            SignatureScheme::RSA_PSS_SHA256,
-            SignatureScheme::RSA_PSS_SHA384,
-            SignatureScheme::RSA_PSS_SHA512,
-        ]
+        possession::SCHEMES.to_vec()
     }
 }
 
+/// The subjects of CA certificates, as they stand in them: webpki would refuse CAs with critical policies.
 fn hint_subjects(path: &Path) -> Result<Vec<DistinguishedName>, FrontError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in files::certificates(path)? {
-        roots.add(certificate).map_err(|error| FrontError::ClientCa {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })?;
-    }
-    Ok(roots.subjects())
+    let subject = |certificate: &CertificateDer<'_>| {
+        Certificate::from_der(certificate)?.tbs_certificate().subject().to_der()
+    };
+    let subjects = files::certificates(path)?;
+    let subjects = subjects.iter().map(|certificate| subject(certificate).map(Into::into));
+    subjects.collect::<Result<_, _>>().map_err(|error| FrontError::Certificate {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 fn unix_now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::possession::vectors;
+    use rustls::pki_types::pem::PemObject;
+
+    #[test]
+    fn real_card_authorities_can_be_hinted_at() {
+        let Some(folder) = vectors("hpki") else { return };
+        let folder_of_pem = tempfile::tempdir().unwrap();
+        for name in ["ca-medis-auth.der", "ca-medis-sign.der", "ca-jma-sign.der"] {
+            let der = std::fs::read(folder.join(name)).unwrap();
+            let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &der);
+            let pem = format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n");
+            assert!(CertificateDer::from_pem_slice(pem.as_bytes()).is_ok());
+            let file = folder_of_pem.path().join(name);
+            std::fs::write(&file, pem).unwrap();
+            let subjects = hint_subjects(&file).unwrap();
+            assert_eq!(subjects.len(), 1);
+            assert!(
+                der.windows(subjects[0].as_ref().len()).any(|part| part == subjects[0].as_ref())
+            );
+        }
+    }
 }

@@ -4,6 +4,7 @@ pub(crate) mod card;
 pub(crate) mod files;
 pub(crate) mod identity;
 pub(crate) mod mutual;
+mod possession;
 
 use rustls::crypto::CryptoProvider;
 use std::sync::Arc;
