@@ -15,6 +15,7 @@ mod metrics;
 mod net;
 pub mod openapi;
 pub mod operations;
+mod pages;
 pub mod problem;
 pub mod rate;
 mod request_id;

@@ -3,6 +3,7 @@
 //! The OpenAPI document is made from the same table.
 
 use crate::door::exchange::Exchange;
+use crate::door::login;
 use crate::door::monitoring;
 use crate::door::sessions;
 use crate::door::sign;
@@ -39,6 +40,8 @@ pub enum Route {
     Credentials,
     Sign,
     SignDigests,
+    LoginPage,
+    LoginForm,
     Metrics,
     Health,
     Readiness,
@@ -69,6 +72,8 @@ pub const ROUTES: &[Entry] = &[
     entry(Listener::Signing, "GET",    "/v1/credentials",                    Route::Credentials),
     entry(Listener::Signing, "GET",    "/v1/info",                           Route::Info),
     entry(Listener::Signing, "GET",    "/v1/openapi.json",                   Route::OpenApi),
+    entry(Listener::Hpki,    "GET",    "/login/{link}",                      Route::LoginPage),
+    entry(Listener::Hpki,    "POST",   "/login/{link}",                      Route::LoginForm),
     entry(Listener::Metrics, "GET",    "/metrics",                           Route::Metrics),
     entry(Listener::Metrics, "GET",    "/healthz",                           Route::Health),
     entry(Listener::Metrics, "GET",    "/readyz",                            Route::Readiness),
@@ -86,6 +91,8 @@ pub(crate) async fn run(route: Route, exchange: &mut Exchange<'_>) -> Result<Ans
         Route::Credentials => sessions::credentials(exchange).await,
         Route::Info => sessions::info(exchange).await,
         Route::OpenApi => sessions::openapi(exchange),
+        Route::LoginPage => login::page(exchange).await,
+        Route::LoginForm => login::form(exchange).await,
         Route::Metrics => monitoring::metrics(exchange).await,
         Route::Health => monitoring::health(exchange).await,
         Route::Readiness => monitoring::readiness(exchange).await,
@@ -183,6 +190,8 @@ impl Route {
             Self::Credentials => "credentials",
             Self::Sign => "sign",
             Self::SignDigests => "sign_digests",
+            Self::LoginPage => "login_page",
+            Self::LoginForm => "login_form",
             Self::Metrics => "metrics",
             Self::Health => "health",
             Self::Readiness => "readiness",

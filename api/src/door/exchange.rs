@@ -14,6 +14,10 @@ use crate::http::strict_json;
 use crate::metrics::Refused;
 use crate::operations::Caller;
 use crate::operations::Operations;
+use crate::pages;
+use crate::pages::Context;
+use crate::pages::language::Language;
+use crate::pages::messages;
 use crate::problem::Code;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
@@ -34,7 +38,7 @@ use serde::de::DeserializeOwned;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Context;
+use std::task;
 use std::task::Poll;
 use std::time::Duration;
 use std::time::Instant;
@@ -61,6 +65,7 @@ pub(crate) async fn answer(door: &Arc<Door>, peer: &Peer, request: Request<Incom
     let _in_flight = door.shared.metrics.request(door.kind);
     let (parts, body) = request.into_parts();
     let (version, is_head) = (parts.version, parts.method == Method::HEAD);
+    let language = Language::choose(None, &parts.headers);
     let found = routes::find(door.kind, &parts.method, parts.uri.path());
     let route = found.as_ref().ok().map(|found| found.route);
 
@@ -77,13 +82,29 @@ pub(crate) async fn answer(door: &Arc<Door>, peer: &Peer, request: Request<Incom
         door.shared.tasks.spawn(body.linger());
     }
 
-    let code = result.as_ref().err().map(|refusal| refusal.problem.code);
     let mut answer =
-        result.unwrap_or_else(|refusal| answer::problem(&refusal, request_id.as_str()));
+        result.unwrap_or_else(|refusal| refused(door, &refusal, &request_id, language));
+    let code = answer.extensions_mut().remove::<Code>();
     finish(door, &request_id, version, is_head, &mut answer);
     let took = started.elapsed();
     door.shared.metrics.answered(door.kind, route, code, took);
     log(door.kind, &request_id, route, code, &answer, took);
+    answer
+}
+
+/// A problem: a page for browsers, a document for programs.
+fn refused(door: &Door, refusal: &Refusal, request_id: &RequestId, language: Language) -> Answer {
+    let Problem { code, detail, .. } = &refusal.problem;
+    let mut answer = match door.kind {
+        Listener::Hpki => {
+            let context = Context { language, request_id: request_id.as_str(), link: None };
+            let message = messages::problem(language, *code, detail.as_deref());
+            pages::message(&context, &message, Some(*code))
+        }
+        _ => answer::problem(refusal, request_id.as_str()),
+    };
+    answer::add_headers(refusal, &mut answer);
+    answer.extensions_mut().insert(*code);
     answer
 }
 
@@ -269,7 +290,7 @@ struct Panicked;
 impl<F: Future> Future for CatchPanic<F> {
     type Output = Result<F::Output, Panicked>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let work = self.0.as_mut();
         // What the request shared with others is behind locks that hold whole values only; the request itself is gone.
         match std::panic::catch_unwind(AssertUnwindSafe(|| work.poll(cx))) {

@@ -1,6 +1,7 @@
 //! A listener at run time: its rules, its limits, its peers.
 
 pub(crate) mod exchange;
+pub(crate) mod login;
 pub(crate) mod monitoring;
 pub(crate) mod sessions;
 pub(crate) mod sign;

@@ -6,6 +6,7 @@ use crate::http::answer::Answer;
 use crate::http::answer::Refusal;
 use crate::http::answer::malformed;
 use crate::http::body::Held;
+use crate::http::body::crowded;
 use crate::http::content_digest::ContentDigest;
 use crate::http::content_digest::Digesting;
 use crate::http::content_digest::Digests;
@@ -19,6 +20,7 @@ use crate::problem::Code;
 use crate::problem::Problem;
 use crate::wire::Level;
 use crate::wire::Packaging;
+use bytes::Bytes;
 use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
@@ -29,6 +31,8 @@ use std::time::Instant;
 
 /// Octets of a signing token, an idempotency key or a credential id.
 const NAME_BYTES: usize = 255;
+/// Octets of a signature with its certificates, generously.
+const SIGNATURE_ROOM: usize = 64 * 1024;
 
 pub(crate) async fn sign(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
     // Step 1: everything the head says.
@@ -73,8 +77,11 @@ async fn read(
 ) -> Result<(Digests, Option<Held>), Refusal> {
     let mut digesting = Digesting::new(admitted.content_digest_alg, compared);
     if packaging == Packaging::Attached {
-        let held = exchange.body.collect(exchange.door).await?;
+        let mut held = exchange.body.collect(exchange.door).await?;
         digesting.update(held.octets());
+        // The content stands in the answer once more.
+        let again = held.octets().len().saturating_add(SIGNATURE_ROOM);
+        held.reserve(again).map_err(|problem| crowded(exchange.door, problem))?;
         return Ok((digesting.finish(), Some(held)));
     }
     while let Some(piece) = exchange.body.next().await? {
@@ -84,10 +91,17 @@ async fn read(
 }
 
 fn answer_with(signed: Signed, held: Option<Held>) -> Result<Answer, Refusal> {
-    let mut answer = match held {
-        None => answer::octets(StatusCode::OK, "application/pkcs7-signature", signed.cms_der),
-        Some(_) => return Err(malformed("packaging=attached is not offered yet").into()),
+    let (media_type, cms_der) = match held {
+        None => ("application/pkcs7-signature", Bytes::from(signed.cms_der)),
+        Some(held) => {
+            let attached = cades::attach(&signed.cms_der, held.octets()).map_err(|error| {
+                tracing::error!(%error, "content cannot be put into its signature");
+                Code::Internal
+            })?;
+            ("application/pkcs7-mime; smime-type=signed-data", held.replaced_by(attached))
+        }
     };
+    let mut answer = answer::octets(StatusCode::OK, media_type, cms_der);
     let headers = answer.headers_mut();
     let receipt = HeaderValue::from_str(&signed.receipt).map_err(|_| Code::Internal)?;
     headers.insert(&SIGNATURE_RECEIPT, receipt);

@@ -80,7 +80,7 @@ pub struct ProblemText {
 
 /// Renders a problem.
 pub(crate) fn problem(refusal: &Refusal, request_id: &str) -> Answer {
-    let Problem { code, detail, retry_after_seconds } = &refusal.problem;
+    let Problem { code, detail, .. } = &refusal.problem;
     let document = ProblemDocument {
         kind: format!("urn:inkan:problem:{}", code.name()),
         title: code.title_en(),
@@ -93,18 +93,22 @@ pub(crate) fn problem(refusal: &Refusal, request_id: &str) -> Answer {
     };
     // Strings and numbers only: this cannot fail, and an empty body would still carry the status.
     let body = serde_json::to_vec(&document).unwrap_or_default();
-    let mut answer = octets(status_of(*code), "application/problem+json", body);
+    octets(status_of(*code), "application/problem+json", body)
+}
+
+/// Headers of a problem, in whatever form it is told.
+pub(crate) fn add_headers(refusal: &Refusal, answer: &mut Answer) {
     let headers = answer.headers_mut();
     if let Some(allow) = refusal.allow.as_deref().and_then(|allow| allow.parse().ok()) {
         headers.insert(header::ALLOW, allow);
     }
+    let Problem { code, retry_after_seconds, .. } = &refusal.problem;
     if let Some(seconds) = retry_after_seconds.or(default_retry(*code)) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if refusal.close {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    answer
 }
 
 /// 200 with JSON.
@@ -156,7 +160,8 @@ mod tests {
     async fn every_code_renders_with_both_languages_and_its_request_id() {
         for code in Code::ALL {
             let refusal = Refusal::from(Problem::with_detail(*code, "because"));
-            let answer = problem(&refusal, "00ff");
+            let mut answer = problem(&refusal, "00ff");
+            add_headers(&refusal, &mut answer);
             assert_eq!(answer.status().as_u16(), code.status());
             assert_eq!(answer.headers()["content-type"], "application/problem+json");
             assert_eq!(answer.headers().contains_key("retry-after"), code.is_retryable());

@@ -142,6 +142,12 @@ impl Held {
         &self.octets
     }
 
+    /// Puts other octets in their place, on the same share of the memory.
+    pub(crate) fn replaced_by(mut self, octets: Vec<u8>) -> Bytes {
+        self.octets = octets;
+        Bytes::from_owner(self)
+    }
+
     /// Makes room for `more` octets in the listener's memory.
     pub(crate) fn reserve(&mut self, more: usize) -> Result<(), Problem> {
         let wanted = self.octets.len().saturating_add(more).div_ceil(UNIT);
@@ -167,7 +173,13 @@ impl Held {
     }
 }
 
-fn crowded(door: &Door, problem: Problem) -> Refusal {
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.octets
+    }
+}
+
+pub(crate) fn crowded(door: &Door, problem: Problem) -> Refusal {
     door.shared.metrics.refused(door.kind, Refused::Memory);
     problem.into()
 }

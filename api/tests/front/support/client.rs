@@ -6,6 +6,8 @@ use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls::SupportedProtocolVersion;
 use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
+use rustls::sign::SingleCertAndKey;
 use rustls::version::TLS12;
 use rustls::version::TLS13;
 use std::collections::HashMap;
@@ -77,9 +79,15 @@ pub fn client_config(
         .unwrap()
         .with_root_certificates(roots);
     match pair {
-        Some(pair) => builder.with_client_auth_cert(pair.chain(), pair.key()).unwrap(),
+        Some(pair) => builder.with_client_cert_resolver(Arc::new(certified(pair))),
         None => builder.with_no_client_auth(),
     }
+}
+
+/// A certificate to present: whether it can be parsed is left to the other side.
+fn certified(pair: &Pair) -> SingleCertAndKey {
+    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&pair.key()).unwrap();
+    SingleCertAndKey::from(CertifiedKey::new(pair.chain(), key))
 }
 
 impl Client {

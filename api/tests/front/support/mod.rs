@@ -4,3 +4,4 @@ pub mod client;
 pub mod keeper;
 pub mod pki;
 pub mod rig;
+pub mod tools;

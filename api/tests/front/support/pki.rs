@@ -3,6 +3,7 @@
 use rcgen::BasicConstraints;
 use rcgen::CertificateParams;
 use rcgen::CertificateRevocationListParams;
+use rcgen::CustomExtension;
 use rcgen::DnType;
 use rcgen::ExtendedKeyUsagePurpose;
 use rcgen::IsCa;
@@ -86,14 +87,20 @@ impl Ca {
         self.issue(name, params, KeyPair::generate().unwrap())
     }
 
-    /// A card as cards are today: RSA-2048.
+    /// A card as cards are today: RSA-2048, and a policy that is critical.
     pub fn card(&self, name: &str) -> Pair {
         let key = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
-        self.issue(name, client_params(), key)
+        self.card_with(name, key)
     }
 
     pub fn card_with(&self, name: &str, key: KeyPair) -> Pair {
-        self.issue(name, client_params(), key)
+        let mut params = client_params();
+        // SEQUENCE { SEQUENCE { OID 1.2.392.100495.1.5.1.1.0.1 } }
+        let policies = hex::decode("3010300e060c2a830886910f010501010001").unwrap();
+        let mut policies = CustomExtension::from_oid_content(&[2, 5, 29, 32], policies);
+        policies.set_criticality(true);
+        params.custom_extensions.push(policies);
+        self.issue(name, params, key)
     }
 
     /// A revocation list, PEM, current for a day.

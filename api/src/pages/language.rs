@@ -1,0 +1,117 @@
+//! The language of a page: Japanese, or English by choice.
+
+use http::HeaderMap;
+use http::header;
+
+/// See the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    Japanese,
+    English,
+}
+
+impl Language {
+    /// What was chosen (`?lang=`), else what the browser prefers, else Japanese.
+    pub(crate) fn choose(chosen: Option<&str>, headers: &HeaderMap) -> Self {
+        match chosen {
+            Some("en") => Self::English,
+            Some("ja") => Self::Japanese,
+            _ => preferred(headers).unwrap_or(Self::Japanese),
+        }
+    }
+
+    pub(crate) fn tag(self) -> &'static str {
+        self.pick("ja", "en")
+    }
+
+    pub(crate) fn is_english(self) -> bool {
+        self == Self::English
+    }
+
+    pub(crate) fn pick<'a>(self, japanese: &'a str, english: &'a str) -> &'a str {
+        match self {
+            Self::Japanese => japanese,
+            Self::English => english,
+        }
+    }
+
+    /// How long and how much is being allowed.
+    pub(crate) fn scope(self, seconds: u64, signatures: u64) -> String {
+        match self {
+            Self::Japanese => format!("{}、最大 {signatures} 件の署名", self.duration(seconds)),
+            Self::English => format!("up to {signatures} signatures in {}", self.duration(seconds)),
+        }
+    }
+
+    /// How long the page is good.
+    pub(crate) fn time_left(self, seconds: u64) -> String {
+        match self {
+            Self::Japanese => format!("この画面の有効時間は残り{}です。", self.duration(seconds)),
+            Self::English => format!("This page is good for {}.", self.duration(seconds)),
+        }
+    }
+
+    fn duration(self, seconds: u64) -> String {
+        let (count, japanese, english) = match seconds {
+            0..=119 => (seconds, "秒", "second"),
+            120..=7_199 => (seconds / 60, "分", "minute"),
+            _ => (seconds / 3_600, "時間", "hour"),
+        };
+        match self {
+            Self::Japanese => format!("{count}{japanese}"),
+            Self::English => format!("{count} {english}{}", if count == 1 { "" } else { "s" }),
+        }
+    }
+}
+
+/// The one of our languages that `Accept-Language` (RFC 9110 §12.5.4) weighs most; the first named at a tie.
+fn preferred(headers: &HeaderMap) -> Option<Language> {
+    let value = headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok()?;
+    let mut best: Option<(f32, Language)> = None;
+    for range in value.split(',') {
+        let (tag, weight) = range.trim().split_once(";q=").unwrap_or((range.trim(), "1"));
+        let language = match tag.split('-').next().unwrap_or_default().to_ascii_lowercase().as_str()
+        {
+            "ja" => Language::Japanese,
+            "en" => Language::English,
+            _ => continue,
+        };
+        let weight = weight.trim().parse::<f32>().unwrap_or(0.0);
+        if weight > 0.0 && best.is_none_or(|(known, _)| weight > known) {
+            best = Some((weight, language));
+        }
+    }
+    best.map(|(_, language)| language)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(chosen: Option<&str>, accepted: &str) -> Language {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT_LANGUAGE, accepted.parse().unwrap());
+        Language::choose(chosen, &headers)
+    }
+
+    #[test]
+    fn choice_goes_before_the_browser_and_japanese_before_nothing() {
+        assert_eq!(of(None, "en-US,en;q=0.9,ja;q=0.8"), Language::English);
+        assert_eq!(of(None, "ja,en-US;q=0.9"), Language::Japanese);
+        assert_eq!(of(None, "en;q=0.2, ja;q=0.7"), Language::Japanese);
+        assert_eq!(of(None, "fr, de;q=0.9"), Language::Japanese);
+        assert_eq!(of(None, "en;q=0"), Language::Japanese);
+        assert_eq!(of(None, "en;q=x, ;;,"), Language::Japanese);
+        assert_eq!(of(Some("ja"), "en"), Language::Japanese);
+        assert_eq!(of(Some("en"), "ja"), Language::English);
+        assert_eq!(Language::choose(None, &HeaderMap::new()), Language::Japanese);
+    }
+
+    #[test]
+    fn durations_are_said_in_one_unit() {
+        assert_eq!(Language::Japanese.duration(43_200), "12時間");
+        assert_eq!(Language::English.duration(43_200), "12 hours");
+        assert_eq!(Language::English.duration(150), "2 minutes");
+        assert_eq!(Language::English.duration(1), "1 second");
+    }
+}

@@ -1,0 +1,154 @@
+//! Pages that holders see in their browser: one decision a page, plain words, no script, nothing from elsewhere.
+
+pub(crate) mod language;
+pub(crate) mod messages;
+
+use crate::door::exchange::Exchange;
+use crate::http::answer;
+use crate::http::answer::Answer;
+use crate::operations::Confirm;
+use crate::problem::Code;
+use askama::Template;
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use http::StatusCode;
+use http::header;
+use language::Language;
+use messages::Message;
+use std::sync::LazyLock;
+
+const STYLE: &str = include_str!("../../templates/style.css");
+
+/// The source expression that allows [`STYLE`] and no other style (CSP Level 3 §2.3.1).
+static STYLE_SOURCE: LazyLock<String> = LazyLock::new(|| {
+    let digest = digest::digest(&digest::SHA256, STYLE.as_bytes());
+    format!("'sha256-{}'", STANDARD.encode(digest))
+});
+
+#[derive(Template)]
+#[template(path = "confirm.html")]
+struct ConfirmPage<'a> {
+    style: &'static str,
+    language: Language,
+    request_id: &'a str,
+    link: &'a str,
+    confirm: &'a Confirm,
+    scope: String,
+    time_left: String,
+}
+
+#[derive(Template)]
+#[template(path = "message.html")]
+struct MessagePage<'a> {
+    style: &'static str,
+    language: Language,
+    request_id: &'a str,
+    message: &'a Message,
+    /// Link whose page may be opened again.
+    again: Option<&'a str>,
+    /// Link whose page the language switch opens.
+    switch: Option<&'a str>,
+}
+
+/// What a page needs to know of its request.
+pub(crate) struct Context<'a> {
+    pub(crate) language: Language,
+    pub(crate) request_id: &'a str,
+    /// The login link, where the page belongs to one.
+    pub(crate) link: Option<&'a str>,
+}
+
+/// The form that confirms a sign-in.
+pub(crate) fn confirm(context: &Context<'_>, confirm: &Confirm) -> Answer {
+    let page = ConfirmPage {
+        style: STYLE,
+        language: context.language,
+        request_id: context.request_id,
+        link: context.link.unwrap_or_default(),
+        confirm,
+        scope: context.language.scope(confirm.session_seconds, confirm.signatures),
+        time_left: context.language.time_left(confirm.remaining_seconds),
+    };
+    html(StatusCode::OK, &page, context.language, confirm.return_origin.as_deref())
+}
+
+/// A page that says something; with `code` it is a refusal.
+pub(crate) fn message(context: &Context<'_>, message: &Message, code: Option<Code>) -> Answer {
+    let page = MessagePage {
+        style: STYLE,
+        language: context.language,
+        request_id: context.request_id,
+        message,
+        again: context.link.filter(|_| message.may_open_again),
+        switch: context.link,
+    };
+    let status = code.map_or(StatusCode::OK, answer::status_of);
+    let mut answer = html(status, &page, context.language, None);
+    if let Some(code) = code {
+        answer.extensions_mut().insert(code);
+    }
+    answer
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn of(exchange: &'a Exchange<'_>, language: Language) -> Self {
+        Self { language, request_id: exchange.request_id.as_str(), link: exchange.name.as_deref() }
+    }
+}
+
+fn html(
+    status: StatusCode,
+    page: &impl Template,
+    language: Language,
+    form_origin: Option<&str>,
+) -> Answer {
+    // Writing into a string fails only when a template's own value does; there is none that can.
+    let text = page.render().unwrap_or_default();
+    let mut answer = answer::octets(status, "text/html; charset=utf-8", text);
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
+    if let Ok(policy) = HeaderValue::try_from(policy(form_origin)) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    answer
+}
+
+/// Nothing but this page's own style; its form leads here, and from here to the signing system.
+fn policy(form_origin: Option<&str>) -> String {
+    let origin = form_origin.filter(|origin| is_origin(origin)).unwrap_or_default();
+    format!(
+        "default-src 'none'; style-src {}; form-action 'self' {origin}; frame-ancestors 'none'; \
+         base-uri 'none'",
+        *STYLE_SOURCE
+    )
+}
+
+/// Nothing that could end the directive it stands in.
+fn is_origin(origin: &str) -> bool {
+    let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        !rest.is_empty()
+            && rest.bytes().all(|octet| octet.is_ascii_alphanumeric() || b".:-[]".contains(&octet))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origin_that_could_change_the_policy_is_left_out() {
+        assert!(
+            policy(Some("https://ehr.example:8443")).contains("'self' https://ehr.example:8443;")
+        );
+        for evil in
+            ["*", "https://a; script-src *", "https://a 'unsafe-inline'", "javascript:", "https://"]
+        {
+            assert!(policy(Some(evil)).contains("form-action 'self' ;"), "{evil}");
+        }
+    }
+}
