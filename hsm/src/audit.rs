@@ -25,6 +25,9 @@ pub enum KeyFault {
     /// The token does not hold exactly one public key of this CKA_ID.
     #[error("the token holds {0} public keys of this CKA_ID")]
     PublicKeys(usize),
+    /// The token does not hold exactly one secret key of this CKA_ID.
+    #[error("the token holds {0} secret keys of this CKA_ID")]
+    SecretKeys(usize),
     /// The token's public key is not the one that was logged when the pair was made.
     #[error("the token's public key is not the one logged at generation")]
     OtherPublicKey,

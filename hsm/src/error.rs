@@ -97,8 +97,8 @@ pub enum HsmError {
         /// CKA_ID, hexadecimal.
         cka_id_hex: String,
     },
-    /// A certificate was installed for the key: it makes no certification requests any more.
-    #[error("key {cka_id_hex} is certified: no certification request is made for it")]
+    /// The key is in service, or the token holds a certificate for it: it makes no certification requests any more.
+    #[error("key {cka_id_hex} is in service or certified: no certification request is made for it")]
     AlreadyCertified {
         /// CKA_ID, hexadecimal.
         cka_id_hex: String,
@@ -244,10 +244,10 @@ impl HsmError {
         }
     }
 
-    /// The module call that failed, where one did.
+    /// The module call that failed and says something about session or module. A full token says nothing of the kind.
     pub(crate) fn call(&self) -> Option<&Call> {
         match self {
-            Self::Token(call) | Self::PinRefused(call) | Self::TokenFull(call) => Some(call),
+            Self::Token(call) | Self::PinRefused(call) => Some(call),
             _ => None,
         }
     }

@@ -4,13 +4,13 @@
 //! to a network HSM. We know every length beforehand.
 #![expect(unsafe_code, reason = "calls through the module's function list")]
 
+use crate::connection::OpenSession;
 use crate::error::Call;
 use crate::error::HsmError;
 use crate::mechanism::SignMechanism;
 use attest::algorithm::DigestAlgorithm;
 use cryptoki::context::Function;
 use cryptoki::error::Rv;
-use cryptoki::session::Session;
 use cryptoki_sys::CK_FUNCTION_LIST;
 use cryptoki_sys::CK_MECHANISM;
 use cryptoki_sys::CK_OBJECT_HANDLE;
@@ -84,7 +84,7 @@ impl SignFunctions {
     /// PKCS #11 v3.1 §5.13 (C_SignInit, C_Sign).
     pub(crate) fn sign(
         &self,
-        session: &Session,
+        session: &OpenSession,
         key: CK_OBJECT_HANDLE,
         mechanism: SignMechanism,
         input: &[u8],
@@ -103,8 +103,9 @@ impl SignFunctions {
             ulParameterLen: parameter_len as CK_ULONG,
         };
         // SAFETY: the handle belongs to a session that is open as long as `session` lives, and no other thread uses it:
-        // `Session` is not `Sync`. The module is initialised as long as a `Session` exists: `Connection::close` is the
-        // only caller of C_Finalize and takes the last one. `pss` outlives the call; the module copies what it keeps.
+        // `Session` is not `Sync`. The module is initialised as long as a session exists: `OpenSession` keeps its
+        // `Connection`, and only dropping the last holder of that calls C_Finalize. `pss` outlives the call; the module
+        // copies what it keeps of it (PKCS #11 v3.1 §5.1: it keeps no pointer of the caller's).
         let rv = unsafe { (self.sign_init)(session.handle(), &mut ck_mechanism, key) };
         returned(rv, Function::SignInit)?;
 

@@ -1,0 +1,493 @@
+//! The one thread that owns the module: it connects, administers, watches the workers and reconnects.
+
+use crate::config::PauseForAdmin;
+use crate::connection::Claim;
+use crate::connection::Connection;
+use crate::connection::OpenSession;
+use crate::dispatcher::Refusal;
+use crate::error::Call;
+use crate::error::HsmError;
+use crate::error::Recovery;
+use crate::house::HouseKey;
+use crate::keyset::KeySet;
+use crate::keys::Identity;
+use crate::keys::KeyEntry;
+use crate::objects;
+use crate::objects::Holdings;
+use crate::objects::Inventory;
+use crate::pool;
+use crate::pool::Hired;
+use crate::pool::Shared;
+use cryptoki::object::ObjectHandle;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+/// What the supervisor is told.
+pub(crate) enum Command {
+    /// An act of administration.
+    Act(Box<dyn FnOnce(&mut Supervisor) + Send>),
+    /// A worker saw the module in trouble and has retired its generation.
+    Trouble,
+    /// Stop; the sender is dropped when everything is closed.
+    Shutdown(tokio::sync::oneshot::Sender<()>),
+}
+
+/// The house keys, located.
+pub(crate) struct House {
+    pub(crate) checkpoint: Arc<KeyEntry>,
+    pub(crate) self_test: Arc<KeyEntry>,
+    pub(crate) index_hmac: Arc<KeyEntry>,
+}
+
+/// A pair made in this process: its handles are known, so that nothing needs to be searched.
+pub(crate) struct Fresh {
+    pub(crate) public: ObjectHandle,
+    pub(crate) private: ObjectHandle,
+    pub(crate) epoch: u64,
+}
+
+/// State of the supervising thread.
+pub(crate) struct Supervisor {
+    pub(crate) shared: Arc<Shared>,
+    commands: mpsc::Receiver<Command>,
+    to_self: mpsc::Sender<Command>,
+    // Sessions before the connection: see `OpenSession`.
+    admin: Option<OpenSession>,
+    connection: Option<Arc<Connection>>,
+    workers: Vec<Hired>,
+    workers_hired: u64,
+    /// The generation that this supervisor installed last.
+    generation: u64,
+    outage: Option<Outage>,
+    /// Reconnections without a successful operation in between.
+    relapses: u32,
+    operations_at_connect: u64,
+    /// What the enumeration at start saw, until `load_all` has used it.
+    pub(crate) inventory: Option<Inventory>,
+    pub(crate) key_set: KeySet,
+    pub(crate) fresh: HashMap<Vec<u8>, Fresh>,
+    claim: Option<Claim>,
+}
+
+struct Outage {
+    /// `None`: never, a person has to act.
+    next_attempt: Option<Instant>,
+}
+
+impl Supervisor {
+    /// Connects, with the tries the configuration allows, and hires the workers.
+    ///
+    /// # Errors
+    /// The error of the last try.
+    pub(crate) fn open(
+        shared: Arc<Shared>,
+        commands: mpsc::Receiver<Command>,
+        to_self: mpsc::Sender<Command>,
+    ) -> Result<Self, HsmError> {
+        let mut supervisor = Self {
+            shared,
+            commands,
+            to_self,
+            admin: None,
+            connection: None,
+            workers: Vec::new(),
+            workers_hired: 0,
+            generation: 0,
+            outage: None,
+            relapses: 0,
+            operations_at_connect: 0,
+            inventory: None,
+            key_set: KeySet::default(),
+            fresh: HashMap::new(),
+            claim: Some(Claim::take()?),
+        };
+        let mut attempt = 1;
+        loop {
+            match supervisor.connect() {
+                Ok(()) => return Ok(supervisor),
+                Err(error) if attempt < supervisor.shared.config.start_attempts && may_pass(&error) => {
+                    tracing::warn!(%error, attempt, "the token is not ready, trying again");
+                    supervisor.disconnect();
+                    thread::sleep(backoff(attempt));
+                    attempt += 1;
+                }
+                Err(error) => {
+                    supervisor.disconnect();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Serves commands until [`Command::Shutdown`].
+    pub(crate) fn run(mut self) {
+        loop {
+            match self.commands.recv_timeout(self.tick()) {
+                Ok(Command::Act(act)) => act(&mut self),
+                Ok(Command::Trouble) => self.meet_trouble(),
+                Ok(Command::Shutdown(closed)) => {
+                    self.shut_down();
+                    drop(closed);
+                    return;
+                }
+                Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => {}
+            }
+            self.tend();
+        }
+    }
+
+    /// Runs an act of administration on the read-write session, with signing paused where the module needs that.
+    ///
+    /// # Errors
+    /// [`HsmError::Down`], [`HsmError::Hung`], and what `work` returns.
+    pub(crate) fn administer<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self, &OpenSession) -> Result<T, HsmError>,
+    ) -> Result<T, HsmError> {
+        let session = self.take_session()?;
+        let shared = Arc::clone(&self.shared);
+        let pause = match self.pauses_signing() {
+            true => Some(shared.dispatcher.pause(shared.config.deadline())?),
+            false => None,
+        };
+        let result = work(self, &session);
+        drop(pause);
+        let Err(error) = &result else {
+            self.admin = Some(session);
+            return result;
+        };
+        shared.counters.note_error(error);
+        match error.call().map_or(Recovery::Refuse, Call::recovery) {
+            Recovery::Refuse => self.admin = Some(session),
+            Recovery::NewSession | Recovery::PinRefused => drop(session),
+            Recovery::Reinitialise => {
+                drop(session);
+                shared.dispatcher.retire_from(self.generation);
+                self.meet_trouble();
+            }
+        }
+        result
+    }
+
+    /// The house keys.
+    pub(crate) fn set_house(&self, house: Option<House>) {
+        *self.shared.house.write().unwrap_or_else(PoisonError::into_inner) = house.map(Arc::new);
+    }
+
+    fn take_session(&mut self) -> Result<OpenSession, HsmError> {
+        let Some(connection) = &self.connection else {
+            let reason = self.shared.counters.last_error().unwrap_or_default();
+            return Err(HsmError::Down { reason });
+        };
+        match self.admin.take() {
+            Some(session) if crate::login::is_logged_in(&session).unwrap_or(false) => Ok(session),
+            _ => connection.read_write(),
+        }
+    }
+
+    fn pauses_signing(&self) -> bool {
+        match self.shared.config.pause_for_admin {
+            PauseForAdmin::Always => true,
+            PauseForAdmin::Never => false,
+            PauseForAdmin::Auto => {
+                let connection = self.connection.as_ref();
+                connection.is_none_or(|connection| connection.facts.needs_pause_for_admin())
+            }
+        }
+    }
+
+    fn connect(&mut self) -> Result<(), HsmError> {
+        let connection = Connection::open(&self.shared.config, Arc::clone(&self.shared.login))?;
+        let admin = connection.read_write()?;
+        *self.shared.facts.write().unwrap_or_else(PoisonError::into_inner) =
+            connection.facts.clone();
+        self.connection = Some(Arc::clone(&connection));
+        let inventory = objects::enumerate(&admin)?;
+        let epoch = connection.epoch();
+        self.admin = Some(admin);
+        self.key_set = KeySet::of(&inventory);
+        self.fresh.clear();
+        self.set_house(self.locate_house(&inventory, epoch)?);
+        self.locate_keys(&inventory, epoch);
+        self.inventory = (self.shared.index.len() == 0).then_some(inventory);
+        self.generation = self.shared.dispatcher.generation();
+        self.operations_at_connect = self.shared.counters.operations.value();
+        for _ in 0..self.shared.config.sessions {
+            self.hire()?;
+        }
+        self.note_sessions();
+        Ok(())
+    }
+
+    /// The house keys that the token holds; `None` before the ceremony or when it was not finished.
+    fn locate_house(
+        &self,
+        inventory: &Inventory,
+        epoch: u64,
+    ) -> Result<Option<House>, HsmError> {
+        let pair = |key: HouseKey| {
+            let Some(holdings) = inventory.get(key.cka_id()) else { return Ok(None) };
+            house_pair(key, holdings, epoch).map(Some)
+        };
+        let Some(hmac) = inventory.get(HouseKey::IndexHmac.cka_id()) else { return Ok(None) };
+        let (Some(checkpoint), Some(self_test)) =
+            (pair(HouseKey::Checkpoint)?, pair(HouseKey::SelfTest)?)
+        else {
+            return Ok(None);
+        };
+        Ok(Some(House { checkpoint, self_test, index_hmac: house_secret(hmac, epoch)? }))
+    }
+
+    /// Finds the keys in service again after a reconnection; one that is not as it was is refused when it is used.
+    fn locate_keys(&self, inventory: &Inventory, epoch: u64) {
+        let nothing = Holdings::default();
+        for entry in self.shared.index.entries() {
+            match entry.judge(inventory.get(entry.cka_id()).unwrap_or(&nothing)) {
+                Ok(handle) => entry.locate(handle, epoch),
+                Err(_) => {
+                    entry.forget();
+                    self.shared.counters.keys_refused.add();
+                }
+            }
+        }
+    }
+
+    fn hire(&mut self) -> Result<(), HsmError> {
+        let connection = self.connection.as_ref().ok_or(HsmError::Unreachable("no connection"))?;
+        self.workers_hired += 1;
+        let hired = pool::hire(
+            &self.shared,
+            connection,
+            self.generation,
+            self.workers_hired,
+            self.to_self.clone(),
+        )?;
+        self.workers.push(hired);
+        Ok(())
+    }
+
+    /// Lets every worker leave and closes the module.
+    ///
+    /// # Errors
+    /// [`HsmError::Hung`]: a call has not come back, so that C_Finalize would pull the module from under it.
+    fn dismiss(&mut self) -> Result<(), HsmError> {
+        self.shared.dispatcher.retire();
+        let until = Instant::now() + self.shared.config.deadline();
+        while self.workers.iter().any(|worker| !worker.thread.is_finished()) {
+            if Instant::now() >= until {
+                self.note_sessions();
+                return Err(HsmError::Hung);
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.disconnect();
+        Ok(())
+    }
+
+    fn disconnect(&mut self) {
+        self.shared.dispatcher.retire();
+        for worker in self.workers.drain(..) {
+            // Finished, or about to be: it has no job.
+            let _ = worker.thread.join();
+        }
+        self.note_sessions();
+        self.admin = None;
+        self.connection = None;
+    }
+
+    fn meet_trouble(&mut self) {
+        if self.outage.is_some() || self.generation == self.shared.dispatcher.generation() {
+            return; // told by several workers, met already
+        }
+        let progressed =
+            self.shared.counters.operations.value() > self.operations_at_connect;
+        self.relapses = if progressed { 0 } else { self.relapses.saturating_add(1) };
+        let reason = self.shared.counters.last_error().unwrap_or_default();
+        tracing::error!(%reason, relapses = self.relapses, "the module is in trouble, reconnecting");
+        self.schedule(&reason, self.relapses);
+        self.reconnect_if_due();
+    }
+
+    /// Notes when to try next. A wait is not imposed on callers: they are refused at once, and told so.
+    fn schedule(&mut self, reason: &str, failures: u32) {
+        let delay = backoff(failures);
+        if !delay.is_zero() {
+            self.refuse_all(reason);
+        }
+        self.outage = Some(Outage { next_attempt: Some(Instant::now() + delay) });
+    }
+
+    fn refuse_all(&self, reason: &str) {
+        let refusal = Refusal::Down(reason.to_owned());
+        for job in self.shared.dispatcher.refuse(refusal.clone()) {
+            job.answer(Err(refusal.error()));
+        }
+    }
+
+    fn reconnect_if_due(&mut self) {
+        let due = self.outage.as_ref().and_then(|outage| outage.next_attempt);
+        if due.is_none_or(|due| due > Instant::now()) {
+            return;
+        }
+        self.shared.counters.reinitialisations.add();
+        match self.dismiss().and_then(|()| self.connect()) {
+            Ok(()) => {
+                tracing::info!("reconnected to the token");
+                self.outage = None;
+                self.shared.dispatcher.accept();
+            }
+            Err(error) => self.stay_down(&error),
+        }
+    }
+
+    fn stay_down(&mut self, error: &HsmError) {
+        self.shared.counters.note_error(error);
+        self.refuse_all(&error.to_string());
+        if may_pass(error) {
+            self.relapses = self.relapses.saturating_add(1);
+            tracing::error!(%error, failures = self.relapses, "reconnection failed");
+            self.schedule(&error.to_string(), self.relapses);
+        } else {
+            tracing::error!(%error, "ALARM: reconnection is given up, a person has to act");
+            self.outage = Some(Outage { next_attempt: None });
+        }
+    }
+
+    /// Looks after workers: notices those that hang, replaces those and any that died.
+    fn tend(&mut self) {
+        self.reconnect_if_due();
+        let limit = self.shared.config.deadline();
+        for worker in self.workers.iter_mut().filter(|worker| !worker.is_hung) {
+            if worker.post.is_overdue(&self.shared, limit) {
+                worker.is_hung = true;
+                worker.post.give_up();
+                self.shared.counters.hangs.add();
+                tracing::error!("ALARM: a call hangs in the PKCS#11 module; its session is given up");
+            }
+        }
+        self.workers.retain(|worker| !worker.thread.is_finished());
+        if self.outage.is_none() && self.generation == self.shared.dispatcher.generation() {
+            self.fill_up();
+        }
+        self.note_sessions();
+    }
+
+    /// Hires until enough workers serve; at most as many again as are configured, however many hang.
+    fn fill_up(&mut self) {
+        let sessions = self.shared.config.sessions;
+        while self.serving() < sessions && self.workers.len() < 2 * sessions {
+            if let Err(error) = self.hire() {
+                self.shared.counters.note_error(&error);
+                self.shared.dispatcher.retire_from(self.generation);
+                self.meet_trouble();
+                return;
+            }
+        }
+    }
+
+    fn serving(&self) -> usize {
+        let serves = |worker: &&Hired| !worker.is_hung && !worker.thread.is_finished();
+        self.workers.iter().filter(serves).count()
+    }
+
+    fn note_sessions(&self) {
+        let hung = self.workers.iter().filter(|worker| worker.is_hung).count();
+        self.shared.sessions_hung.store(hung, Ordering::Relaxed);
+        self.shared.sessions_live.store(self.serving(), Ordering::Relaxed);
+    }
+
+    fn tick(&self) -> Duration {
+        let due = self.outage.as_ref().and_then(|outage| outage.next_attempt);
+        let until_due = due.map(|due| due.saturating_duration_since(Instant::now()));
+        until_due.map_or(TICK, |until_due| until_due.min(TICK))
+    }
+
+    /// Serves what waits, then closes everything.
+    fn shut_down(&mut self) {
+        let dispatcher = &self.shared.dispatcher;
+        dispatcher.close();
+        if self.outage.is_none() {
+            dispatcher.drain(self.shared.config.deadline());
+        }
+        for job in dispatcher.refuse(Refusal::ShutDown) {
+            job.answer(Err(HsmError::ShutDown));
+        }
+        if self.dismiss().is_err() {
+            tracing::error!("a call hangs in the PKCS#11 module: it stays open until the process ends");
+            // C_CloseSession could hang as well; and nobody else may initialise the module beside the hung call.
+            std::mem::forget(self.admin.take());
+            std::mem::forget(self.claim.take());
+        }
+    }
+}
+
+/// How often workers are looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A house pair as the token holds it.
+pub(crate) fn house_pair(
+    key: HouseKey,
+    holdings: &Holdings,
+    epoch: u64,
+) -> Result<Arc<KeyEntry>, HsmError> {
+    let refused = |fault| crate::keys::refused(key.cka_id(), fault);
+    let [public] = holdings.public.as_slice() else {
+        return Err(refused(crate::audit::KeyFault::PublicKeys(holdings.public.len())));
+    };
+    match &public.key {
+        Some((HouseKey::PAIR_TYPE, spki_der)) => {
+            let handle = holdings.judge_pair(spki_der).map_err(refused)?;
+            let identity = Identity::HousePair(key, spki_der.clone());
+            Ok(KeyEntry::new(identity, handle, epoch))
+        }
+        _ => Err(refused(crate::audit::KeyFault::OtherPublicKey)),
+    }
+}
+
+/// The house's secret key as the token holds it.
+pub(crate) fn house_secret(holdings: &Holdings, epoch: u64) -> Result<Arc<KeyEntry>, HsmError> {
+    let cka_id = HouseKey::IndexHmac.cka_id();
+    let handle = holdings.judge_secret().map_err(|fault| crate::keys::refused(cka_id, fault))?;
+    Ok(KeyEntry::new(Identity::HouseSecret, handle, epoch))
+}
+
+/// Whether the same start may succeed later without anybody changing the configuration.
+fn may_pass(error: &HsmError) -> bool {
+    match error {
+        HsmError::TokenMissing { .. } | HsmError::Hung => true,
+        HsmError::Token(call) => call.recovery() != Recovery::PinRefused,
+        _ => false,
+    }
+}
+
+/// 0, then 200 ms doubling to at most 30 s.
+fn backoff(failures: u32) -> Duration {
+    match failures.checked_sub(1) {
+        None => Duration::ZERO,
+        Some(doublings) => {
+            Duration::from_millis(200).saturating_mul(1 << doublings.min(10)).min(LONGEST_BACKOFF)
+        }
+    }
+}
+
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_doubles_to_its_limit() {
+        assert_eq!(backoff(0), Duration::ZERO);
+        assert_eq!(backoff(1), Duration::from_millis(200));
+        assert_eq!(backoff(4), Duration::from_millis(1_600));
+        assert_eq!(backoff(9), LONGEST_BACKOFF);
+        assert_eq!(backoff(u32::MAX), LONGEST_BACKOFF);
+    }
+}
