@@ -79,8 +79,8 @@ impl Supervisor {
             let mut loaded = Loaded::default();
             for key in keys {
                 let holdings = inventory.get(&key.cka_id).unwrap_or(&nothing);
-                let judged = holder_id(&key)
-                    .and_then(|()| this.put_into_service(session, key, holdings));
+                let judged =
+                    holder_id(&key).and_then(|()| this.put_into_service(session, key, holdings));
                 match judged {
                     Ok(()) => loaded.in_service += 1,
                     Err(error) => loaded.refused.push(error),
@@ -128,12 +128,8 @@ impl Supervisor {
             judged(this, &key, &holdings)?;
             let mut stored = holdings.certificates.iter();
             if !stored.any(|object| object.certificate_der == certificate_der) {
-                let template = template::certificate(
-                    &key.cka_id,
-                    HOLDER_LABEL,
-                    subject_der,
-                    certificate_der,
-                );
+                let template =
+                    template::certificate(&key.cka_id, HOLDER_LABEL, subject_der, certificate_der);
                 let handle = session.create_object(&template).map_err(full)?;
                 this.key_set.add(&key.cka_id, &Holdings::of_certificate(session, handle)?);
             }
@@ -188,8 +184,7 @@ impl Supervisor {
         let epoch = session.connection().epoch();
         let mut holdings = Holdings::of(session, key.cka_id())?;
         if holdings.handles().is_empty() {
-            let (fresh, pair) =
-                make_pair(session, HouseKey::PAIR_TYPE, key.cka_id(), key.name())?;
+            let (fresh, pair) = make_pair(session, HouseKey::PAIR_TYPE, key.cka_id(), key.name())?;
             checked_pair(session, &fresh, &pair, HouseKey::PAIR_TYPE, key.cka_id())?;
             self.key_set.add(key.cka_id(), &pair);
             made.push(key);

@@ -35,8 +35,7 @@ pub(crate) fn info(spki_der: &[u8], subject: &str) -> Result<Vec<u8>, HsmError> 
     if subject.len() > MAX_SUBJECT_BYTES {
         return Err(HsmError::Subject(format!("it is longer than {MAX_SUBJECT_BYTES} octets")));
     }
-    let subject =
-        Name::from_str(subject).map_err(|error| HsmError::Subject(error.to_string()))?;
+    let subject = Name::from_str(subject).map_err(|error| HsmError::Subject(error.to_string()))?;
     let public_key = SubjectPublicKeyInfoOwned::from_der(spki_der)
         .map_err(|_| HsmError::Malformed("no SubjectPublicKeyInfo"))?;
     let info =

@@ -307,7 +307,10 @@ impl Hsm {
         match (verify::verifies(spki_der, scheme, message, &signature)?, signature) {
             (true, SignatureValue::Ecdsa { der, .. }) => Ok(der),
             _ => {
-                tracing::error!(key = name.name(), "ALARM: a signature of the token does not verify");
+                tracing::error!(
+                    key = name.name(),
+                    "ALARM: a signature of the token does not verify"
+                );
                 Err(HsmError::SignatureWrong(name.name()))
             }
         }

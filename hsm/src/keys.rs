@@ -134,7 +134,8 @@ impl Index {
     /// [`HsmError::NotInService`]; [`HsmError::KeyRefused`] when the CKA_ID stands for another public key.
     pub(crate) fn entry(&self, key: &Arc<HolderKey>) -> Result<Arc<KeyEntry>, HsmError> {
         let entry = self.read().get(&key.cka_id).cloned();
-        let entry = entry.ok_or_else(|| HsmError::NotInService { cka_id_hex: id_hex(&key.cka_id) })?;
+        let entry =
+            entry.ok_or_else(|| HsmError::NotInService { cka_id_hex: id_hex(&key.cka_id) })?;
         let same = match &entry.identity {
             Identity::Holder(known) => Arc::ptr_eq(known, key) || known == key,
             Identity::HousePair(..) | Identity::HouseSecret => false,

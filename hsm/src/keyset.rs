@@ -62,8 +62,8 @@ fn objects(cka_id: &[u8], holdings: &Holdings) -> Vec<[u8; 32]> {
     });
     let secret = holdings.secret.iter().map(|_| object_digest("secret", cka_id, &[]));
     let certificates = holdings.certificates.iter();
-    let certificates = certificates
-        .map(|object| object_digest("certificate", cka_id, &object.certificate_der));
+    let certificates =
+        certificates.map(|object| object_digest("certificate", cka_id, &object.certificate_der));
     private.chain(public).chain(secret).chain(certificates).collect()
 }
 

@@ -28,8 +28,8 @@ pub mod csr;
 mod dispatcher;
 pub mod error;
 mod ffi;
-mod hsm;
 mod house;
+mod hsm;
 mod keys;
 mod keyset;
 mod login;
@@ -62,3 +62,6 @@ pub use crate::status::HsmCounters;
 pub use crate::status::HsmState;
 pub use crate::status::HsmStatus;
 pub use crate::token::TokenFacts;
+
+#[cfg(test)]
+mod tests;

@@ -225,13 +225,8 @@ impl Worker {
             }
         };
         let functions = self.connection.functions;
-        let signature = functions.sign(
-            &session,
-            key.handle(),
-            job.mechanism,
-            &job.input,
-            job.signature_len,
-        )?;
+        let signature =
+            functions.sign(&session, key.handle(), job.mechanism, &job.input, job.signature_len)?;
         self.session = Some(session);
         Ok(signature)
     }

@@ -9,9 +9,9 @@ use crate::error::Call;
 use crate::error::HsmError;
 use crate::error::Recovery;
 use crate::house::HouseKey;
-use crate::keyset::KeySet;
 use crate::keys::Identity;
 use crate::keys::KeyEntry;
+use crate::keyset::KeySet;
 use crate::objects;
 use crate::objects::Holdings;
 use crate::objects::Inventory;
@@ -111,7 +111,9 @@ impl Supervisor {
         loop {
             match supervisor.connect() {
                 Ok(()) => return Ok(supervisor),
-                Err(error) if attempt < supervisor.shared.config.start_attempts && may_pass(&error) => {
+                Err(error)
+                    if attempt < supervisor.shared.config.start_attempts && may_pass(&error) =>
+                {
                     tracing::warn!(%error, attempt, "the token is not ready, trying again");
                     supervisor.disconnect();
                     thread::sleep(backoff(attempt));
@@ -226,11 +228,7 @@ impl Supervisor {
     }
 
     /// The house keys that the token holds; `None` before the ceremony or when it was not finished.
-    fn locate_house(
-        &self,
-        inventory: &Inventory,
-        epoch: u64,
-    ) -> Result<Option<House>, HsmError> {
+    fn locate_house(&self, inventory: &Inventory, epoch: u64) -> Result<Option<House>, HsmError> {
         let pair = |key: HouseKey| {
             let Some(holdings) = inventory.get(key.cka_id()) else { return Ok(None) };
             house_pair(key, holdings, epoch).map(Some)
@@ -305,8 +303,7 @@ impl Supervisor {
         if self.outage.is_some() || self.generation == self.shared.dispatcher.generation() {
             return; // told by several workers, met already
         }
-        let progressed =
-            self.shared.counters.operations.value() > self.operations_at_connect;
+        let progressed = self.shared.counters.operations.value() > self.operations_at_connect;
         self.relapses = if progressed { 0 } else { self.relapses.saturating_add(1) };
         let reason = self.shared.counters.last_error().unwrap_or_default();
         tracing::error!(%reason, relapses = self.relapses, "the module is in trouble, reconnecting");
@@ -368,7 +365,9 @@ impl Supervisor {
                 worker.is_hung = true;
                 worker.post.give_up();
                 self.shared.counters.hangs.add();
-                tracing::error!("ALARM: a call hangs in the PKCS#11 module; its session is given up");
+                tracing::error!(
+                    "ALARM: a call hangs in the PKCS#11 module; its session is given up"
+                );
             }
         }
         self.workers.retain(|worker| !worker.thread.is_finished());
@@ -419,7 +418,9 @@ impl Supervisor {
             job.answer(Err(HsmError::ShutDown));
         }
         if self.dismiss().is_err() {
-            tracing::error!("a call hangs in the PKCS#11 module: it stays open until the process ends");
+            tracing::error!(
+                "a call hangs in the PKCS#11 module: it stays open until the process ends"
+            );
             // C_CloseSession could hang as well; and nobody else may initialise the module beside the hung call.
             std::mem::forget(self.admin.take());
             std::mem::forget(self.claim.take());

@@ -70,10 +70,9 @@ pub(crate) fn find(pkcs11: &Pkcs11, selector: &TokenSelector) -> Result<Slot, Hs
                 false => present.join(", "),
             },
         }),
-        several => Err(HsmError::TokenAmbiguous {
-            selector: selector.to_string(),
-            count: several.len(),
-        }),
+        several => {
+            Err(HsmError::TokenAmbiguous { selector: selector.to_string(), count: several.len() })
+        }
     }
 }
 

@@ -1,0 +1,8 @@
+//! Tests on a real token. Everything about PKCS#11 is process-wide, so each test runs alone in a child process, with a
+//! SoftHSM token of its own.
+
+mod bench;
+mod signing;
+
+pub(crate) use bench::Bench;
+pub(crate) use bench::alone;
