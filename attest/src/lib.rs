@@ -11,9 +11,11 @@
 pub mod algorithm;
 pub mod clock;
 pub mod gate;
+pub mod path;
 pub mod permit;
 pub mod records;
 pub mod registry;
+pub mod revocation;
 pub mod session;
 pub mod sessions;
 pub mod sign_in;
