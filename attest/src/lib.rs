@@ -11,6 +11,7 @@
 pub mod algorithm;
 pub mod clock;
 pub mod gate;
+pub mod hc_role;
 pub mod path;
 pub mod permit;
 pub mod records;
