@@ -10,6 +10,7 @@
 
 pub mod algorithm;
 pub mod clock;
+pub mod evidence;
 pub mod gate;
 pub mod hc_role;
 pub mod path;
