@@ -13,6 +13,7 @@ pub mod clock;
 pub mod evidence;
 pub mod gate;
 pub mod hc_role;
+pub mod judge;
 pub mod path;
 pub mod permit;
 pub mod records;
