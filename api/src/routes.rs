@@ -2,6 +2,7 @@
 //!
 //! The OpenAPI document is made from the same table.
 
+use crate::door::admin;
 use crate::door::exchange::Exchange;
 use crate::door::login;
 use crate::door::monitoring;
@@ -42,6 +43,7 @@ pub enum Route {
     SignDigests,
     LoginPage,
     LoginForm,
+    Admin,
     Metrics,
     Health,
     Readiness,
@@ -52,9 +54,9 @@ pub enum Route {
 pub struct Entry {
     /// Where it is answered.
     pub listener: Listener,
-    /// By which method.
+    /// By which method; `*` stands for those that [`crate::admin::rest::ROUTES`] knows.
     pub method: &'static str,
-    /// Under which path; `{name}` stands for one segment.
+    /// Under which path; `{name}` stands for one segment, `{*}` for the rest.
     pub path: &'static str,
     /// What it is.
     pub route: Route,
@@ -74,6 +76,7 @@ pub const ROUTES: &[Entry] = &[
     entry(Listener::Signing, "GET",    "/v1/openapi.json",                   Route::OpenApi),
     entry(Listener::Hpki,    "GET",    "/login/{link}",                      Route::LoginPage),
     entry(Listener::Hpki,    "POST",   "/login/{link}",                      Route::LoginForm),
+   entry(Listener::Admin,   "*",      "/admin/v1/{*}",                      Route::Admin),
     entry(Listener::Metrics, "GET",    "/metrics",                           Route::Metrics),
     entry(Listener::Metrics, "GET",    "/healthz",                           Route::Health),
     entry(Listener::Metrics, "GET",    "/readyz",                            Route::Readiness),
@@ -93,6 +96,7 @@ pub(crate) async fn run(route: Route, exchange: &mut Exchange<'_>) -> Result<Ans
         Route::OpenApi => sessions::openapi(exchange),
         Route::LoginPage => login::page(exchange).await,
         Route::LoginForm => login::form(exchange).await,
+        Route::Admin => admin::command(exchange).await,
         Route::Metrics => monitoring::metrics(exchange).await,
         Route::Health => monitoring::health(exchange).await,
         Route::Readiness => monitoring::readiness(exchange).await,
@@ -116,7 +120,7 @@ pub(crate) fn find(listener: Listener, method: &Method, path: &str) -> Result<Fo
     let mut allow: Vec<&str> = Vec::new();
     for entry in ROUTES.iter().filter(|entry| entry.listener == listener) {
         let Some(name) = matched(entry.path, path) else { continue };
-        if entry.method == method {
+        if entry.method == method || entry.method == "*" {
             return Ok(Found { route: entry.route, name: name.map(str::to_owned) });
         }
         allow.push(entry.method);
@@ -144,6 +148,9 @@ fn is_plain(path: &str) -> bool {
 
 /// `Some` when the path has the pattern's form, with the segment that stands for its name.
 fn matched<'a>(pattern: &str, path: &'a str) -> Option<Option<&'a str>> {
+    if let Some(prefix) = pattern.strip_suffix("{*}") {
+        return path.strip_prefix(prefix).map(Some);
+    }
     let mut name = None;
     let (mut wanted, mut given) = (pattern.split('/'), path.split('/'));
     loop {
@@ -178,6 +185,11 @@ impl Listener {
 }
 
 impl Route {
+    /// Whether the OpenAPI document describes it; operators' commands have their own table.
+    pub(crate) fn is_described(self) -> bool {
+        self != Self::Admin
+    }
+
     /// Its name in logs and metrics, and its `operationId`.
     pub fn name(self) -> &'static str {
         match self {
@@ -192,6 +204,7 @@ impl Route {
             Self::SignDigests => "sign_digests",
             Self::LoginPage => "login_page",
             Self::LoginForm => "login_form",
+            Self::Admin => "admin",
             Self::Metrics => "metrics",
             Self::Health => "health",
             Self::Readiness => "readiness",

@@ -1,5 +1,6 @@
 //! A listener at run time: its rules, its limits, its peers.
 
+pub(crate) mod admin;
 pub(crate) mod exchange;
 pub(crate) mod login;
 pub(crate) mod monitoring;

@@ -23,12 +23,17 @@ const COMPLAINT: usize = 200;
 
 /// Parses `octets`.
 pub(crate) fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
+    check(octets)?;
+    serde_json::from_slice(octets).map_err(|error| complaint(&error))
+}
+
+/// Checks `octets` without keeping anything of them.
+pub(crate) fn check(octets: &[u8]) -> Result<(), Problem> {
     let mut checked = serde_json::Deserializer::from_slice(octets);
     Strict { levels: LEVELS }
         .deserialize(&mut checked)
         .and_then(|()| checked.end())
-        .map_err(|error| complaint(&error))?;
-    serde_json::from_slice(octets).map_err(|error| complaint(&error))
+        .map_err(|error| complaint(&error))
 }
 
 fn complaint(error: &serde_json::Error) -> Problem {
