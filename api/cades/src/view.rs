@@ -136,7 +136,7 @@ impl<'a> SignedDataView<'a> {
     /// [`CmsError::OtherContent`].
     /// # Source
     /// RFC 5652 §5.6: the message-digest attribute must be the digest of the content.
-    pub(crate) fn check_content(&self, content: &[u8]) -> Result<(), CmsError> {
+    pub fn check_content(&self, content: &[u8]) -> Result<(), CmsError> {
         let said = self.content_digest();
         match ContentDigest::of(said.algorithm(), content) == *said {
             true => Ok(()),

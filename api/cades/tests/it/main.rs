@@ -6,8 +6,11 @@
     reason = "in a test that is how it fails"
 )]
 
+mod identity;
 mod interop;
+mod mutants;
 mod pki;
+mod tree;
 #[path = "../../../../tests/src/verify.rs"]
 mod verify;
 
