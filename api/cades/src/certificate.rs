@@ -13,8 +13,7 @@ use crate::write::INTEGER;
 use crate::write::SEQUENCE;
 use crate::write::element;
 use crate::write::sort_set_of;
-use aws_lc_rs::digest::SHA256;
-use aws_lc_rs::digest::digest;
+use attest::algorithm::DigestAlgorithm;
 use std::sync::Arc;
 
 /// Most certificates in one chain. A hierarchy of HPKI has two below the root.
@@ -43,7 +42,9 @@ pub struct SigningCertificate(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
-    identity: SignerIdentity,
+    sid: Vec<u8>,
+    /// By digest: SHA-256, SHA-384, SHA-512.
+    signing_certificate_v2: [Vec<u8>; 3],
     certificates: Vec<u8>,
     public_key: PublicKey,
 }
@@ -67,7 +68,13 @@ impl SigningCertificate {
         }
         Ok(Self(Arc::new(Parts {
             public_key: PublicKey::from_spki_der(names.spki_der).map_err(of_chain(0))?,
-            identity: SignerIdentity::new(signer, &names),
+            sid: names.sid(),
+            signing_certificate_v2: [
+                DigestAlgorithm::Sha256,
+                DigestAlgorithm::Sha384,
+                DigestAlgorithm::Sha512,
+            ]
+            .map(|digest| names.signing_certificate_v2(digest, signer)),
             certificates: certificate_set(&chain),
         })))
     }
@@ -79,47 +86,22 @@ impl SigningCertificate {
 
     /// `IssuerAndSerialNumber`, DER.
     pub(crate) fn sid(&self) -> &[u8] {
-        &self.0.identity.sid
+        &self.0.sid
     }
 
-    /// The signing-certificate-v2 attribute, DER.
-    pub(crate) fn signing_certificate_v2(&self) -> &[u8] {
-        &self.0.identity.signing_certificate_v2
+    /// The signing-certificate-v2 attribute with this hash, DER.
+    pub(crate) fn signing_certificate_v2(&self, digest: DigestAlgorithm) -> &[u8] {
+        let [sha256, sha384, sha512] = &self.0.signing_certificate_v2;
+        match digest {
+            DigestAlgorithm::Sha256 => sha256,
+            DigestAlgorithm::Sha384 => sha384,
+            DigestAlgorithm::Sha512 => sha512,
+        }
     }
 
     /// `[0] IMPLICIT CertificateSet`, DER.
     pub(crate) fn certificates(&self) -> &[u8] {
         &self.0.certificates
-    }
-}
-
-/// How a signature names its signer's certificate: in the `SignerInfo` and in the signed attributes.
-#[derive(Debug)]
-pub(crate) struct SignerIdentity {
-    /// `IssuerAndSerialNumber`, DER.
-    pub sid: Vec<u8>,
-    /// The signing-certificate-v2 attribute, DER: the hash of the certificate as received.
-    pub signing_certificate_v2: Vec<u8>,
-}
-
-impl SignerIdentity {
-    /// Names and hashes a certificate.
-    pub fn new(certificate_der: &[u8], names: &CertificateNames<'_>) -> Self {
-        let cert_hash = digest(&SHA256, certificate_der);
-        let CertificateNames { issuer_der, serial_der, .. } = names;
-        Self {
-            sid: Self::sid(names),
-            signing_certificate_v2: signed_attrs::signing_certificate_v2(
-                cert_hash.as_ref(),
-                issuer_der,
-                serial_der,
-            ),
-        }
-    }
-
-    /// `IssuerAndSerialNumber`, DER.
-    pub fn sid(names: &CertificateNames<'_>) -> Vec<u8> {
-        element(SEQUENCE, &[names.issuer_der, names.serial_der])
     }
 }
 
@@ -157,6 +139,26 @@ impl<'a> CertificateNames<'a> {
         tbs_certificate.expect(SEQUENCE)?;
         let spki_der = tbs_certificate.expect(SEQUENCE)?.der;
         Ok(Self { issuer_der, serial_der: serial.der, spki_der })
+    }
+
+    /// `IssuerAndSerialNumber`, DER.
+    pub fn sid(&self) -> Vec<u8> {
+        element(SEQUENCE, &[self.issuer_der, self.serial_der])
+    }
+
+    /// The signing-certificate-v2 attribute, DER: the hash is that of the certificate as received.
+    pub fn signing_certificate_v2(
+        &self,
+        digest: DigestAlgorithm,
+        certificate_der: &[u8],
+    ) -> Vec<u8> {
+        let cert_hash = aws_lc_rs::digest::digest(digest.implementation(), certificate_der);
+        signed_attrs::signing_certificate_v2(
+            digest,
+            cert_hash.as_ref(),
+            self.issuer_der,
+            self.serial_der,
+        )
     }
 }
 

@@ -41,8 +41,9 @@ pub fn prepare(
     if content_digest.algorithm() != expected {
         return Err(CmsError::DigestAlgorithm { expected, actual: content_digest.algorithm() });
     }
+    let signing_certificate_v2 = certificate.signing_certificate_v2(expected);
     let signed_attrs_der =
-        signed_attrs::write(content_digest, signing_time, certificate.signing_certificate_v2())?;
+        signed_attrs::write(content_digest, signing_time, signing_certificate_v2)?;
     Ok(Prepared { certificate: certificate.clone(), scheme, signed_attrs_der })
 }
 

@@ -23,8 +23,9 @@ impl RawShape {
     /// Checks that `octets` are of this shape, so that a raw signature cannot be made over anything that means something
     /// else somewhere else.
     ///
-    /// SignedInfo: one well-formed element `SignedInfo` of XML Signature, UTF-8, as canonicalisation leaves it (no
-    /// declaration, document type, processing instruction, comment or CDATA section), naming no SHA-1 or MD5.
+    /// SignedInfo: one well-formed element `SignedInfo` of XML Signature, UTF-8, without what canonicalisation takes away
+    /// (declaration, document type, processing instruction, comment, CDATA section), naming no SHA-1 or MD5. It is not
+    /// canonicalised again: a builder that leaves an empty-element tag in gets a signature that verifies nowhere.
     /// SignedAttrs: DER down to the leaves, with exactly one content-type and one message-digest as long as SHA-2.
     ///
     /// # Errors

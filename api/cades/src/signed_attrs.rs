@@ -1,5 +1,6 @@
 //! The signed attributes of CAdES B-B: content-type, signing-time, message-digest, signing-certificate-v2, and no other.
 
+use crate::algorithm::digest_algorithm_der;
 use crate::error::CmsError;
 use crate::read::Fault;
 use crate::read::Reader;
@@ -14,6 +15,7 @@ use crate::write::SET;
 use crate::write::element;
 use crate::write::sort_set_of;
 use attest::algorithm::ContentDigest;
+use attest::algorithm::DigestAlgorithm;
 use attest::clock::UnixSeconds;
 
 /// `SignedAttributes`, DER with the tag of a `SET OF`: the octets to sign.
@@ -36,7 +38,8 @@ pub fn write(
     Ok(element(SET, &attributes))
 }
 
-/// The signing-certificate-v2 attribute, DER. The hash is SHA-256, the default, which DER leaves out.
+/// The signing-certificate-v2 attribute, DER. The hash is the one of the signature, so that the certificate is bound as
+/// firmly as the content; SHA-256 is the default and left out in DER.
 ///
 /// ```text
 /// SigningCertificateV2 ::= SEQUENCE { certs SEQUENCE OF ESSCertIDv2, policies ... OPTIONAL }
@@ -46,12 +49,22 @@ pub fn write(
 /// ```
 /// # Source
 /// RFC 5035 §3, §4; EN 319 122-1 §5.2.2.3 (the certificate of the signer comes first; here it is the only one).
-pub fn signing_certificate_v2(cert_hash: &[u8], issuer_der: &[u8], serial_der: &[u8]) -> Vec<u8> {
+pub fn signing_certificate_v2(
+    digest: DigestAlgorithm,
+    cert_hash: &[u8],
+    issuer_der: &[u8],
+    serial_der: &[u8],
+) -> Vec<u8> {
     /// `directoryName [4]`; explicit, because a `Name` is a `CHOICE`.
     const DIRECTORY_NAME: u8 = 0xa4;
     let issuer = element(SEQUENCE, &[&element(DIRECTORY_NAME, &[issuer_der])]);
     let issuer_serial = element(SEQUENCE, &[&issuer, serial_der]);
-    let ess_cert_id_v2 = element(SEQUENCE, &[&element(OCTET_STRING, &[cert_hash]), &issuer_serial]);
+    let hash_algorithm = match digest {
+        DigestAlgorithm::Sha256 => &[],
+        other => digest_algorithm_der(other),
+    };
+    let cert_hash = element(OCTET_STRING, &[cert_hash]);
+    let ess_cert_id_v2 = element(SEQUENCE, &[hash_algorithm, &cert_hash, &issuer_serial]);
     let certs = element(SEQUENCE, &[&ess_cert_id_v2]);
     attribute(SIGNING_CERTIFICATE_V2, &element(SEQUENCE, &[&certs]))
 }
@@ -127,7 +140,7 @@ pub const SIGNING_CERTIFICATE_V2: &[u8] = b"\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01
 /// The content-type attribute that says id-data.
 const CONTENT_TYPE_DATA: &[u8] = b"\x30\x18\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x03\
     \x31\x0b\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
-/// Levels of nesting in signed attributes; a name in signing-certificate-v2 lies at the tenth.
+/// Levels of nesting in signed attributes; a name in signing-certificate-v2 ends at the twelfth.
 const DEPTH_MAX: usize = 24;
 const ATTRIBUTES_MAX: usize = 32;
 const VALUES_MAX: usize = 32;

@@ -4,7 +4,6 @@ use crate::algorithm;
 use crate::certificate::CERTIFICATE_MAX_BYTES;
 use crate::certificate::CHAIN_MAX;
 use crate::certificate::CertificateNames;
-use crate::certificate::SignerIdentity;
 use crate::error::CmsError;
 use crate::public_key::PublicKey;
 use crate::read::Element;
@@ -210,11 +209,11 @@ impl<'a> Signer<'a> {
             return Err(CmsError::Inconsistent("more than one digest algorithm is named"));
         }
         let (certificate_der, names) = find_certificate(certificates, fields.sid)?;
-        let identity = SignerIdentity::new(certificate_der, &names);
+        let signing_certificate_v2 = names.signing_certificate_v2(digest_alg, certificate_der);
         let (content_digest, signing_time) =
             read_signed_attrs(digest_alg, fields.signed_attrs).map_err(CmsError::Malformed)?;
         let signed_attrs_der =
-            signed_attrs::write(&content_digest, signing_time, &identity.signing_certificate_v2)?;
+            signed_attrs::write(&content_digest, signing_time, &signing_certificate_v2)?;
         // The tags differ (RFC 5652 §5.4), lengths and contents may not.
         if signed_attrs_der.get(1..) != fields.signed_attrs.der.get(1..) {
             return Err(CmsError::Inconsistent(
@@ -263,7 +262,7 @@ fn find_certificate<'a>(
 ) -> Result<(&'a [u8], CertificateNames<'a>), CmsError> {
     for certificate in certificates {
         let names = CertificateNames::read(certificate).map_err(CmsError::Malformed)?;
-        if SignerIdentity::sid(&names) == sid {
+        if names.sid() == sid {
             return Ok((certificate, names));
         }
     }

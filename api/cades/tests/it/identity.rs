@@ -6,6 +6,7 @@ use crate::pki::Pki;
 use crate::pki::Signer;
 use crate::pki::schemes;
 use crate::prepare;
+use attest::algorithm::ContentDigest;
 use attest::algorithm::DigestAlgorithm;
 use attest::algorithm::KeyType;
 use attest::algorithm::SignatureScheme;
@@ -66,7 +67,7 @@ fn lengths_and_times_change_form_where_the_cms_crate_changes_them() {
 fn compare(signer: &Signer, scheme: SignatureScheme, time: UnixSeconds, content: &[u8]) {
     let digest = digest_of(scheme, content);
     let prepared = cades::prepare(&signer.certificate(), scheme, &digest, time).unwrap();
-    let attributes = attributes(signer, digest.as_bytes(), time);
+    let attributes = attributes(signer, &digest, time);
     let what = format!("{} {scheme:?} {time:?} {}", signer.key_type.name(), content.len());
     assert_eq!(prepared.signed_attrs_der(), attributes.to_der().unwrap(), "{what}");
 
@@ -99,12 +100,14 @@ fn certificates_stand_in_set_order_without_duplicates() {
     assert_eq!(cades::SignedDataView::parse(&alone).unwrap().certificates().len(), 1);
 }
 
-fn attributes(signer: &Signer, message_digest: &[u8], time: UnixSeconds) -> Attributes {
+fn attributes(signer: &Signer, digest: &ContentDigest, time: UnixSeconds) -> Attributes {
     let leaf = Certificate::from_der(&signer.chain[0]).unwrap();
-    let cert_hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &signer.chain[0]);
+    let algorithm = digest.algorithm();
+    let cert_hash = aws_lc_rs::digest::digest(algorithm.implementation(), &signer.chain[0]);
+    let is_default = algorithm == DigestAlgorithm::Sha256;
     let signing_certificate = SigningCertificateV2 {
         certs: vec![EssCertIdV2 {
-            hash_algorithm: None,
+            hash_algorithm: (!is_default).then(|| digest_algorithm(algorithm)),
             cert_hash: OctetString::new(cert_hash.as_ref()).unwrap(),
             issuer_serial: Some(IssuerSerial {
                 issuer: vec![GeneralName::DirectoryName(leaf.tbs_certificate().issuer().clone())],
@@ -117,7 +120,7 @@ fn attributes(signer: &Signer, message_digest: &[u8], time: UnixSeconds) -> Attr
         ..2050 => Any::encode_from(&UtcTime::from_date_time(date_time).unwrap()).unwrap(),
         _ => Any::encode_from(&GeneralizedTime::from_date_time(date_time)).unwrap(),
     };
-    let message_digest = OctetString::new(message_digest).unwrap();
+    let message_digest = OctetString::new(digest.as_bytes()).unwrap();
     SetOfVec::try_from(vec![
         attribute(rfc5911::ID_SIGNING_TIME, time),
         attribute(ID_AA_SIGNING_CERTIFICATE_V2, Any::encode_from(&signing_certificate).unwrap()),

@@ -6,10 +6,14 @@
     reason = "in a test that is how it fails"
 )]
 
+mod golden;
 mod identity;
 mod interop;
 mod mutants;
+mod openssl_made;
 mod pki;
+mod refusals;
+mod shape;
 mod tree;
 #[path = "../../../../tests/src/verify.rs"]
 mod verify;

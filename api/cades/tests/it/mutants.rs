@@ -16,6 +16,7 @@ use attest::algorithm::KeyType;
 use attest::algorithm::SignatureScheme;
 use cades::CmsError;
 use cades::SignedDataView;
+use proptest::prelude::*;
 
 const CONTENT: &[u8] = b"Rp) 1. ...";
 
@@ -35,7 +36,7 @@ fn every_mutant_is_refused() {
     let mutants = Mutants::of(signer).made;
     let names: std::collections::BTreeSet<_> = mutants.iter().map(|m| m.name).collect();
     assert_eq!(names.len(), mutants.len(), "each has a name of its own");
-    assert!(mutants.len() >= 70, "{}", mutants.len());
+    assert!(mutants.len() >= 90, "{}", mutants.len());
     let folder = tempfile::TempDir::new().unwrap();
     for mutant in mutants {
         assert!(ours(&mutant.der, CONTENT).is_err(), "accepted by us: {}", mutant.name);
@@ -77,6 +78,29 @@ fn every_flipped_bit_is_refused() {
         for len in 0..original.len() {
             assert!(ours(&original[..len], CONTENT).is_err(), "cut off at {len}");
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn reading_damaged_octets_never_panics(
+        at in 0usize..1000, cut in 0usize..40, with in proptest::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let signer = Pki::get().signer(KeyType::P256);
+        let mut octets = sign(signer, signer.key_type.default_scheme(), CONTENT);
+        let at = at.min(octets.len());
+        let end = (at + cut).min(octets.len());
+        octets.splice(at..end, with);
+        let _ = ours(&octets, CONTENT);
+        let _ = cades::attach(&octets, CONTENT);
+        let _ = cades::SigningCertificate::new(&[octets]);
+    }
+
+    #[test]
+    fn reading_octets_never_panics(octets: Vec<u8>) {
+        let _ = ours(&octets, CONTENT);
+        let _ = cades::PublicKey::from_spki_der(&octets);
+        let _ = cades::SigningCertificate::new(&[octets]);
     }
 }
 
@@ -435,6 +459,11 @@ impl<'a> Mutants<'a> {
         self.edit_signed("reference of the first generation", |a| {
             *a[SIGNING_CERTIFICATE].at(&[0]) = oid("2a864886f70d010910020c");
         });
+        self.edit_signed("reference says its default", |a| {
+            let reference = a[SIGNING_CERTIFICATE].at(&REFERENCE).children();
+            reference.insert(0, sequence(vec![oid("608648016503040201")]));
+        });
+        self.good_elsewhere();
         self.edit_signed("reference by SHA-1", |a| {
             let reference = a[SIGNING_CERTIFICATE].at(&REFERENCE).children();
             *reference[0].value() = vec![0; 20];
