@@ -20,6 +20,10 @@ pub struct HsmConfig {
     pub module: PathBuf,
     /// Which token. Never a slot number: the module may renumber slots at each start.
     pub token: TokenSelector,
+    /// A private file with the PIN. Left out: the systemd credential `hsm-pin`, which is the better place, since it
+    /// can be sealed to the machine's TPM. The PIN itself never stands in the configuration.
+    #[serde(default)]
+    pub pin_file: Option<PathBuf>,
     /// Sessions that sign side by side, 1 to [`HsmConfig::MAX_SESSIONS`]. Default 4: two per core of a small machine,
     /// so that one can wait for a network HSM while another computes.
     #[serde(default = "default_sessions")]
@@ -79,6 +83,7 @@ impl HsmConfig {
         Self {
             module: module.into(),
             token,
+            pin_file: None,
             sessions: default_sessions(),
             queue: default_queue(),
             deadline_ms: default_deadline_ms(),
