@@ -1,1 +1,5 @@
-//! skeleton
+//! The appliance: configuration, trust, audit, the signing line, and the two programs around them.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod x509;

@@ -1,0 +1,224 @@
+use super::*;
+
+fn faults(text: &str) -> Vec<Fault> {
+    read(text).1
+}
+
+/// Warnings set aside: the example shows every key, the dangerous one included.
+fn errors(text: &str) -> Vec<String> {
+    let errors = faults(text).into_iter().filter(|fault| fault.severity == Severity::Error);
+    errors.map(|fault| fault.to_string()).collect()
+}
+
+fn changed(from: &str, to: &str) -> String {
+    assert!(EXAMPLE.contains(from), "{from:?} is not in the example");
+    EXAMPLE.replacen(from, to, 1)
+}
+
+/// Exactly one error, at this key, whose text and advice hold these words.
+#[track_caller]
+fn one_error(text: &str, key: &str, words: &[&str]) {
+    let faults: Vec<_> =
+        faults(text).into_iter().filter(|fault| fault.severity == Severity::Error).collect();
+    let [fault] = faults.as_slice() else { panic!("{faults:#?}") };
+    assert_eq!(fault.key, key, "{fault}");
+    assert!(fault.line.is_some(), "{fault}");
+    for word in words {
+        assert!(fault.to_string().contains(word), "{word:?} is not in: {fault}");
+    }
+}
+
+#[test]
+fn example_loads_without_a_fault() {
+    assert_eq!(faults(EXAMPLE), Vec::new());
+    assert!(read(EXAMPLE).0.is_some());
+}
+
+#[test]
+fn example_has_every_key_that_is_known() {
+    let tables = [
+        "",
+        "hsm",
+        "listeners",
+        "listeners.signing",
+        "listeners.signing.documents",
+        "listeners.signing.limits",
+        "listeners.hpki",
+        "listeners.admin",
+        "listeners.metrics",
+        "listeners.metrics.tls",
+        "listeners.certificates",
+        "hpki",
+        "second_certificates",
+        "revocation",
+        "sessions",
+        "limits",
+        "log",
+    ];
+    let example: toml::Table = EXAMPLE.parse().unwrap();
+    for table in tables {
+        let unknown = match table {
+            "" => format!("zzzzzzzz = 1\n{EXAMPLE}"),
+            "listeners" => format!("{EXAMPLE}\n[listeners.zzzzzzzz]\n"),
+            table => changed(&format!("\n[{table}]\n"), &format!("\n[{table}]\nzzzzzzzz = 1\n")),
+        };
+        let fault = faults(&unknown).remove(0);
+        let known = fault.instead.split_once("known here: ").unwrap().1;
+        let here = table
+            .split('.')
+            .filter(|key| !key.is_empty())
+            .fold(&example, |inner, key| inner[key].as_table().unwrap());
+        for key in known.split(", ") {
+            assert!(here.contains_key(key), "{table}.{key} is not in the example");
+        }
+    }
+}
+
+#[test]
+fn defaults_are_those_that_the_example_shows() {
+    let shown = read(EXAMPLE).0.unwrap();
+    for table in ["revocation", "sessions", "limits", "log", "listeners.signing.limits"] {
+        let start = EXAMPLE.find(&format!("\n[{table}]\n")).unwrap() + 1;
+        let end = EXAMPLE[start + 1..].find("\n[").map_or(EXAMPLE.len(), |at| start + 1 + at);
+        let without = [&EXAMPLE[..start], &EXAMPLE[end..]].concat();
+        assert_eq!(read(&without).0.as_ref(), Some(&shown), "[{table}]");
+    }
+}
+
+#[test]
+fn unknown_key_is_named_with_the_one_that_was_meant() {
+    one_error(&changed("sessions = 4", "sesions = 4"), "hsm.sesions", &["did you mean sessions?"]);
+    let text = changed("host_names", "hostnames");
+    let faults = faults(&text);
+    assert!(faults[0].to_string().contains("did you mean host_names?"), "{faults:?}");
+}
+
+#[test]
+fn every_structural_fault_is_reported_and_not_only_the_first() {
+    let text = changed("sessions = 4", "sesions = 4")
+        .replacen("queue = 256", "queue = \"many\"", 1)
+        .replacen("module = ", "modul = ", 1)
+        .replacen("check_seconds = 30", "check_seconds = -1", 1)
+        .replacen("format = \"text\"", "format = \"xml\"", 1);
+    let errors = errors(&text);
+    for word in
+        ["hsm.sesions", "hsm.queue", "hsm.modul:", "hsm.module:", "check_seconds", "log.format"]
+    {
+        assert!(errors.iter().any(|error| error.contains(word)), "{word} in {errors:#?}");
+    }
+    assert_eq!(errors.len(), 6, "{errors:#?}");
+}
+
+#[test]
+fn missing_key_comes_with_a_line_to_write() {
+    let text = changed("data_dir = \"/var/lib/inkan\"\n", "");
+    let faults = faults(&text);
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].instead.contains("data_dir = \"/var/lib/inkan\""), "{}", faults[0]);
+}
+
+#[test]
+fn value_of_a_wrong_kind_says_what_is_wanted() {
+    one_error(
+        &changed("queue = 256", "queue = \"256\""),
+        "hsm.queue",
+        &["whole number", "queue = 256"],
+    );
+    let wrong = changed("address = \"0.0.0.0:8443\"", "address = \"0.0.0.0\"");
+    one_error(&wrong, "listeners.signing.address", &["no address with port", "0.0.0.0:8443"]);
+}
+
+#[test]
+fn pin_in_the_file_is_refused_with_what_to_do() {
+    let text = changed("pin_file = \"/etc/inkan/hsm-pin\"", "pin = \"1234\"");
+    one_error(&text, "hsm.pin", &["secret never stands", "hsm-pin", "change it"]);
+    assert!(!errors(&text).join("").contains("1234"));
+}
+
+#[test]
+fn text_that_is_no_toml_says_where() {
+    let faults = faults("data_dir = \n[hsm\n");
+    assert!(!faults.is_empty());
+    assert!(faults.iter().all(|fault| fault.line.is_some()), "{faults:?}");
+}
+
+#[test]
+fn two_listeners_on_one_port_are_refused() {
+    let text = changed("0.0.0.0:8444", "127.0.0.1:8443");
+    one_error(&text, "listeners.hpki.address", &["already listened on", "listeners.signing"]);
+}
+
+#[test]
+fn open_metrics_without_tls_are_refused() {
+    let start = EXAMPLE.find("[listeners.metrics.tls]").unwrap();
+    let end = EXAMPLE.find("[listeners.metrics.limits]").unwrap();
+    let text = [&EXAMPLE[..start], &EXAMPLE[end..]].concat();
+    assert_eq!(errors(&text), Vec::<String>::new());
+    let text = text.replacen("127.0.0.1:9464", "0.0.0.0:9464", 1);
+    one_error(&text, "listeners.metrics.address", &["without TLS", "loopback"]);
+}
+
+#[test]
+fn relative_path_is_refused() {
+    let text = changed("\"/etc/inkan/tls/signing.key\"", "\"tls/signing.key\"");
+    one_error(&text, "listeners.signing.key", &["absolute"]);
+}
+
+#[test]
+fn host_name_with_scheme_port_or_capitals_is_refused() {
+    for wrong in
+        ["https://a.example", "a.example:8443", "A.example", "a.example.", "-a.example", ""]
+    {
+        let names = changed("[\"inkan.hospital.example\"]", &format!("[\"{wrong}\"]"));
+        one_error(&names, "listeners.signing.host_names", &["no host name"]);
+    }
+}
+
+#[test]
+fn revocation_list_over_https_or_from_elsewhere_is_refused() {
+    for wrong in ["https://ca.example/a.crl", "ldap://ca.example/a", "file:///etc/passwd"] {
+        let text = changed("http://cert.medis.or.jp/auth/crl-auth2.crl", wrong);
+        one_error(&text, "hpki.crls.medis-auth", &["only http://", "medis-auth = { http = "]);
+    }
+}
+
+#[test]
+fn no_revocation_list_at_all_is_refused() {
+    let text =
+        changed("medis-auth = { http = \"http://cert.medis.or.jp/auth/crl-auth2.crl\" }\n", "");
+    one_error(&text, "hpki.crls", &["unknown is not good"]);
+}
+
+#[test]
+fn each_number_holds_at_its_limits_and_not_past_them() {
+    let limits = [
+        ("handshake_seconds = 120", "handshake_seconds", 10, 600),
+        ("refresh_seconds = 1800", "refresh_seconds", 1, 86_400),
+        ("alarm_hours = 36", "alarm_hours", 1, 720),
+        ("max_seconds = 86400", "max_seconds", 60, 86_400),
+        ("max_signatures = 1000", "max_signatures", 1, 100_000_000),
+        ("digest_items = 500", "digest_items", 1, 5_000),
+    ];
+    for (line, key, least, most) in limits {
+        for (value, is_good) in [(least, true), (most, true), (least - 1, false), (most + 1, false)]
+        {
+            let errors = errors(&changed(line, &format!("{key} = {value}")));
+            assert_eq!(errors.is_empty(), is_good, "{key} = {value}: {errors:?}");
+        }
+    }
+}
+
+#[test]
+fn login_links_begin_with_the_card_listeners_first_name_and_port() {
+    let text = changed("origin = \"https://hpki.inkan.hospital.example:8444\"\n", "");
+    let config = read(&text).0.unwrap();
+    assert_eq!(config.hpki_origin(), "https://hpki.inkan.hospital.example:8444");
+    let standard = read(&text.replacen("0.0.0.0:8444", "0.0.0.0:443", 1)).0.unwrap();
+    assert_eq!(standard.hpki_origin(), "https://hpki.inkan.hospital.example");
+}
+
+#[test]
+fn file_that_is_not_there_says_how_to_begin() {
+    let refused = Config::load(Path::new("/nonexistent/inkan.toml")).unwrap_err();
+    assert!(refused.to_string().contains("--example"), "{refused}");
+}
