@@ -1,0 +1,64 @@
+# Enrols two doctors, their cards and keys, and two signing systems. Sourced by run.
+# shellcheck shell=bash disable=SC2154
+
+# The browser is sent here after a sign-in. Nothing needs to listen: the tour reads the address it is sent to.
+readonly return_url=https://ehr.demo.invalid/signed-in
+
+enrol() {
+    chapter 'Enrol a doctor: one operator proposes, another approves'
+    doctor hanako '花子 (Demo Hanako)' card-hanako
+    doctor taro '太郎 (Demo Taro)' card-taro
+
+    chapter 'Her second keys: made in the HSM, certified outside, installed'
+    key rsa2048 rsa-2048 hanako 'DEMO HANAKO' DEMO000001
+    key rsa3072 rsa-3072 hanako 'DEMO HANAKO' DEMO000001
+    key p256 p-256 hanako 'DEMO HANAKO' DEMO000001
+    key p384 p-384 hanako 'DEMO HANAKO' DEMO000001
+    key taro-p256 p-256 taro 'DEMO TARO' DEMO000002
+
+    chapter 'Two signing systems, each pinned to its client certificate'
+    as jouhou
+    propose system add ehr --name 'Demo EHR' --certificate pki/ehr.pem --return-url "$return_url" \
+        --holder hanako --holder taro --method hpki --signatures 1000000 --raw
+    propose system add ehr2 --name 'Demo EHR of another ward' --certificate pki/ehr2.pem --return-url "$return_url" \
+        --holder hanako --holder taro --method hpki --signatures 1000000
+}
+
+# doctor HOLDER NAME CARD
+doctor() {
+    as soumu
+    propose holder add "$1" --name "$2"
+    propose holder link-card "$1" --certificate "pki/$3.pem"
+}
+
+# key CREDENTIAL KIND HOLDER ROMAJI NUMBER
+key() {
+    as soumu
+    run inkan key create "$1" --holder "$3" --type "$2" --out "pki/$1.csr"
+    say '  the certification authority looks at the request and issues:'
+    run_quietly openssl req -x509 -config pki/openssl.cnf -extensions second -in "pki/$1.csr" -sha256 -days 30 \
+        -subj "/C=JP/O=DEMO UNIVERSITY HOSPITAL/CN=$4/serialNumber=$5" \
+        -CA pki/hpki-sign-ca.pem -CAkey pki/hpki-sign-ca.key -out "pki/$1.pem"
+    show "cat pki/$1.pem pki/hpki-sign-ca.pem > pki/$1.chain.pem"
+    cat "pki/$1.pem" pki/hpki-sign-ca.pem >"pki/$1.chain.pem"
+    propose key install "$1" --chain "pki/$1.chain.pem"
+}
+
+# Speaks as this operator from now on.
+as() {
+    [ "${INKAN_ADMIN_CERT:-}" != "$demo/pki/$1.pem" ] || return 0
+    export INKAN_ADMIN_CERT=$demo/pki/$1.pem INKAN_ADMIN_KEY=$demo/pki/$1.key
+    show export "INKAN_ADMIN_CERT=pki/$1.pem" "INKAN_ADMIN_KEY=pki/$1.key"
+}
+
+# propose COMMAND...: files the grant as the present operator; the security officer approves it.
+propose() {
+    local proposer proposal
+    proposer=$(basename "$INKAN_ADMIN_CERT" .pem)
+    ask inkan --json "$@"
+    proposal=$(jq --raw-output '.proposal_id // empty' <<<"$answer")
+    [ -n "$proposal" ] || fail "no proposal came of it: $answer"
+    as kenshu
+    ask inkan --json approve "$proposal"
+    as "$proposer"
+}

@@ -1,0 +1,97 @@
+# Signs in with the card, signs a document, verifies the signature: plain curl and openssl. Sourced by run.
+# shellcheck shell=bash disable=SC2154
+
+tour() {
+    sign_in
+    sign
+    verify
+    log_out
+    what_next
+}
+
+sign_in() {
+    chapter 'Sign in: the EHR asks, the doctor answers with her card'
+    signing=(curl --silent --show-error --fail-with-body --cacert pki/server-ca.pem --cert pki/ehr.pem --key pki/ehr.key)
+    card=(curl --silent --show-error --fail-with-body --tls-max 1.2 --cacert pki/server-ca.pem
+        --cert pki/card-hanako.pem --key pki/card-hanako.key)
+
+    ask "${signing[@]}" --json "{\"holder\":\"hanako\",\"return_url\":\"$return_url\"}" \
+        "https://localhost:$signing_port/v1/sessions"
+    local session login page form_token address code
+    session=$(field .session_id)
+    login=$(field .login_url)
+
+    say 'Her browser opens the link; the card proves that she is there (TLS 1.2, client certificate):'
+    show "${card[@]}" "$login?lang=en"
+    page=$("${card[@]}" "$login?lang=en") || fail "the page was refused: $page"
+    sed -n 's/<[^>]*>/ /g; /System that asks\|Signed in the name\|What you allow/p' <<<"$page"
+    form_token=$(sed -n 's/.*name="form_token" value="\([^"]*\)".*/\1/p' <<<"$page")
+    [ -n "$form_token" ] || fail "no form on the page: $page"
+
+    say 'She presses "Allow"; her browser is sent back to the EHR with a code:'
+    ask "${card[@]}" --output /dev/null --write-out '%{redirect_url}' \
+        --data "form_token=$form_token" --data decision=approve "$login"
+    address=$answer
+    code=$(sed -n 's/.*[?&]code=\([^&]*\).*/\1/p' <<<"$address")
+    [ -n "$code" ] || fail "no code came back: $address"
+
+    say 'The EHR makes the session active with that code:'
+    ask "${signing[@]}" --json "{\"code\":\"$code\"}" \
+        "https://localhost:$signing_port/v1/sessions/$session/activate"
+    signing_token=$(field .signing_token)
+    session_id=$session
+}
+
+sign() {
+    chapter 'Sign a document: one curl line'
+    cp "$here/letter.txt" documents/letter.txt
+    run "${signing[@]}" --header "Signing-Session: $signing_token" --header 'Content-Type: application/octet-stream' \
+        --data-binary @documents/letter.txt --output documents/letter.p7s \
+        "https://localhost:$signing_port/v1/sign?credential=p256"
+    run ls -l documents
+}
+
+verify() {
+    chapter 'Verify it, without the appliance'
+    run openssl cms -verify -cades -binary -inform DER -in documents/letter.p7s -content documents/letter.txt \
+        -CAfile pki/hpki-root.pem -out /dev/null
+    say 'And what was changed afterwards does not verify:'
+    sed 's/1 mg/10 mg/' documents/letter.txt >documents/changed.txt
+    show openssl cms -verify -cades -binary -inform DER -in documents/letter.p7s -content documents/changed.txt \
+        -CAfile pki/hpki-root.pem -out /dev/null
+    if openssl cms -verify -cades -binary -inform DER -in documents/letter.p7s -content documents/changed.txt \
+        -CAfile pki/hpki-root.pem -out /dev/null 2>documents/refusal; then
+        fail 'a changed document verified'
+    fi
+    sed -n 's/.*:CMS routines:[^:]*:\([^:]*\):.*/refused: \1/p' documents/refusal | head -1
+}
+
+log_out() {
+    chapter 'Log out, and look at what was recorded'
+    run "${signing[@]}" --request DELETE "https://localhost:$signing_port/v1/sessions/$session_id"
+    as kansa
+    run inkan audit search --limit 5
+}
+
+what_next() {
+    chapter 'What to try next'
+    local shown="$demo/env"
+    cat <<NEXT
+  In another terminal:            set -a; . $shown; set +a; export PATH=$bin:\$PATH
+  How the appliance is            inkan status;  inkan doctor
+  Who is enrolled                 inkan holder list;  inkan key list;  inkan system list
+  Sign in again, other documents  the curl lines above; other keys: ?credential=rsa2048, rsa3072, p384
+  A lost card                     --cert pki/card-hanako-lost.pem at the sign-in: it is on the revocation list
+  The content inside              ?packaging=attached
+  Two operators                   inkan holder enable taro; then try to approve your own proposal
+  End every session of a doctor   inkan session end-all hanako
+  The audit log, offline          inkan audit verify data/audit --key KEY
+  What is measured                curl http://localhost:$metrics_port/metrics
+  The API                         curl ... https://localhost:$signing_port/v1/openapi.json
+NEXT
+}
+
+# A field of the last answer.
+field() {
+    jq --raw-output --exit-status "$1" <<<"$answer" || fail "no $1 in the answer"
+}
