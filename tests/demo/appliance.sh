@@ -61,10 +61,11 @@ allow_file_system() {
 provision() {
     chapter 'The ceremony: house keys, operators, anchors'
     run inkan init --config inkan.toml \
-        --operator soumu:registration_officer:pki/soumu.pem \
-        --operator jouhou:administrator:pki/jouhou.pem \
-        --operator kenshu:security_officer:pki/kenshu.pem \
-        --operator kansa:security_officer:pki/kansa.pem \
+        --operator officer1:security_officer:pki/officer1.pem \
+        --operator officer2:security_officer:pki/officer2.pem \
+        --operator registrar:registration_officer:pki/registrar.pem \
+        --operator administrator:administrator:pki/administrator.pem \
+        --operator auditor:auditor:pki/auditor.pem \
         --anchor hpki_card:pki/hpki-root.pem \
         --anchor second_certificate:pki/hpki-root.pem
 }
@@ -101,8 +102,8 @@ write_env() {
         [INKAN_HPKI_CERT]=$pki/card-hanako.pem [INKAN_HPKI_KEY]=$pki/card-hanako.key
         [INKAN_HPKI2_CERT]=$pki/card-taro.pem [INKAN_HPKI2_KEY]=$pki/card-taro.key
         [INKAN_HPKI_REVOKED_CERT]=$pki/card-hanako-lost.pem [INKAN_HPKI_REVOKED_KEY]=$pki/card-hanako-lost.key
-        [INKAN_ADMIN_CERT]=$pki/soumu.pem [INKAN_ADMIN_KEY]=$pki/soumu.key
-        [INKAN_ADMIN2_CERT]=$pki/kenshu.pem [INKAN_ADMIN2_KEY]=$pki/kenshu.key
+        [INKAN_ADMIN_CERT]=$pki/officer1.pem [INKAN_ADMIN_KEY]=$pki/officer1.key
+        [INKAN_ADMIN2_CERT]=$pki/officer2.pem [INKAN_ADMIN2_KEY]=$pki/officer2.key
         [INKAN_CLI]=$bin/inkan
         [INKAN_CONFIG]=$demo/inkan.toml
         [INKAN_HOLDER]=hanako

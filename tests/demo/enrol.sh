@@ -17,7 +17,7 @@ enrol() {
     key taro-p256 p-256 taro 'DEMO TARO' DEMO000002
 
     chapter 'Two signing systems, each pinned to its client certificate'
-    as jouhou
+    as administrator
     propose system add ehr --name 'Demo EHR' --certificate pki/ehr.pem --return-url "$return_url" \
         --holder hanako --holder taro --method hpki --signatures 1000000 --raw
     propose system add ehr2 --name 'Demo EHR of another ward' --certificate pki/ehr2.pem --return-url "$return_url" \
@@ -26,14 +26,14 @@ enrol() {
 
 # doctor HOLDER NAME CARD
 doctor() {
-    as soumu
+    as registrar
     propose holder add "$1" --name "$2"
     propose holder link-card "$1" --certificate "pki/$3.pem"
 }
 
 # key CREDENTIAL KIND HOLDER ROMAJI NUMBER
 key() {
-    as soumu
+    as registrar
     run inkan key create "$1" --holder "$3" --type "$2" --out "pki/$1.csr"
     say '  the certification authority looks at the request and issues:'
     run_quietly openssl req -x509 -config pki/openssl.cnf -extensions second -in "pki/$1.csr" -sha256 -days 30 \
@@ -58,7 +58,7 @@ propose() {
     ask inkan --json "$@"
     proposal=$(jq --raw-output '.proposal_id // empty' <<<"$answer")
     [ -n "$proposal" ] || fail "no proposal came of it: $answer"
-    as kenshu
+    as officer1
     ask inkan --json approve "$proposal"
     as "$proposer"
 }

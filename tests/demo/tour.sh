@@ -69,7 +69,7 @@ verify() {
 log_out() {
     chapter 'Log out, and look at what was recorded'
     run "${signing[@]}" --request DELETE "https://localhost:$signing_port/v1/sessions/$session_id"
-    as kansa
+    as auditor
     run inkan audit search --limit 5
 }
 
