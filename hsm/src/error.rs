@@ -120,6 +120,12 @@ pub enum HsmError {
     /// A function of the module failed.
     #[error("{0}")]
     Token(#[from] Call),
+    /// The token stopped showing a key that it had: the module is initialised again before that is believed.
+    #[error("the token does not show key {cka_id_hex} any more")]
+    KeyVanished {
+        /// CKA_ID, hexadecimal.
+        cka_id_hex: String,
+    },
     /// A session hangs in the module, so that nothing can be changed safely; the process has to be restarted.
     #[error("a call hangs in the module: restart the service to change keys or to reconnect")]
     Hung,
@@ -214,6 +220,7 @@ impl HsmError {
             | Self::Deadline
             | Self::Down { .. }
             | Self::Token(_)
+            | Self::KeyVanished { .. }
             | Self::Hung
             | Self::ShutDown
             | Self::MalformedSignature(_) => true,

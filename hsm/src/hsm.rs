@@ -36,6 +36,9 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use zeroize::Zeroize;
@@ -43,9 +46,11 @@ use zeroize::Zeroizing;
 
 /// A connected token: signs for holders by permit, and for the house through narrow doors.
 ///
-/// Share it in an `Arc`. Dropping it closes everything in the background; [`Hsm::shutdown`] waits for that.
+/// Share it in an `Arc` and call [`Hsm::shutdown`] at the end. Dropping it without that does the same and blocks for it:
+/// a module that still works while the process runs its exit handlers crashes.
 pub struct Hsm {
     shared: Arc<Shared>,
+    supervisor: Option<JoinHandle<()>>,
     commands: mpsc::Sender<Command>,
     administrations: AtomicUsize,
 }
@@ -70,7 +75,7 @@ impl Hsm {
         let (commands, inbox) = mpsc::channel();
         let (opened, is_open) = mpsc::channel();
         let (for_supervisor, to_self) = (Arc::clone(&shared), commands.clone());
-        thread::Builder::new()
+        let supervisor = thread::Builder::new()
             .name("hsm-supervisor".into())
             .spawn(move || match Supervisor::open(for_supervisor, inbox, to_self) {
                 Ok(supervisor) => {
@@ -83,7 +88,8 @@ impl Hsm {
             })
             .map_err(HsmError::Thread)?;
         is_open.recv().map_err(|_| HsmError::Unreachable("the supervisor did not start"))??;
-        Ok(Self { shared, commands, administrations: AtomicUsize::new(0) })
+        let administrations = AtomicUsize::new(0);
+        Ok(Self { shared, supervisor: Some(supervisor), commands, administrations })
     }
 
     /// Signs what `permit` permits with the key it opens, and uses the permit up. The only use of a holder's key.
@@ -384,6 +390,13 @@ impl Drop for Hsm {
     fn drop(&mut self) {
         let (closing, _) = oneshot::channel();
         let _ = self.commands.send(Command::Shutdown(closing));
+        if let Some(supervisor) = self.supervisor.take() {
+            // It ends within the deadline, unless it hangs in the module itself.
+            let until = Instant::now() + 2 * self.shared.config.deadline();
+            while !supervisor.is_finished() && Instant::now() < until {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
     }
 }
 

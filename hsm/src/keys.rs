@@ -15,6 +15,8 @@ use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::RwLockReadGuard;
 use std::sync::RwLockWriteGuard;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 /// Octets of a holder's CKA_ID. The house's have other lengths, so that neither can name the other's key.
 pub(crate) const HOLDER_ID_LEN: usize = 16;
@@ -38,6 +40,9 @@ pub(crate) enum Identity {
 pub(crate) struct KeyEntry {
     identity: Identity,
     located: Mutex<Option<Located>>,
+    /// Set when the token stopped showing the key; a module may have lost sight of the token, so that it is believed
+    /// only after the module was initialised again.
+    has_vanished: AtomicBool,
 }
 
 #[derive(Clone, Copy)]
@@ -49,7 +54,8 @@ struct Located {
 
 impl KeyEntry {
     pub(crate) fn new(identity: Identity, handle: ObjectHandle, epoch: u64) -> Arc<Self> {
-        Arc::new(Self { identity, located: Mutex::new(Some(Located { handle, epoch })) })
+        let located = Mutex::new(Some(Located { handle, epoch }));
+        Arc::new(Self { identity, located, has_vanished: AtomicBool::new(false) })
     }
 
     /// The public key as it must be; none for a secret key.
@@ -64,7 +70,8 @@ impl KeyEntry {
     /// The handle, searched and audited again when it is not of the present login.
     ///
     /// # Errors
-    /// [`HsmError::KeyRefused`]: the token does not hold this key as it was any more. [`HsmError::Token`].
+    /// [`HsmError::KeyRefused`]: the token does not hold this key as it was any more. [`HsmError::KeyVanished`] before that
+    /// when it shows nothing of it. [`HsmError::Token`].
     pub(crate) fn handle(&self, session: &OpenSession) -> Result<ObjectHandle, HsmError> {
         let epoch = session.connection().epoch();
         let located = *self.located.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,6 +79,10 @@ impl KeyEntry {
             Some(located) if located.epoch == epoch => Ok(located.handle),
             _ => {
                 let holdings = Holdings::of(session, self.cka_id())?;
+                if holdings.handles().is_empty() && !self.has_vanished.swap(true, Ordering::AcqRel)
+                {
+                    return Err(HsmError::KeyVanished { cka_id_hex: id_hex(self.cka_id()) });
+                }
                 let handle = self.judge(&holdings)?;
                 self.locate(handle, epoch);
                 Ok(handle)
@@ -93,8 +104,15 @@ impl KeyEntry {
     }
 
     pub(crate) fn locate(&self, handle: ObjectHandle, epoch: u64) {
+        self.has_vanished.store(false, Ordering::Release);
         *self.located.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(Located { handle, epoch });
+    }
+
+    /// Notes that a module just initialised does not show the key as it must be either.
+    pub(crate) fn lose(&self) {
+        self.has_vanished.store(true, Ordering::Release);
+        self.forget();
     }
 
     /// Forgets the handle: it is searched and audited before the next use.
@@ -155,14 +173,14 @@ impl Index {
         let cka_id = key.cka_id.clone();
         let entry = KeyEntry::new(Identity::Holder(key), handle, epoch);
         if let Some(replaced) = self.write().insert(cka_id, entry) {
-            replaced.forget();
+            replaced.lose();
         }
     }
 
     /// Takes a key out of service. Jobs that wait for it search it again and find what there is then.
     pub(crate) fn remove(&self, cka_id: &[u8]) {
         if let Some(removed) = self.write().remove(cka_id) {
-            removed.forget();
+            removed.lose();
         }
     }
 

@@ -258,6 +258,7 @@ fn recovery(outcome: &Result<Vec<u8>, HsmError>) -> Recovery {
         Err(HsmError::PinLocked | HsmError::PinFinalTry | HsmError::PinNotInitialised) => {
             Recovery::PinRefused
         }
+        Err(HsmError::KeyVanished { .. }) => Recovery::Reinitialise,
         Err(error) => error.call().map_or(Recovery::Refuse, Call::recovery),
     }
 }

@@ -65,7 +65,7 @@ pub(crate) struct Supervisor {
     /// The generation that this supervisor installed last.
     generation: u64,
     outage: Option<Outage>,
-    /// Reconnections without a successful operation in between.
+    /// Reconnections tried without a successful operation in between.
     relapses: u32,
     operations_at_connect: u64,
     /// What the enumeration at start saw, until `load_all` has used it.
@@ -135,6 +135,8 @@ impl Supervisor {
                 Ok(Command::Trouble) => self.meet_trouble(),
                 Ok(Command::Shutdown(closed)) => {
                     self.shut_down();
+                    // The claim on the module goes with `self`: only then is everything closed.
+                    drop(self);
                     drop(closed);
                     return;
                 }
@@ -249,7 +251,7 @@ impl Supervisor {
             match entry.judge(inventory.get(entry.cka_id()).unwrap_or(&nothing)) {
                 Ok(handle) => entry.locate(handle, epoch),
                 Err(_) => {
-                    entry.forget();
+                    entry.lose();
                     self.shared.counters.keys_refused.add();
                 }
             }
@@ -304,16 +306,19 @@ impl Supervisor {
             return; // told by several workers, met already
         }
         let progressed = self.shared.counters.operations.value() > self.operations_at_connect;
-        self.relapses = if progressed { 0 } else { self.relapses.saturating_add(1) };
+        if progressed {
+            self.relapses = 0;
+        }
         let reason = self.shared.counters.last_error().unwrap_or_default();
         tracing::error!(%reason, relapses = self.relapses, "the module is in trouble, reconnecting");
-        self.schedule(&reason, self.relapses);
+        self.schedule(&reason);
         self.reconnect_if_due();
     }
 
     /// Notes when to try next. A wait is not imposed on callers: they are refused at once, and told so.
-    fn schedule(&mut self, reason: &str, failures: u32) {
-        let delay = backoff(failures);
+    fn schedule(&mut self, reason: &str) {
+        let delay = backoff(self.relapses);
+        self.relapses = self.relapses.saturating_add(1);
         if !delay.is_zero() {
             self.refuse_all(reason);
         }
@@ -347,9 +352,8 @@ impl Supervisor {
         self.shared.counters.note_error(error);
         self.refuse_all(&error.to_string());
         if may_pass(error) {
-            self.relapses = self.relapses.saturating_add(1);
-            tracing::error!(%error, failures = self.relapses, "reconnection failed");
-            self.schedule(&error.to_string(), self.relapses);
+            tracing::error!(%error, relapses = self.relapses, "reconnection failed");
+            self.schedule(&error.to_string());
         } else {
             tracing::error!(%error, "ALARM: reconnection is given up, a person has to act");
             self.outage = Some(Outage { next_attempt: None });

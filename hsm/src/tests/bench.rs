@@ -169,6 +169,13 @@ impl Bench {
         key
     }
 
+    /// Does something to the token on a session of its own while the pool (behind the shim) is open.
+    pub(crate) fn meddle<T>(&self, act: impl FnOnce(&Session) -> T) -> T {
+        let pkcs11 = Pkcs11::new(self.faulty_config().module).unwrap();
+        let slot = crate::token::find(&pkcs11, &self.config().token).unwrap();
+        act(&pkcs11.open_rw_session(slot).unwrap())
+    }
+
     /// Does something to the token behind the appliance's back, with the user's PIN and without the pool.
     pub(crate) fn tamper<T>(&self, act: impl FnOnce(&Session) -> T) -> T {
         let pkcs11 = Pkcs11::new(real_module()).unwrap();

@@ -2,7 +2,12 @@
 //! SoftHSM token of its own.
 
 mod bench;
+mod house;
+mod keys;
+mod load;
+mod recovery;
 mod signing;
+mod start;
 
 pub(crate) use bench::Bench;
 pub(crate) use bench::alone;
