@@ -22,6 +22,7 @@ use x509_cert::ext::pkix::BasicConstraints;
 use x509_cert::ext::pkix::CertificatePolicies;
 use x509_cert::ext::pkix::ExtendedKeyUsage;
 use x509_cert::ext::pkix::KeyUsage;
+use x509_cert::ext::pkix::NameConstraints;
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::name::Name;
 use x509_cert::time::Time;
@@ -182,6 +183,11 @@ impl Certificate {
         self.decode::<CertificatePolicies>(&rfc5912::ID_CE_CERTIFICATE_POLICIES)
             .map(|policies| policies.0.iter().map(|policy| policy.policy_identifier).collect())
             .unwrap_or_default()
+    }
+
+    /// The name constraints, if present and readable.
+    pub(super) fn name_constraints(&self) -> Option<NameConstraints> {
+        self.decode(&rfc5912::ID_CE_NAME_CONSTRAINTS)
     }
 
     /// The subject key identifier.

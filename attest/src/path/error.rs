@@ -62,6 +62,9 @@ pub enum PathError {
         /// What is wrong with it.
         fault: SignatureFault,
     },
+    /// A key is of a kind or length that is not accepted.
+    #[error("the key of {0} is too short or of a kind that is not accepted")]
+    Key(Place),
     /// Validity has not begun.
     #[error("{place} is not valid before {}", .not_before.0)]
     NotYetValid {
@@ -138,6 +141,7 @@ impl PathError {
             Self::UnknownIssuer { .. } => "issuer_unknown",
             Self::Signature { fault: SignatureFault::Mismatch, .. } => "signature_invalid",
             Self::Signature { .. } => "algorithm_refused",
+            Self::Key(_) => "key_refused",
             Self::NotYetValid { place, .. } => {
                 by_place(place, "certificate_not_yet_valid", "ca_not_yet_valid")
             }

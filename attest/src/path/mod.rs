@@ -17,6 +17,7 @@ mod profile;
 mod rfc5280;
 mod search;
 pub mod signature;
+mod wildcard;
 
 pub use anchor::TrustAnchor;
 pub use certificate::Certificate;

@@ -12,6 +12,7 @@ use der::Decode;
 use x509_cert::certificate::Version;
 use x509_cert::ext::pkix::BasicConstraints;
 use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::constraints::name::GeneralSubtrees;
 use x509_cert::ext::pkix::name::GeneralName;
 
 /// Content octets of a serial number: 20, and one more where the sign needs it.
@@ -36,7 +37,7 @@ enum Broken {
 
 fn broken_rule(certificate: &Certificate, place: &Place) -> Option<Broken> {
     let rules = [
-        envelope(certificate),
+        envelope(certificate, place),
         key_identifiers(certificate, place),
         ca_marks(certificate, place),
         criticality(certificate),
@@ -47,21 +48,22 @@ fn broken_rule(certificate: &Certificate, place: &Place) -> Option<Broken> {
     alternative_names(certificate)
 }
 
-/// §4.1.2: version, serial number, names.
-fn envelope(certificate: &Certificate) -> Option<&'static str> {
+/// §4.1.2: version, serial number, names. Anchors are spared the rules for serial numbers: old roots have 0.
+fn envelope(certificate: &Certificate, place: &Place) -> Option<&'static str> {
     let serial = certificate.serial();
     let negative = serial.first().is_some_and(|first| first & 0x80 != 0);
     let zero = serial.iter().all(|octet| *octet == 0);
     if certificate.tbs().version() != Version::V3 {
         return Some("the version must be 3 (§4.1.2.1)");
     }
-    if negative || zero {
-        return Some("the serial number must be positive (§4.1.2.2)");
-    }
-    if serial.len() > MAX_SERIAL_BYTES
-        || (serial.len() == MAX_SERIAL_BYTES && serial.first() != Some(&0))
-    {
-        return Some("the serial number must not be longer than 20 octets (§4.1.2.2)");
+    if *place != Place::Anchor {
+        if negative || zero {
+            return Some("the serial number must be positive (§4.1.2.2)");
+        }
+        let sign = serial.len() == MAX_SERIAL_BYTES && serial.first() == Some(&0);
+        if serial.len() >= MAX_SERIAL_BYTES && !sign {
+            return Some("the serial number must not be longer than 20 octets (§4.1.2.2)");
+        }
     }
     if certificate.issuer().is_empty() {
         return Some("the issuer must be named (§4.1.2.4)");
@@ -86,8 +88,14 @@ fn ca_marks(certificate: &Certificate, place: &Place) -> Option<&'static str> {
     if signs_certificates && !is_ca {
         return Some("keyCertSign is for CAs only (§4.2.1.3)");
     }
-    if certificate.extension(&rfc5912::ID_CE_NAME_CONSTRAINTS).is_some() && !is_ca {
-        return Some("name constraints are for CAs only (§4.2.1.10)");
+    if let Some(constraints) = certificate.name_constraints() {
+        if !is_ca {
+            return Some("name constraints are for CAs only (§4.2.1.10)");
+        }
+        let none = |subtrees: &Option<GeneralSubtrees>| subtrees.as_ref().is_none_or(Vec::is_empty);
+        if none(&constraints.permitted_subtrees) && none(&constraints.excluded_subtrees) {
+            return Some("name constraints must not be empty (§4.2.1.10)");
+        }
     }
     let path_len = certificate
         .extension(&rfc5912::ID_CE_BASIC_CONSTRAINTS)
@@ -99,11 +107,12 @@ fn ca_marks(certificate: &Certificate, place: &Place) -> Option<&'static str> {
     if certificate.extended_key_usage().is_some_and(|usages| usages.is_empty()) {
         return Some("extendedKeyUsage must not be empty (§4.2.1.12)");
     }
+    // In intermediates it is read either way, as CAs of RFC 3280's time and PKITS 4.6.4 have it.
     let uncritical = certificate
         .extension(&rfc5912::ID_CE_BASIC_CONSTRAINTS)
         .is_some_and(|(critical, _)| !critical);
-    (*place != Place::Leaf && uncritical)
-        .then_some("basicConstraints of a CA must be critical (§4.2.1.9)")
+    (*place == Place::Anchor && uncritical)
+        .then_some("basicConstraints of a trust anchor must be critical (§4.2.1.9)")
 }
 
 /// Criticality that §4.2 prescribes.
@@ -122,14 +131,18 @@ fn criticality(certificate: &Certificate) -> Option<&'static str> {
             "authority information access must not be critical (§4.2.2.1)",
         ),
     ];
-    const ALWAYS: [(ObjectIdentifier, &str); 3] = [
+    const ALWAYS: [(ObjectIdentifier, &str); 2] = [
         (rfc5912::ID_CE_NAME_CONSTRAINTS, "name constraints must be critical (§4.2.1.10)"),
-        (rfc5912::ID_CE_POLICY_CONSTRAINTS, "policy constraints must be critical (§4.2.1.11)"),
         (rfc5912::ID_CE_INHIBIT_ANY_POLICY, "inhibitAnyPolicy must be critical (§4.2.1.14)"),
     ];
     let is = |oid: &ObjectIdentifier, wanted: bool| {
         certificate.extension(oid).is_some_and(|(critical, _)| critical == wanted)
     };
+    // RFC 3280 left it open, and PKITS 4.8 to 4.12 has it so in CAs that name policies. Where no policy is named, a reader
+    // who passes over the constraint and one who does not come to different ends.
+    if is(&rfc5912::ID_CE_POLICY_CONSTRAINTS, false) && certificate.policies().is_empty() {
+        return Some("policy constraints must be critical (§4.2.1.11)");
+    }
     let never = NEVER.iter().find(|(oid, _)| is(oid, true));
     never.or_else(|| ALWAYS.iter().find(|(oid, _)| is(oid, false))).map(|(_, rule)| *rule)
 }

@@ -17,6 +17,7 @@ use super::search::Chain;
 use super::search::search;
 use super::signature;
 use super::signature::SignatureFault;
+use super::wildcard;
 use crate::clock::UnixSeconds;
 use crate::revocation;
 use certval::CertificationPath;
@@ -52,11 +53,10 @@ impl CertvalValidator {
         // The leaf first: what is wrong with it says most to the person before the screen.
         for (index, certificate) in chain.certificates.iter().enumerate().rev() {
             let place = place_of(&chain.certificates, index);
-            check_validity(certificate, &place, request.at)?;
-            profile::check(certificate, &place)?;
+            check_alone(certificate, &place, request.at)?;
         }
-        check_validity(anchor, &Place::Anchor, request.at)?;
-        profile::check(anchor, &Place::Anchor)?;
+        check_alone(anchor, &Place::Anchor, request.at)?;
+        wildcard::check(anchor, &chain.certificates)?;
         self.validate_rfc5280(request, &chain)?;
         let lists_until = match request.revocation {
             Revocation::DangerUnchecked => UnixSeconds(u64::MAX),
@@ -143,6 +143,13 @@ fn settings(request: &PathRequest<'_>) -> Result<CertificationPathSettings, Path
     Ok(settings)
 }
 
+/// What can be said of a certificate by itself.
+fn check_alone(certificate: &Certificate, place: &Place, at: UnixSeconds) -> Result<(), PathError> {
+    check_validity(certificate, place, at)?;
+    profile::check(certificate, place)?;
+    signature::check_key(certificate.public_key()).map_err(|_| PathError::Key(place.clone()))
+}
+
 fn check_validity(
     certificate: &Certificate,
     place: &Place,
@@ -165,14 +172,13 @@ fn check_revocation(
     at: UnixSeconds,
 ) -> Result<UnixSeconds, PathError> {
     let mut until = UnixSeconds(u64::MAX);
-    for index in (0..chain.certificates.len()).rev() {
-        let Some(certificate) = chain.certificates.get(index) else { continue };
-        let issuer = match index.checked_sub(1).and_then(|above| chain.certificates.get(above)) {
-            Some(issuer) => issuer,
-            None => chain.anchor.certificate(),
-        };
+    // The issuers of each certificate stand before it: the anchor, then the certificates above it.
+    let mut issuers: Vec<&Certificate> = vec![chain.anchor.certificate()];
+    issuers.extend(chain.certificates.iter().map(AsRef::as_ref));
+    issuers.pop();
+    for (index, certificate) in chain.certificates.iter().enumerate().rev() {
         let place = place_of(&chain.certificates, index);
-        match revocation::check(lists, certificate, issuer, at) {
+        match revocation::check(lists, certificate, &issuers, at) {
             Ok(good_until) => until = until.min(good_until),
             Err(revocation::NotGood::Revoked { reason, at }) => {
                 return Err(PathError::Revoked { place, reason, at });
@@ -181,6 +187,7 @@ fn check_revocation(
                 return Err(PathError::RevocationUnknown { place, fault });
             }
         }
+        issuers.pop();
     }
     Ok(until)
 }

@@ -14,6 +14,7 @@ use const_oid::db::rfc8410;
 use der::Decode;
 use der::Encode;
 use der::Sequence;
+use der::asn1::UintRef;
 use spki::AlgorithmIdentifierOwned;
 use spki::SubjectPublicKeyInfoOwned;
 
@@ -49,6 +50,23 @@ pub fn verify(
     UnparsedPublicKey::new(algorithm, octets)
         .verify(message, signature)
         .map_err(|_| SignatureFault::Mismatch)
+}
+
+/// Checks that a key is of a kind and length that is accepted: RSA of 2048 to 8192 bits in whole octets, the three
+/// curves, Ed25519.
+///
+/// # Errors
+/// [`SignatureFault::Key`].
+pub fn check_key(key: &SubjectPublicKeyInfoOwned) -> Result<(), SignatureFault> {
+    let accepted = match key.algorithm.oid {
+        rfc5912::RSA_ENCRYPTION | rfc5912::ID_RSASSA_PSS => {
+            rsa_bits(key).is_some_and(|bits| (2048..=8192).contains(&bits) && bits % 8 == 0)
+        }
+        rfc5912::ID_EC_PUBLIC_KEY => ecdsa(&curve_of(key)?, DigestAlgorithm::Sha256).is_ok(),
+        rfc8410::ID_ED_25519 => true,
+        _ => false,
+    };
+    if accepted { Ok(()) } else { Err(SignatureFault::Key) }
 }
 
 /// The scheme that an X.509 `AlgorithmIdentifier` names.
@@ -104,6 +122,20 @@ struct PssParameters {
     salt_len: Option<u8>,
     #[asn1(context_specific = "3", tag_mode = "EXPLICIT", optional = "true")]
     trailer: Option<u8>,
+}
+
+/// `RSAPublicKey` (RFC 8017 §A.1.1).
+#[derive(Sequence)]
+struct RsaPublicKey<'a> {
+    modulus: UintRef<'a>,
+    public_exponent: UintRef<'a>,
+}
+
+fn rsa_bits(key: &SubjectPublicKeyInfoOwned) -> Option<usize> {
+    let key = RsaPublicKey::from_der(key.subject_public_key.as_bytes()?).ok()?;
+    let modulus = key.modulus.as_bytes();
+    let spare = usize::try_from(modulus.first()?.leading_zeros()).ok()?;
+    modulus.len().checked_mul(8)?.checked_sub(spare)
 }
 
 fn pss_scheme(algorithm: &AlgorithmIdentifierOwned) -> Option<SignatureScheme> {

@@ -1,4 +1,5 @@
-//! Is this certificate revoked? RFC 5280 §6.3.3, with lists signed by the key that signed the certificate.
+//! Is this certificate revoked? RFC 5280 §6.3.3, with lists signed by the CA that signed the certificate: by the same key,
+//! or by another key of that CA that stands in the same path (self-issued certificates, when a CA changes its key).
 
 use super::crl::Crl;
 use super::crl::Entry;
@@ -110,37 +111,38 @@ pub enum NotGood {
     Unknown(CrlFault),
 }
 
-/// Whether `certificate`, issued by `issuer` (proved before), is known to be good at `at`; until when the lists say so.
+/// Whether `certificate` is known to be good at `at`; until when the lists say so.
+///
+/// `issuers`: the path above the certificate, proved before, anchor first, its own issuer last.
 ///
 /// # Errors
 /// [`NotGood`].
 pub fn check(
     store: &CrlStore,
     certificate: &Certificate,
-    issuer: &Certificate,
+    issuers: &[&Certificate],
     at: UnixSeconds,
 ) -> Result<UnixSeconds, NotGood> {
-    let name = || issuer.subject_text();
-    if issuer.key_usage().is_some_and(|usage| !usage.crl_sign()) {
-        return Err(NotGood::Unknown(CrlFault::KeyUsage { issuer: name() }));
+    let unknown = |fault| Err(NotGood::Unknown(fault));
+    let name = certificate.issuer();
+    let issuer = certificate.issuer_text();
+    let keys = list_keys(certificate, issuers);
+    if keys.is_empty() {
+        return unknown(CrlFault::KeyUsage { issuer });
     }
-    let points = distribution_points(certificate, issuer).map_err(NotGood::Unknown)?;
-    let key = Fingerprint::of(issuer.spki_der());
-    let named =
-        |list: &&AcceptedCrl| certval::compare_names(&list.crl.issuer, certificate.issuer());
-    let lists: Vec<_> = store.lists().filter(named).collect();
-    if lists.is_empty() {
-        return Err(NotGood::Unknown(CrlFault::Missing { issuer: name() }));
-    }
+    let points = distribution_points(certificate).map_err(NotGood::Unknown)?;
     let lists: Vec<_> =
-        lists.iter().filter(|list| list.issuer_key == key).map(|list| &list.crl).collect();
+        store.lists().filter(|list| certval::compare_names(&list.crl.issuer, name)).collect();
     if lists.is_empty() {
-        return Err(NotGood::Unknown(CrlFault::OtherKey { issuer: name() }));
+        return unknown(CrlFault::Missing { issuer });
+    }
+    let lists: Vec<_> = lists.into_iter().filter(|list| keys.contains(&list.issuer_key)).collect();
+    if lists.is_empty() {
+        return unknown(CrlFault::OtherKey { issuer });
     }
     let mut question = Question {
         store,
         certificate,
-        issuer,
         at,
         lists,
         covered: ReasonFlags::default(),
@@ -156,9 +158,8 @@ pub fn check(
 struct Question<'a> {
     store: &'a CrlStore,
     certificate: &'a Certificate,
-    issuer: &'a Certificate,
     at: UnixSeconds,
-    lists: Vec<&'a Crl>,
+    lists: Vec<&'a AcceptedCrl>,
     /// reasons_mask of §6.3.2.
     covered: ReasonFlags,
     until: UnixSeconds,
@@ -169,13 +170,13 @@ impl<'a> Question<'a> {
     /// §6.3.3 (a) to (l) for one distribution point and every complete list in its scope.
     fn ask(&mut self, point: &DistributionPoint) -> Result<(), NotGood> {
         let lists = self.lists.clone();
-        for list in lists.iter().filter(|list| list.delta_base.is_none()) {
-            if !self.in_scope(point, list) {
+        for accepted in lists {
+            let list = &accepted.crl;
+            if list.delta_base.is_some() || !self.in_scope(point, list) {
                 continue;
             }
-            let Some(delta) = self.current(list).and_then(|()| self.delta(list)).note(self) else {
-                continue;
-            };
+            let delta = self.current(list).and_then(|()| self.delta(accepted));
+            let Some(delta) = delta.note(self) else { continue };
             if let Some(entry) = self.entry(list, delta) {
                 return Err(NotGood::Revoked { reason: entry.reason, at: entry.at });
             }
@@ -190,7 +191,7 @@ impl<'a> Question<'a> {
     }
 
     fn answer(self) -> Result<UnixSeconds, NotGood> {
-        let issuer = self.issuer.subject_text();
+        let issuer = self.certificate.issuer_text();
         if self.covered == every_reason() {
             return Ok(self.until);
         }
@@ -221,7 +222,7 @@ impl<'a> Question<'a> {
     }
 
     fn current(&self, list: &Crl) -> Result<(), CrlFault> {
-        let issuer = || self.issuer.subject_text();
+        let issuer = || self.certificate.issuer_text();
         let good_until = self.store.good_until(list);
         if self.at < list.this_update {
             return Err(CrlFault::Future { issuer: issuer(), this_update: list.this_update });
@@ -234,24 +235,25 @@ impl<'a> Question<'a> {
 
     /// (c): the newest current delta list for `list`. Where delta lists are published there must be one; RFC 5280 leaves
     /// them to the reader, but a revocation that only a delta list has must not be missed.
-    fn delta(&self, list: &Crl) -> Result<Option<&'a Crl>, CrlFault> {
-        let same_scope = |delta: &&&'a Crl| {
+    fn delta(&self, complete: &AcceptedCrl) -> Result<Option<&'a Crl>, CrlFault> {
+        let list = &complete.crl;
+        let fits = |delta: &&Crl| {
             delta.distribution_point_der == list.distribution_point_der
                 && delta.delta_base.as_ref().is_some_and(|base| *base <= list.number)
+                && self.current(delta).is_ok()
         };
-        let current = self
-            .lists
-            .iter()
-            .filter(same_scope)
-            .filter(|delta| self.current(delta).is_ok())
-            .max_by(|a, b| a.number.cmp(&b.number));
+        let same_key = self.lists.iter().filter(|one| one.issuer_key == complete.issuer_key);
+        let current =
+            same_key.map(|one| &one.crl).filter(fits).max_by(|a, b| a.number.cmp(&b.number));
         let published =
             list.has_freshest || self.certificate.extension(&rfc5912::ID_CE_FRESHEST_CRL).is_some();
         match current {
             Some(delta) if delta.number > list.number => Ok(Some(delta)),
             // As new as the complete list, or older: it adds nothing.
             Some(_) => Ok(None),
-            None if published => Err(CrlFault::DeltaMissing { issuer: self.issuer.subject_text() }),
+            None if published => {
+                Err(CrlFault::DeltaMissing { issuer: self.certificate.issuer_text() })
+            }
             None => Ok(None),
         }
     }
@@ -284,27 +286,35 @@ impl<T> Note<T> for Result<T, CrlFault> {
     }
 }
 
+/// Keys of the certificate's CA that may sign lists (SHA-256 of the SubjectPublicKeyInfo): its issuer's, and those of the
+/// certificates of the same name directly above it.
+fn list_keys(certificate: &Certificate, issuers: &[&Certificate]) -> Vec<Fingerprint> {
+    let same_ca = issuers
+        .iter()
+        .rev()
+        .take_while(|issuer| certval::compare_names(issuer.subject(), certificate.issuer()));
+    same_ca
+        .filter(|issuer| issuer.key_usage().is_none_or(|usage| usage.crl_sign()))
+        .map(|issuer| Fingerprint::of(issuer.spki_der()))
+        .collect()
+}
+
 /// The certificate's own points that its issuer serves itself, and the issuer's name as the point of its complete lists
 /// (end of §6.3.3).
-fn distribution_points(
-    certificate: &Certificate,
-    issuer: &Certificate,
-) -> Result<Vec<DistributionPoint>, CrlFault> {
+fn distribution_points(certificate: &Certificate) -> Result<Vec<DistributionPoint>, CrlFault> {
     let mut points = match certificate.extension(&rfc5912::ID_CE_CRL_DISTRIBUTION_POINTS) {
         None => Vec::new(),
         Some((_, value)) => {
             CrlDistributionPoints::from_der(value).map_err(|_| CrlFault::DistributionPoints)?.0
         }
     };
-    let issuer_name = GeneralName::DirectoryName(certificate.issuer().clone());
+    let issuer = GeneralName::DirectoryName(certificate.issuer().clone());
     points.retain(|point| match &point.crl_issuer {
         None => true,
-        Some(names) => names.iter().any(|name| same_name(name, &issuer_name)),
+        Some(names) => names.iter().any(|name| same_name(name, &issuer)),
     });
     points.push(DistributionPoint {
-        distribution_point: Some(DistributionPointName::FullName(vec![
-            GeneralName::DirectoryName(issuer.subject().clone()),
-        ])),
+        distribution_point: Some(DistributionPointName::FullName(vec![issuer])),
         reasons: None,
         crl_issuer: None,
     });
@@ -339,5 +349,6 @@ fn reasons(point: &DistributionPoint, list: &Crl) -> ReasonFlags {
 }
 
 fn every_reason() -> ReasonFlags {
-    !ReasonFlags::from(Reasons::Unused)
+    // Not `!Unused`, which would set bits that name no reason.
+    ReasonFlags::full() - Reasons::Unused
 }

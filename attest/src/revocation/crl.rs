@@ -6,7 +6,6 @@ use crate::path::seconds;
 use crate::path::signature;
 use crate::path::signature::SignatureFault;
 use crate::records::Fingerprint;
-use const_oid::ObjectIdentifier;
 use const_oid::db::rfc5912;
 use der::Decode;
 use der::Reader;
@@ -24,6 +23,8 @@ use x509_cert::ext::Extensions;
 use x509_cert::ext::pkix::AuthorityKeyIdentifier;
 use x509_cert::ext::pkix::CrlReason;
 use x509_cert::ext::pkix::IssuingDistributionPoint;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::name::GeneralNames;
 use x509_cert::name::Name;
 use x509_cert::time::Time;
 
@@ -47,9 +48,9 @@ pub enum CrlParseError {
     /// A critical extension of the list or of an entry is not understood, so the list says nothing (§5.2, §5.3).
     #[error("the list has a critical extension that is not understood: {0}")]
     CriticalExtension(String),
-    /// An indirect list, which speaks for other issuers' certificates.
-    #[error("indirect lists are not supported")]
-    Indirect,
+    /// An entry names its own issuer in a list that is not indirect (§5.3.3).
+    #[error("an entry of a direct list names another issuer")]
+    ForeignEntry,
 }
 
 impl From<der::Error> for CrlParseError {
@@ -267,7 +268,7 @@ struct Fields {
     issuer: Name,
     this_update: Time,
     next_update: Option<Time>,
-    entries: Vec<Entry>,
+    entries: Vec<ParsedEntry>,
     extensions: Extensions,
 }
 
@@ -297,7 +298,7 @@ impl Fields {
         })
     }
 
-    fn into_crl(mut self, der: &[u8]) -> Result<(Crl, Option<Vec<u8>>), CrlParseError> {
+    fn into_crl(self, der: &[u8]) -> Result<(Crl, Option<Vec<u8>>), CrlParseError> {
         let next_update = self
             .next_update
             .ok_or(CrlParseError::Profile("nextUpdate must be present (§5.1.2.5)"))?;
@@ -305,7 +306,8 @@ impl Fields {
         let number = known
             .number
             .ok_or(CrlParseError::Profile("the CRL number must be present (§5.2.3)"))?;
-        self.entries.sort_by_key(|entry| entry.serial);
+        let is_indirect = known.distribution_point.as_ref().is_some_and(|dp| dp.indirect_crl);
+        let entries = own_entries(&self.issuer, self.entries, is_indirect)?;
         let crl = Crl {
             issuer: self.issuer,
             number,
@@ -316,7 +318,7 @@ impl Fields {
             delta_base: known.delta_base,
             has_freshest: known.has_freshest,
             fingerprint: Fingerprint::of(der),
-            entries: self.entries,
+            entries,
         };
         Ok((crl, known.authority_key_id))
     }
@@ -375,7 +377,7 @@ fn crl_number(value: &[u8]) -> Result<CrlNumber, CrlParseError> {
     ))
 }
 
-/// §5.2.5, for direct lists.
+/// §5.2.5.
 fn distribution_point(value: &[u8]) -> Result<IssuingDistributionPoint, CrlParseError> {
     let point = IssuingDistributionPoint::from_der(value)?;
     let only = [
@@ -383,16 +385,19 @@ fn distribution_point(value: &[u8]) -> Result<IssuingDistributionPoint, CrlParse
         point.only_contains_ca_certs,
         point.only_contains_attribute_certs,
     ];
-    if point.indirect_crl {
-        return Err(CrlParseError::Indirect);
-    }
     match only.into_iter().filter(|set| *set).count() {
         0 | 1 => Ok(point),
         _ => Err(CrlParseError::Profile("at most one onlyContains may be set (§5.2.5)")),
     }
 }
 
-fn parse_entries(list: &mut SliceReader<'_>) -> Result<Vec<Entry>, CrlParseError> {
+/// An entry, and the certificateIssuer that stands with it (§5.3.3).
+struct ParsedEntry {
+    entry: Entry,
+    issuer: Option<GeneralNames>,
+}
+
+fn parse_entries(list: &mut SliceReader<'_>) -> Result<Vec<ParsedEntry>, CrlParseError> {
     let mut entries = Vec::new();
     while !list.is_finished() {
         entries.push(list.sequence(parse_entry)?);
@@ -400,37 +405,73 @@ fn parse_entries(list: &mut SliceReader<'_>) -> Result<Vec<Entry>, CrlParseError
     Ok(entries)
 }
 
-fn parse_entry(entry: &mut SliceReader<'_>) -> Result<Entry, CrlParseError> {
+fn parse_entry(entry: &mut SliceReader<'_>) -> Result<ParsedEntry, CrlParseError> {
     let number = IntRef::decode(entry)?;
     let serial = Serial::new(number.as_bytes())
         .ok_or(CrlParseError::Profile("a serial number is longer than 20 octets (§4.1.2.2)"))?;
     let at = seconds(Time::decode(entry)?);
-    let reason = match entry.is_finished() {
-        true => RevocationReason::Unspecified,
-        false => entry_reason(&Extensions::decode(entry)?)?,
+    let extensions = match entry.is_finished() {
+        true => EntryExtensions { reason: RevocationReason::Unspecified, issuer: None },
+        false => EntryExtensions::parse(&Extensions::decode(entry)?)?,
     };
-    Ok(Entry { serial, reason, at })
+    let EntryExtensions { reason, issuer } = extensions;
+    Ok(ParsedEntry { entry: Entry { serial, reason, at }, issuer })
 }
 
-/// §5.3. Invalidity dates and hold instructions change nothing here; a certificate issuer belongs to indirect lists.
-fn entry_reason(extensions: &Extensions) -> Result<RevocationReason, CrlParseError> {
-    const INVALIDITY_DATE: ObjectIdentifier = rfc5912::ID_CE_INVALIDITY_DATE;
-    let mut reason = RevocationReason::Unspecified;
-    for extension in extensions {
-        match extension.extn_id {
-            rfc5912::ID_CE_CRL_REASONS => {
-                let value = extension.extn_value.as_bytes();
-                reason = known_reason(CrlReason::from_der(value)?);
+struct EntryExtensions {
+    reason: RevocationReason,
+    issuer: Option<GeneralNames>,
+}
+
+impl EntryExtensions {
+    /// §5.3. Invalidity dates and hold instructions change nothing here.
+    fn parse(extensions: &Extensions) -> Result<Self, CrlParseError> {
+        let mut known = Self { reason: RevocationReason::Unspecified, issuer: None };
+        for extension in extensions {
+            let value = extension.extn_value.as_bytes();
+            match extension.extn_id {
+                rfc5912::ID_CE_CRL_REASONS => {
+                    known.reason = known_reason(CrlReason::from_der(value)?);
+                }
+                rfc5912::ID_CE_CERTIFICATE_ISSUER => {
+                    known.issuer = Some(GeneralNames::from_der(value)?);
+                }
+                rfc5912::ID_CE_INVALIDITY_DATE | rfc5912::ID_CE_HOLD_INSTRUCTION_CODE => {}
+                unknown if extension.critical => {
+                    return Err(CrlParseError::CriticalExtension(unknown.to_string()));
+                }
+                _ => {}
             }
-            rfc5912::ID_CE_CERTIFICATE_ISSUER => return Err(CrlParseError::Indirect),
-            INVALIDITY_DATE | rfc5912::ID_CE_HOLD_INSTRUCTION_CODE => {}
-            unknown if extension.critical => {
-                return Err(CrlParseError::CriticalExtension(unknown.to_string()));
+        }
+        Ok(known)
+    }
+}
+
+/// The entries for the list issuer's own certificates. In an indirect list a certificateIssuer holds for the entries that
+/// follow it too (§5.3.3); entries for others are passed over, for this list never speaks for them here.
+fn own_entries(
+    issuer: &Name,
+    entries: Vec<ParsedEntry>,
+    is_indirect: bool,
+) -> Result<Vec<Entry>, CrlParseError> {
+    let mut own = Vec::with_capacity(entries.len());
+    let mut is_own = true;
+    for ParsedEntry { entry, issuer: named } in entries {
+        if let Some(named) = named {
+            if !is_indirect {
+                return Err(CrlParseError::ForeignEntry);
             }
-            _ => {}
+            is_own = named.iter().any(|name| match name {
+                GeneralName::DirectoryName(name) => certval::compare_names(name, issuer),
+                _ => false,
+            });
+        }
+        if is_own {
+            own.push(entry);
         }
     }
-    Ok(reason)
+    own.sort_by_key(|entry| entry.serial);
+    Ok(own)
 }
 
 fn known_reason(reason: CrlReason) -> RevocationReason {

@@ -5,8 +5,8 @@
 //! certificate + issuer ──> check: every list in scope, current, all reasons covered ──> good until / revoked / unknown
 //! ```
 //! A list is verified once, when it is accepted, by the key of a CA that is configured; it then speaks only for certificates
-//! that the same key signed. Lists that another key signs for a CA (indirect lists, separate list keys) are not supported:
-//! their certificates stay unknown, that is, refused. Nothing is fetched here.
+//! of that CA whose path goes through the same key. Lists that somebody else signs for a CA (indirect lists, keys that sign
+//! lists only) are not supported: such certificates stay unknown, that is, refused. Nothing is fetched here.
 
 mod check;
 mod crl;
