@@ -1,5 +1,6 @@
 //! The appliance: configuration, trust, audit, the signing line, and the two programs around them.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod config;
 pub mod x509;
