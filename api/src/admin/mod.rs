@@ -6,9 +6,11 @@
 pub mod answer;
 pub mod check;
 pub mod command;
+pub mod request;
 pub mod rest;
 
 pub use command::AdminCommand;
+pub use request::request_of;
 pub use rest::command_of;
 
 use crate::operations::Caller;
