@@ -160,3 +160,9 @@ fn ip_address(octets: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from).ok();
     v4.or_else(|| <[u8; 16]>::try_from(octets).map(IpAddr::from).ok())
 }
+
+/// `der` as PEM (RFC 7468).
+pub fn pem(label: &'static str, der: &[u8]) -> String {
+    // The label is one of ours and the length is bounded: encoding cannot fail.
+    der::pem::encode_string(label, der::pem::LineEnding::LF, der).unwrap_or_default()
+}

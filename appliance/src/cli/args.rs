@@ -1,0 +1,560 @@
+//! The command line, as `inkan --help` shows it.
+
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+use std::path::PathBuf;
+
+/// Administers an Inkan signing appliance.
+#[derive(Debug, Parser)]
+#[command(name = "inkan", version, about, propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Where the appliance is and who asks.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Answers as JSON, for programs.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Where the appliance is and who asks. Everything may come from the environment.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Connection {
+    /// Configuration file of the appliance, where the tool runs beside it.
+    #[arg(long, global = true, env = "INKAN_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// https://host:port of the admin listener; the configuration file's, when left out.
+    #[arg(long, global = true, env = "INKAN_ADMIN_URL", value_name = "URL")]
+    pub admin_url: Option<String>,
+    /// Your operator certificate, PEM.
+    #[arg(long, global = true, env = "INKAN_ADMIN_CERT", value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, global = true, env = "INKAN_ADMIN_KEY", value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Who issued the appliance's own certificate, PEM.
+    #[arg(long, global = true, env = "INKAN_SERVER_CA", value_name = "FILE")]
+    pub server_ca: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// State, counts and alarms
+    Status,
+    /// Checks everything that a new operator gets wrong and says what to type next
+    Doctor,
+    /// Explains every fault of a configuration file and what to write instead
+    CheckConfig(CheckConfig),
+    /// Provisions a new appliance: house keys, the first operators, the first anchors
+    Init(Init),
+    /// Holders (本人)
+    #[command(subcommand)]
+    Holder(Holder),
+    /// HPKI cards of holders
+    #[command(subcommand)]
+    Card(Card),
+    /// Second keys and their certificates
+    #[command(subcommand)]
+    Key(Key),
+    /// Signing systems
+    #[command(subcommand)]
+    System(System),
+    /// Operators
+    #[command(subcommand)]
+    Operator(OperatorCommand),
+    /// Trust anchors
+    #[command(subcommand)]
+    Anchor(Anchor),
+    /// Whether published test cards may sign in
+    TestMode {
+        /// on takes two operators
+        switch: Switch,
+    },
+    /// The PKCS#11 module
+    #[command(subcommand)]
+    Module(Module),
+    /// Live sessions
+    #[command(subcommand)]
+    Session(Session),
+    /// What waits for a second operator
+    #[command(alias = "proposal", args_conflicts_with_subcommands = true)]
+    Proposals {
+        /// Show one of them
+        #[command(subcommand)]
+        one: Option<Proposal>,
+    },
+    /// Lets a proposal of another operator happen
+    Approve {
+        /// As `inkan proposals` shows it
+        proposal_id: String,
+        /// Does not ask again
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Ends a proposal, also your own
+    Reject {
+        /// As `inkan proposals` shows it
+        proposal_id: String,
+    },
+    /// The audit log
+    #[command(subcommand)]
+    Audit(Audit),
+}
+
+/// `inkan check-config`
+#[derive(Debug, Args)]
+pub struct CheckConfig {
+    /// The file; --config when left out
+    pub file: Option<PathBuf>,
+    /// Prints a complete configuration with the reason of every key
+    #[arg(long)]
+    pub example: bool,
+}
+
+/// `inkan init`
+#[derive(Debug, Args)]
+pub struct Init {
+    /// An operator: ID:ROLE:CERTIFICATE.pem; at least two security officers
+    #[arg(long = "operator", required = true, value_name = "ID:ROLE:FILE")]
+    pub operators: Vec<String>,
+    /// A trust anchor: hpki_card:FILE or second_certificate:FILE
+    #[arg(long = "anchor", value_name = "PURPOSE:FILE")]
+    pub anchors: Vec<String>,
+}
+
+/// `inkan holder`
+#[derive(Debug, Subcommand)]
+pub enum Holder {
+    /// Registers a holder (takes two operators)
+    Add {
+        /// 本人ID
+        holder_id: String,
+        /// What people call them
+        #[arg(long)]
+        name: String,
+        /// Whom to call at their certification authority
+        #[arg(long)]
+        ca_contact: Option<String>,
+    },
+    /// Lists holders
+    List,
+    /// Stops a holder at once; every session ends
+    Disable {
+        /// 本人ID
+        holder_id: String,
+    },
+    /// Lets a holder sign again (takes two operators)
+    Enable {
+        /// 本人ID
+        holder_id: String,
+    },
+    /// Links a card to a holder (takes two operators)
+    LinkCard {
+        /// 本人ID
+        holder_id: String,
+        /// The card's authentication certificate, PEM or DER
+        #[arg(long, alias = "cert-file", value_name = "FILE")]
+        certificate: PathBuf,
+    },
+    /// Removes a card link at once; sessions proved with it end
+    UnlinkCard {
+        /// SHA-256 that `inkan card list` shows
+        card: String,
+    },
+}
+
+/// `inkan card`
+#[derive(Debug, Subcommand)]
+pub enum Card {
+    /// Links a card to a holder (takes two operators)
+    Link {
+        /// 本人ID
+        holder_id: String,
+        /// The card's authentication certificate, PEM or DER
+        #[arg(long, alias = "cert-file", value_name = "FILE")]
+        certificate: PathBuf,
+    },
+    /// Removes a card link at once; sessions proved with it end
+    Unlink {
+        /// SHA-256 that `inkan card list` shows
+        card: String,
+    },
+    /// Lists card links
+    List {
+        /// Of this holder only
+        #[arg(long)]
+        holder: Option<String>,
+    },
+}
+
+/// `inkan key`
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Makes a key pair in the HSM and writes its certification request
+    Create {
+        /// Its name on the wire
+        credential_id: String,
+        /// Whose
+        #[arg(long)]
+        holder: String,
+        /// rsa-2048, rsa-3072, rsa-4096, p-256, p-384, p-521 or ed25519
+        #[arg(long = "type", value_name = "TYPE")]
+        key_type: String,
+        /// Subject of the request, RFC 4514
+        #[arg(long)]
+        subject: Option<String>,
+        /// Where the request goes, PEM; standard output when left out
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Writes the certification request of a key again
+    Request {
+        /// Which key
+        credential_id: String,
+        /// Where it goes, PEM; standard output when left out
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Installs the certificate of a key (takes two operators)
+    Install {
+        /// Which key
+        credential_id: String,
+        /// Certificate, then its issuers, PEM
+        #[arg(long, value_name = "FILE")]
+        chain: PathBuf,
+    },
+    /// Lists keys
+    List {
+        /// Of this holder only
+        #[arg(long)]
+        holder: Option<String>,
+    },
+    /// Revokes a key for good, at once
+    Revoke {
+        /// Which key
+        credential_id: String,
+    },
+    /// Ends the quarantine of a key (takes two operators)
+    Release {
+        /// Which key
+        credential_id: String,
+    },
+}
+
+/// `inkan system`
+#[derive(Debug, Subcommand)]
+pub enum System {
+    /// Registers a signing system (takes two operators)
+    Add(SystemAdd),
+    /// Changes a signing system (what widens its rights takes two operators)
+    Update(SystemUpdate),
+    /// Lists signing systems
+    List,
+    /// Removes a signing system at once; its sessions end
+    Remove {
+        /// Which
+        system_id: String,
+    },
+}
+
+/// `inkan system add`
+#[derive(Debug, Args)]
+pub struct SystemAdd {
+    /// Its id
+    pub system_id: String,
+    /// What holders read when it asks for a sign-in
+    #[arg(long)]
+    pub name: String,
+    /// Its client certificate, PEM; twice while one replaces the other
+    #[arg(long, required = true, alias = "cert-file", value_name = "FILE")]
+    pub certificate: Vec<PathBuf>,
+    /// Exact URL to which browsers return after a sign-in
+    #[arg(long, value_name = "URL")]
+    pub return_url: Vec<String>,
+    /// A holder it may name
+    #[arg(long, conflicts_with = "all_holders", required_unless_present = "all_holders")]
+    pub holder: Vec<String>,
+    /// It may name every holder
+    #[arg(long)]
+    pub all_holders: bool,
+    /// A method it accepts
+    #[arg(long, default_value = "hpki")]
+    pub method: Vec<Method>,
+    /// Opens `output: raw` of /v1/sign/digest
+    #[arg(long)]
+    pub raw: bool,
+    /// Limits
+    #[command(flatten)]
+    pub limits: Limits,
+}
+
+/// `inkan system update`: only what is named changes.
+#[derive(Debug, Args)]
+pub struct SystemUpdate {
+    /// Which
+    pub system_id: String,
+    /// What holders read
+    #[arg(long)]
+    pub name: Option<String>,
+    /// A second client certificate, PEM
+    #[arg(long, value_name = "FILE")]
+    pub add_certificate: Option<PathBuf>,
+    /// SHA-256 of the client certificate that goes
+    #[arg(long, value_name = "SHA256")]
+    pub remove_certificate: Option<String>,
+    /// All return URLs from now on
+    #[arg(long, value_name = "URL")]
+    pub return_url: Option<Vec<String>>,
+    /// All holders it may name from now on
+    #[arg(long, conflicts_with = "all_holders")]
+    pub holder: Option<Vec<String>>,
+    /// It may name every holder
+    #[arg(long)]
+    pub all_holders: bool,
+    /// All methods from now on
+    #[arg(long)]
+    pub method: Option<Vec<Method>>,
+    /// on opens `output: raw`, off closes it
+    #[arg(long)]
+    pub raw: Option<Switch>,
+    /// Limits
+    #[command(flatten)]
+    pub limits: Limits,
+}
+
+/// Limits of a signing system.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Limits {
+    /// Seconds of a session, from the proof of presence
+    #[arg(long, value_name = "N")]
+    pub session_seconds: Option<u64>,
+    /// Seconds without a signature after which a session ends
+    #[arg(long, value_name = "N")]
+    pub idle_seconds: Option<u64>,
+    /// Signatures in a session
+    #[arg(long, value_name = "N")]
+    pub signatures: Option<u64>,
+    /// Requests a second, sustained
+    #[arg(long, value_name = "N")]
+    pub requests_per_second: Option<u32>,
+}
+
+/// `inkan operator`
+#[derive(Debug, Subcommand)]
+pub enum OperatorCommand {
+    /// Registers an operator (takes two security officers)
+    Add {
+        /// Their id
+        operator_id: String,
+        /// The one role
+        #[arg(long)]
+        role: Role,
+        /// Their client certificate, PEM
+        #[arg(long, alias = "cert-file", value_name = "FILE")]
+        certificate: PathBuf,
+    },
+    /// Lists operators
+    List,
+    /// Removes an operator at once
+    Remove {
+        /// Who
+        operator_id: String,
+    },
+}
+
+/// `inkan anchor`
+#[derive(Debug, Subcommand)]
+pub enum Anchor {
+    /// Adds a trust anchor (takes two security officers)
+    Add {
+        /// What for
+        purpose: Purpose,
+        /// A self-signed CA certificate, PEM or DER
+        file: PathBuf,
+    },
+    /// Lists trust anchors
+    List,
+    /// Removes a trust anchor at once; what hung on it stops
+    Remove {
+        /// What it was trusted for
+        purpose: Purpose,
+        /// SHA-256 that `inkan anchor list` shows
+        fingerprint: String,
+    },
+}
+
+/// `inkan module`
+#[derive(Debug, Subcommand)]
+pub enum Module {
+    /// Approves another module for the next start (takes two security officers)
+    Approve {
+        /// The module file, or the SHA-256 of it
+        module: String,
+    },
+}
+
+/// `inkan session`
+#[derive(Debug, Subcommand)]
+pub enum Session {
+    /// Lists live sessions
+    List {
+        /// Of this holder only
+        #[arg(long)]
+        holder: Option<String>,
+        /// Of this signing system only
+        #[arg(long)]
+        system: Option<String>,
+    },
+    /// Ends a session at once
+    End {
+        /// Which
+        session_id: String,
+    },
+    /// Ends every session of a holder at once
+    EndAll {
+        /// 本人ID
+        holder_id: String,
+    },
+}
+
+/// `inkan proposals`
+#[derive(Debug, Subcommand)]
+pub enum Proposal {
+    /// Lists proposals
+    List,
+    /// Shows one with all that it would change
+    Show {
+        /// Which
+        proposal_id: String,
+    },
+    /// Lets it happen
+    Approve {
+        /// Which
+        proposal_id: String,
+        /// Does not ask again
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Ends it
+    Reject {
+        /// Which
+        proposal_id: String,
+    },
+}
+
+/// `inkan audit`
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// The newest checkpoint and the key that signs it
+    Head {
+        /// Where the public key goes, PEM
+        #[arg(long, value_name = "FILE")]
+        key_out: Option<PathBuf>,
+    },
+    /// Finds records
+    Search(AuditSearch),
+    /// Writes records as JSON lines
+    Export {
+        /// First sequence number
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// Where they go; standard output when left out
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Verifies a log with nothing but its files and the public key
+    Verify {
+        /// The audit directory, or a copy of it
+        dir: PathBuf,
+        /// SubjectPublicKeyInfo of the key that signs checkpoints, PEM; more than one after a change of the key
+        #[arg(long, required = true, value_name = "FILE")]
+        key: Vec<PathBuf>,
+        /// A checkpoint kept outside: the log must contain what it says
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+    },
+}
+
+/// `inkan audit search`
+#[derive(Debug, Default, Args)]
+pub struct AuditSearch {
+    /// About this holder
+    #[arg(long)]
+    pub holder: Option<String>,
+    /// Of this signing system
+    #[arg(long)]
+    pub system: Option<String>,
+    /// Of this key
+    #[arg(long)]
+    pub credential: Option<String>,
+    /// Of this operator
+    #[arg(long)]
+    pub operator: Option<String>,
+    /// Of this kind: signature, session_ended, trust_changed ...
+    #[arg(long)]
+    pub event: Option<String>,
+    /// Of this request
+    #[arg(long)]
+    pub request: Option<String>,
+    /// Not before: RFC 3339 or Unix seconds
+    #[arg(long)]
+    pub since: Option<String>,
+    /// Before: RFC 3339 or Unix seconds
+    #[arg(long)]
+    pub until: Option<String>,
+    /// First sequence number
+    #[arg(long)]
+    pub from: Option<u64>,
+    /// Most records
+    #[arg(long, default_value_t = 100)]
+    pub limit: u64,
+}
+
+/// on or off
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// on
+    On,
+    /// off
+    Off,
+}
+
+/// A way to sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Method {
+    /// HPKI card
+    Hpki,
+    /// My Number card
+    Jpki,
+    /// FIDO2 authenticator
+    Fido2,
+}
+
+/// A role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Role {
+    /// Operators, anchors, test mode, module, quarantine
+    SecurityOfficer,
+    /// Signing systems
+    Administrator,
+    /// Holders, cards, keys
+    RegistrationOfficer,
+    /// Reads everything, changes nothing
+    Auditor,
+}
+
+/// What an anchor is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Card certificates at sign-in
+    HpkiCard,
+    /// Holders' second certificates
+    SecondCertificate,
+}

@@ -1,0 +1,328 @@
+//! What was typed, as a command of the admin API: names as they are, files read.
+
+use crate::cli::args;
+use crate::cli::args::Command;
+use crate::cli::error::CliError;
+use crate::x509;
+use api::admin::AdminCommand;
+use api::admin::command::AnchorPurposeName;
+use api::admin::command::AuditQuery;
+use api::admin::command::NewAnchor;
+use api::admin::command::NewCard;
+use api::admin::command::NewCertificate;
+use api::admin::command::NewHolder;
+use api::admin::command::NewKey;
+use api::admin::command::NewLimits;
+use api::admin::command::NewModule;
+use api::admin::command::NewOperator;
+use api::admin::command::NewSystem;
+use api::admin::command::RoleName;
+use api::admin::command::SystemChange;
+use api::wire::MethodName;
+use attest::algorithm::KeyType;
+use attest::records::Fingerprint;
+use std::path::Path;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// The admin command that `command` is; `None` for what the tool does itself.
+///
+/// # Errors
+/// [`CliError`] when a file or a value cannot be meant.
+pub fn admin_command(command: &Command) -> Result<Option<AdminCommand>, CliError> {
+    Ok(Some(match command {
+        Command::Status => AdminCommand::Status {},
+        Command::Holder(holder) => self::holder(holder)?,
+        Command::Card(card) => self::card(card)?,
+        Command::Key(key) => self::key(key)?,
+        Command::System(system) => self::system(system)?,
+        Command::Operator(operator) => self::operator(operator)?,
+        Command::Anchor(anchor) => self::anchor(anchor)?,
+        Command::TestMode { switch: args::Switch::On } => AdminCommand::TestModeOn {},
+        Command::TestMode { switch: args::Switch::Off } => AdminCommand::TestModeOff {},
+        Command::Module(args::Module::Approve { module }) => {
+            AdminCommand::ModuleApprove(NewModule { module: module_fingerprint(module)? })
+        }
+        Command::Session(session) => self::session(session),
+        Command::Proposals { one } => proposal(one.as_ref()),
+        Command::Approve { proposal_id, .. } => {
+            AdminCommand::ProposalApprove { proposal_id: proposal_id.clone() }
+        }
+        Command::Reject { proposal_id } => {
+            AdminCommand::ProposalReject { proposal_id: proposal_id.clone() }
+        }
+        Command::Audit(args::Audit::Head { .. }) => AdminCommand::AuditHead {},
+        Command::Audit(args::Audit::Search(search)) => {
+            AdminCommand::AuditSearch(audit_query(search)?)
+        }
+        Command::Audit(_) | Command::Doctor | Command::CheckConfig(_) | Command::Init(_) => {
+            return Ok(None);
+        }
+    }))
+}
+
+fn holder(holder: &args::Holder) -> Result<AdminCommand, CliError> {
+    use args::Holder as H;
+    Ok(match holder {
+        H::Add { holder_id, name, ca_contact } => AdminCommand::HolderAdd(NewHolder {
+            holder_id: holder_id.clone(),
+            display_name: name.clone(),
+            ca_contact: ca_contact.clone(),
+        }),
+        H::List => AdminCommand::HolderList {},
+        H::Disable { holder_id } => AdminCommand::HolderDisable { holder_id: holder_id.clone() },
+        H::Enable { holder_id } => AdminCommand::HolderEnable { holder_id: holder_id.clone() },
+        H::LinkCard { holder_id, certificate } => link_card(holder_id, certificate)?,
+        H::UnlinkCard { card } => AdminCommand::CardUnlink { card: fingerprint(card) },
+    })
+}
+
+fn card(card: &args::Card) -> Result<AdminCommand, CliError> {
+    Ok(match card {
+        args::Card::Link { holder_id, certificate } => link_card(holder_id, certificate)?,
+        args::Card::Unlink { card } => AdminCommand::CardUnlink { card: fingerprint(card) },
+        args::Card::List { holder } => AdminCommand::CardList { holder_id: holder.clone() },
+    })
+}
+
+fn link_card(holder_id: &str, certificate: &Path) -> Result<AdminCommand, CliError> {
+    let certificate_pem = certificate_pem(certificate)?;
+    Ok(AdminCommand::CardLink(NewCard { holder_id: holder_id.to_owned(), certificate_pem }))
+}
+
+fn key(key: &args::Key) -> Result<AdminCommand, CliError> {
+    use args::Key as K;
+    Ok(match key {
+        K::Create { credential_id, holder, key_type, subject, .. } => {
+            AdminCommand::KeyCreate(NewKey {
+                credential_id: credential_id.clone(),
+                holder_id: holder.clone(),
+                key_type: key_type_named(key_type)?,
+                subject: subject.clone(),
+            })
+        }
+        K::Request { credential_id, .. } => {
+            AdminCommand::KeyRequest { credential_id: credential_id.clone() }
+        }
+        K::Install { credential_id, chain } => AdminCommand::KeyInstall(NewCertificate {
+            credential_id: credential_id.clone(),
+            chain_pem: certificate_pem(chain)?,
+        }),
+        K::List { holder } => AdminCommand::KeyList { holder_id: holder.clone() },
+        K::Revoke { credential_id } => {
+            AdminCommand::KeyRevoke { credential_id: credential_id.clone() }
+        }
+        K::Release { credential_id } => {
+            AdminCommand::KeyRelease { credential_id: credential_id.clone() }
+        }
+    })
+}
+
+fn system(system: &args::System) -> Result<AdminCommand, CliError> {
+    Ok(match system {
+        args::System::Add(add) => AdminCommand::SystemAdd(new_system(add)?),
+        args::System::Update(update) => AdminCommand::SystemUpdate {
+            system_id: update.system_id.clone(),
+            change: system_change(update)?,
+        },
+        args::System::List => AdminCommand::SystemList {},
+        args::System::Remove { system_id } => {
+            AdminCommand::SystemRemove { system_id: system_id.clone() }
+        }
+    })
+}
+
+fn new_system(add: &args::SystemAdd) -> Result<NewSystem, CliError> {
+    let certificates = add.certificate.iter().map(|file| certificate_pem(file));
+    Ok(NewSystem {
+        system_id: add.system_id.clone(),
+        display_name: add.name.clone(),
+        certificates_pem: certificates.collect::<Result<_, _>>()?,
+        return_urls: add.return_url.clone(),
+        holders: add.holder.clone(),
+        all_holders: add.all_holders,
+        methods: add.method.iter().map(|method| method_name(*method)).collect(),
+        raw_allowed: add.raw,
+        limits: limits(add.limits),
+        requests_per_second: add.limits.requests_per_second,
+    })
+}
+
+fn system_change(update: &args::SystemUpdate) -> Result<SystemChange, CliError> {
+    let new_certificate = update.add_certificate.as_deref().map(certificate_pem);
+    let methods = update.method.as_ref();
+    let all_holders = match (&update.holder, update.all_holders) {
+        (_, true) => Some(true),
+        (Some(_), false) => Some(false),
+        (None, false) => None,
+    };
+    Ok(SystemChange {
+        display_name: update.name.clone(),
+        add_certificate_pem: new_certificate.transpose()?,
+        remove_certificate: update.remove_certificate.as_deref().map(fingerprint),
+        return_urls: update.return_url.clone(),
+        holders: update.holder.clone(),
+        all_holders,
+        methods: methods.map(|list| list.iter().map(|method| method_name(*method)).collect()),
+        raw_allowed: update.raw.map(|switch| switch == args::Switch::On),
+        limits: limits(update.limits),
+        requests_per_second: update.limits.requests_per_second,
+    })
+}
+
+fn limits(limits: args::Limits) -> NewLimits {
+    NewLimits {
+        seconds: limits.session_seconds,
+        idle_seconds: limits.idle_seconds,
+        signatures: limits.signatures,
+    }
+}
+
+fn operator(operator: &args::OperatorCommand) -> Result<AdminCommand, CliError> {
+    use args::OperatorCommand as O;
+    Ok(match operator {
+        O::Add { operator_id, role, certificate } => AdminCommand::OperatorAdd(NewOperator {
+            operator_id: operator_id.clone(),
+            role: role_name(*role),
+            certificate_pem: certificate_pem(certificate)?,
+        }),
+        O::List => AdminCommand::OperatorList {},
+        O::Remove { operator_id } => {
+            AdminCommand::OperatorRemove { operator_id: operator_id.clone() }
+        }
+    })
+}
+
+fn anchor(anchor: &args::Anchor) -> Result<AdminCommand, CliError> {
+    Ok(match anchor {
+        args::Anchor::Add { purpose, file } => AdminCommand::AnchorAdd(NewAnchor {
+            purpose: purpose_name(*purpose),
+            certificate_pem: certificate_pem(file)?,
+        }),
+        args::Anchor::List => AdminCommand::AnchorList {},
+        args::Anchor::Remove { purpose, fingerprint } => AdminCommand::AnchorRemove {
+            purpose: purpose_name(*purpose),
+            fingerprint: self::fingerprint(fingerprint),
+        },
+    })
+}
+
+fn session(session: &args::Session) -> AdminCommand {
+    match session {
+        args::Session::List { holder, system } => {
+            AdminCommand::SessionList { holder_id: holder.clone(), system_id: system.clone() }
+        }
+        args::Session::End { session_id } => {
+            AdminCommand::SessionEnd { session_id: session_id.clone() }
+        }
+        args::Session::EndAll { holder_id } => {
+            AdminCommand::SessionEndAll { holder_id: holder_id.clone() }
+        }
+    }
+}
+
+fn proposal(one: Option<&args::Proposal>) -> AdminCommand {
+    match one {
+        None | Some(args::Proposal::List) => AdminCommand::ProposalList {},
+        Some(args::Proposal::Show { proposal_id }) => {
+            AdminCommand::ProposalShow { proposal_id: proposal_id.clone() }
+        }
+        Some(args::Proposal::Approve { proposal_id, .. }) => {
+            AdminCommand::ProposalApprove { proposal_id: proposal_id.clone() }
+        }
+        Some(args::Proposal::Reject { proposal_id }) => {
+            AdminCommand::ProposalReject { proposal_id: proposal_id.clone() }
+        }
+    }
+}
+
+fn audit_query(search: &args::AuditSearch) -> Result<AuditQuery, CliError> {
+    Ok(AuditQuery {
+        holder_id: search.holder.clone(),
+        system_id: search.system.clone(),
+        credential_id: search.credential.clone(),
+        operator_id: search.operator.clone(),
+        event: search.event.clone(),
+        request_id: search.request.clone(),
+        since: search.since.as_deref().map(unix_seconds).transpose()?,
+        until: search.until.as_deref().map(unix_seconds).transpose()?,
+        from: search.from,
+        limit: Some(search.limit),
+    })
+}
+
+/// Unix seconds, or RFC 3339 as `inkan` prints times.
+fn unix_seconds(text: &str) -> Result<u64, CliError> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(seconds);
+    }
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok();
+    let seconds = time.and_then(|time| u64::try_from(time.unix_timestamp()).ok());
+    seconds.ok_or_else(|| {
+        CliError::Wrong(format!("{text}: write 2026-04-01T09:00:00+09:00, or Unix seconds"))
+    })
+}
+
+/// A certificate file as PEM; DER is turned into PEM.
+pub fn certificate_pem(path: &Path) -> Result<String, CliError> {
+    let octets =
+        std::fs::read(path).map_err(|source| CliError::File { path: path.to_owned(), source })?;
+    if let Ok(text) = std::str::from_utf8(&octets)
+        && text.contains("-----BEGIN")
+    {
+        // What stands around the certificates (text of `openssl x509 -text`, a key) does not travel.
+        let list = x509::certificates_of_pem(text)
+            .map_err(|source| CliError::Certificate { path: path.to_owned(), source })?;
+        return Ok(list.iter().map(|der| x509::pem("CERTIFICATE", der)).collect());
+    }
+    match x509::Facts::of(&octets) {
+        Ok(_) => Ok(x509::pem("CERTIFICATE", &octets)),
+        Err(source) => Err(CliError::Certificate { path: path.to_owned(), source }),
+    }
+}
+
+/// A module file, or the SHA-256 of one.
+fn module_fingerprint(module: &str) -> Result<Fingerprint, CliError> {
+    if module.len() == 64 && module.chars().all(|char| char.is_ascii_hexdigit()) {
+        return Ok(fingerprint(module));
+    }
+    let octets =
+        std::fs::read(module).map_err(|source| CliError::File { path: module.into(), source })?;
+    Ok(Fingerprint::of(&octets))
+}
+
+/// As people paste it: colons and capitals do not matter.
+fn fingerprint(text: &str) -> Fingerprint {
+    Fingerprint(text.replace(':', "").to_ascii_lowercase())
+}
+
+fn key_type_named(name: &str) -> Result<KeyType, CliError> {
+    let known = KeyType::ALL.map(KeyType::name);
+    let found =
+        KeyType::ALL.into_iter().find(|key_type| key_type.name() == name.to_ascii_lowercase());
+    found.ok_or_else(|| CliError::Wrong(format!("{name}: write one of {}", known.join(", "))))
+}
+
+fn method_name(method: args::Method) -> MethodName {
+    match method {
+        args::Method::Hpki => MethodName::Hpki,
+        args::Method::Jpki => MethodName::Jpki,
+        args::Method::Fido2 => MethodName::Fido2,
+    }
+}
+
+fn role_name(role: args::Role) -> RoleName {
+    match role {
+        args::Role::SecurityOfficer => RoleName::SecurityOfficer,
+        args::Role::Administrator => RoleName::Administrator,
+        args::Role::RegistrationOfficer => RoleName::RegistrationOfficer,
+        args::Role::Auditor => RoleName::Auditor,
+    }
+}
+
+fn purpose_name(purpose: args::Purpose) -> AnchorPurposeName {
+    match purpose {
+        args::Purpose::HpkiCard => AnchorPurposeName::HpkiCard,
+        args::Purpose::SecondCertificate => AnchorPurposeName::SecondCertificate,
+    }
+}

@@ -1,0 +1,241 @@
+//! The command-line tool `inkan`: operators' commands over the admin listener, and what works beside the appliance.
+
+pub mod args;
+pub mod client;
+pub mod command;
+pub mod error;
+pub mod show;
+pub mod text;
+
+use crate::cli::args::Audit;
+use crate::cli::args::CheckConfig;
+use crate::cli::args::Cli;
+use crate::cli::args::Command;
+use crate::cli::args::Key;
+use crate::cli::args::Proposal;
+use crate::cli::client::Client;
+use crate::cli::error::CliError;
+use crate::config;
+use crate::config::Severity;
+use api::admin::AdminAnswer;
+use api::admin::AdminCommand;
+use api::admin::answer::AuditHeadView;
+use api::admin::answer::AuditRecords;
+use api::admin::answer::KeyRequestView;
+use api::admin::answer::ProposalView;
+use api::admin::check::MAX_AUDIT_RECORDS;
+use clap::Parser;
+use serde::Deserialize;
+use std::io::BufRead;
+use std::io::IsTerminal;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Reads the command line, does it, prints what came of it.
+///
+/// Exit code 0: done, or proposed. 1: not done, the reason and the next command are on standard error. 2: not understood.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = std::io::stdout().lock();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(run(&cli, &mut out)),
+        Err(error) => Err(CliError::Output(error)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut err = std::io::stderr().lock();
+            // Nobody is left to tell when standard error is gone.
+            let _ = writeln!(err, "inkan: {error}");
+            if let Some(next) = error.next() {
+                let _ = writeln!(err, "Next: {next}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does what `cli` says; results go to `out`.
+///
+/// # Errors
+/// [`CliError`].
+pub async fn run(cli: &Cli, out: &mut impl Write) -> Result<(), CliError> {
+    match &cli.command {
+        Command::CheckConfig(check) => check_config(cli, check, out),
+        Command::Audit(Audit::Export { from, out: file }) => {
+            export(cli, *from, file.as_deref(), out).await
+        }
+        command => match command::admin_command(command)? {
+            Some(admin_command) => ask(cli, &admin_command, out).await,
+            None => Err(CliError::Wrong("this command is not there yet".into())),
+        },
+    }
+}
+
+async fn ask(cli: &Cli, command: &AdminCommand, out: &mut impl Write) -> Result<(), CliError> {
+    let client = Client::new(&cli.connection)?;
+    if let AdminCommand::ProposalApprove { proposal_id } = command
+        && !cli.json
+        && !confirmed(cli, &client, proposal_id, out).await?
+    {
+        writeln!(out, "Nothing has changed.")?;
+        return Ok(());
+    }
+    let answer = client.run(command).await?;
+    if keeps_file(cli, &answer, out)? {
+        return Ok(());
+    }
+    match cli.json {
+        true => writeln!(out, "{:#}", answer.body)?,
+        false => write!(out, "{}", shown(&client, command, &answer)?)?,
+    }
+    Ok(())
+}
+
+fn shown(
+    client: &Client,
+    command: &AdminCommand,
+    answer: &AdminAnswer,
+) -> Result<String, CliError> {
+    show::answer(command, answer).map_err(|error| CliError::Answer {
+        url: client.url().to_owned(),
+        reason: format!("{error}; are appliance and inkan of one version?"),
+    })
+}
+
+/// Shows what an approval would change; asks where a person sits at the terminal.
+async fn confirmed(
+    cli: &Cli,
+    client: &Client,
+    proposal_id: &str,
+    out: &mut impl Write,
+) -> Result<bool, CliError> {
+    let command = AdminCommand::ProposalShow { proposal_id: proposal_id.to_owned() };
+    let answer = client.run(&command).await?;
+    write!(out, "{}", shown(client, &command, &answer)?)?;
+    let is_open =
+        ProposalView::deserialize(&answer.body).is_ok_and(|proposal| proposal.state == "open");
+    let says_yes = matches!(
+        cli.command,
+        Command::Approve { yes: true, .. }
+            | Command::Proposals { one: Some(Proposal::Approve { yes: true, .. }) }
+    );
+    if says_yes || !is_open || !std::io::stdin().is_terminal() {
+        return Ok(true);
+    }
+    write!(out, "\nApprove exactly this? Type yes: ")?;
+    out.flush()?;
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    Ok(line.trim() == "yes")
+}
+
+/// Writes a request or a public key into the file that was named for it.
+fn keeps_file(cli: &Cli, answer: &AdminAnswer, out: &mut impl Write) -> Result<bool, CliError> {
+    let (file, content) = match &cli.command {
+        Command::Key(
+            Key::Create { out: Some(file), .. } | Key::Request { out: Some(file), .. },
+        ) => (file, KeyRequestView::deserialize(&answer.body).map(|view| view.csr_pem).ok()),
+        Command::Audit(Audit::Head { key_out: Some(file) }) => (
+            file,
+            AuditHeadView::deserialize(&answer.body).ok().and_then(|view| view.public_key_pem),
+        ),
+        _ => return Ok(false),
+    };
+    let Some(content) = content else {
+        return Ok(false);
+    };
+    write_file(file, content.as_bytes())?;
+    match (cli.json, &cli.command) {
+        (true, _) => writeln!(out, "{:#}", answer.body)?,
+        (
+            false,
+            Command::Key(Key::Create { credential_id, .. } | Key::Request { credential_id, .. }),
+        ) => {
+            writeln!(
+                out,
+                "{} holds the certification request of {credential_id}.",
+                file.display()
+            )?;
+            writeln!(out, "Next: have it certified, then type")?;
+            writeln!(out, "  inkan key install {credential_id} --chain CHAIN.pem")?;
+        }
+        (false, _) => writeln!(out, "{} holds the public key.", file.display())?,
+    }
+    Ok(true)
+}
+
+async fn export(
+    cli: &Cli,
+    from: u64,
+    file: Option<&Path>,
+    out: &mut impl Write,
+) -> Result<(), CliError> {
+    let client = Client::new(&cli.connection)?;
+    let mut lines: Box<dyn Write + '_> = match file {
+        Some(path) => Box::new(std::io::BufWriter::new(
+            std::fs::File::create(path)
+                .map_err(|source| CliError::File { path: path.to_owned(), source })?,
+        )),
+        None => Box::new(out),
+    };
+    let mut next = Some(from);
+    while let Some(from) = next {
+        let command = AdminCommand::AuditExport { from, limit: MAX_AUDIT_RECORDS };
+        let answer = client.run(&command).await?;
+        let page = AuditRecords::deserialize(&answer.body).map_err(|error| CliError::Answer {
+            url: client.url().to_owned(),
+            reason: error.to_string(),
+        })?;
+        for record in &page.records {
+            writeln!(lines, "{record}")?;
+        }
+        // An answer that does not go on would be asked for without end.
+        next = page.next.filter(|next| *next > from);
+    }
+    lines.flush()?;
+    Ok(())
+}
+
+fn check_config(cli: &Cli, check: &CheckConfig, out: &mut impl Write) -> Result<(), CliError> {
+    if check.example {
+        write!(out, "{}", config::EXAMPLE)?;
+        return Ok(());
+    }
+    let file = check
+        .file
+        .as_deref()
+        .or(cli.connection.config.as_deref())
+        .ok_or(CliError::NotGiven { what: "the file", how: "inkan check-config FILE" })?;
+    let examined = config::examine(file);
+    for fault in &examined.faults {
+        match cli.json {
+            true => writeln!(
+                out,
+                "{}",
+                serde_json::json!({
+                    "severity": if fault.severity == Severity::Error { "error" } else { "warning" },
+                    "key": fault.key, "line": fault.line, "wrong": fault.wrong, "instead": fault.instead,
+                })
+            )?,
+            false => writeln!(out, "{fault}")?,
+        }
+    }
+    let errors = examined.faults.iter().filter(|fault| fault.severity == Severity::Error).count();
+    match errors {
+        0 => {
+            let warnings = examined.faults.len();
+            if !cli.json {
+                writeln!(out, "{}: good, {warnings} warnings", file.display())?;
+            }
+            Ok(())
+        }
+        count => Err(CliError::Found(format!("{}: {count} errors", file.display()))),
+    }
+}
+
+fn write_file(path: &Path, octets: &[u8]) -> Result<(), CliError> {
+    std::fs::write(path, octets).map_err(|source| CliError::File { path: path.to_owned(), source })
+}
