@@ -18,22 +18,25 @@ pub struct FrontConfig {
     pub admin: Option<AdminListener>,
     /// Monitoring.
     pub metrics: Option<MetricsListener>,
-    /// How often changed certificate files are looked for.
+    /// How often certificates are looked at.
     pub certificates: CertificateWatch,
 }
 
-/// Replacement of listener certificates without an outage.
+/// Certificate files of all listeners: replaced without an outage.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CertificateWatch {
     /// Seconds between two looks at the files.
     pub check_seconds: u64,
+    /// Seconds after which the client certificate of a living connection is judged again: it may have expired or been
+    /// revoked, or its CA may have been taken out.
+    pub judge_again_seconds: u64,
 }
 
 impl Default for CertificateWatch {
-    /// 30 s: an ACME client that has just written its files sees them served at once, for a few `stat` calls.
+    /// 30 s: files that were just written are served soon, for a few `stat` calls; a revoked program is out as soon.
     fn default() -> Self {
-        Self { check_seconds: 30 }
+        Self { check_seconds: 30, judge_again_seconds: 30 }
     }
 }
 
@@ -205,7 +208,7 @@ impl Default for Limits {
             // One application server's pool, or one hospital behind one address.
             connections_per_address: 2_048,
             // More than a listen queue brings at once; some hundred octets each before the first message.
-            handshakes: 1_024,
+            handshakes: 2_048,
             // What common servers take; a client certificate does not travel in the head.
             header_bytes: 16 * 1024,
             // Twice what a browser sends behind two proxies.

@@ -22,12 +22,21 @@ use crate::tls::files::TlsFiles;
 use crate::tls::mutual::MutualRules;
 use crate::tls::mutual::MutualTls;
 use prometheus::Registry;
+use socket2::Domain;
+use socket2::Protocol;
+use socket2::Socket;
+use socket2::Type;
+use std::io;
+use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// Connections that may wait to be accepted; the system's own ceiling (`net.core.somaxconn`) is 4096 by default.
+const QUEUE: i32 = 4_096;
 
 /// Listening sockets, handed over by the service manager or bound by [`Sockets::bind`].
 #[derive(Debug, Default)]
@@ -56,7 +65,7 @@ impl Sockets {
         ];
         for (sockets, listener, address) in addresses {
             if let (true, Some(address)) = (sockets.is_empty(), address) {
-                sockets.push(TcpListener::bind(address).map_err(|source| FrontError::Bind {
+                sockets.push(bind(address).map_err(|source| FrontError::Bind {
                     listener: listener.name(),
                     address,
                     source,
@@ -95,7 +104,9 @@ impl Front {
             tasks: TaskTracker::new(),
         });
         let mut opened = Vec::new();
-        for (door, sockets) in doors(config, sockets, &shared)? {
+        for (mut door, sockets) in doors(config, sockets, &shared)? {
+            door.judge_again = Duration::from_secs(config.certificates.judge_again_seconds);
+            let door = Arc::new(door);
             if sockets.is_empty() {
                 return Err(FrontError::NoSocket { listener: door.kind.name() });
             }
@@ -203,13 +214,23 @@ impl Door {
     }
 }
 
+/// As the standard library does it, but with a queue that a burst of connections does not overflow: past it the system
+/// falls back to SYN cookies and resets honest peers.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(QUEUE)?;
+    Ok(socket.into())
+}
+
 fn listen(kind: Listener, socket: TcpListener) -> Result<tokio::net::TcpListener, FrontError> {
     let unusable = |source| FrontError::Socket { listener: kind.name(), source };
     socket.set_nonblocking(true).map_err(unusable)?;
     tokio::net::TcpListener::from_std(socket).map_err(unusable)
 }
 
-type Opening = (Arc<Door>, Vec<TcpListener>);
+type Opening = (Door, Vec<TcpListener>);
 
 fn doors(
     config: &FrontConfig,
@@ -231,7 +252,7 @@ fn doors(
         door.requests_per_second = signing.requests_per_second;
         door.handshake = Duration::from_secs(signing.handshake_seconds);
         door.keep_alive = Duration::from_secs(signing.keep_alive_seconds);
-        doors.push((Arc::new(door), sockets.signing));
+        doors.push((door, sockets.signing));
     }
     if let Some(hpki) = &config.hpki {
         let files = TlsFiles {
@@ -244,7 +265,7 @@ fn doors(
         door.host_names = host_names(Listener::Hpki, &hpki.host_names)?;
         door.handshake = Duration::from_secs(hpki.handshake_seconds);
         door.keep_alive = Duration::from_secs(hpki.keep_alive_seconds);
-        doors.push((Arc::new(door), sockets.hpki));
+        doors.push((door, sockets.hpki));
     }
     if let Some(admin) = &config.admin {
         let files = TlsFiles {
@@ -258,7 +279,7 @@ fn doors(
         door.host_names = host_names(Listener::Admin, &admin.host_names)?;
         door.handshake = Duration::from_secs(admin.handshake_seconds);
         door.keep_alive = Duration::from_secs(admin.keep_alive_seconds);
-        doors.push((Arc::new(door), sockets.admin));
+        doors.push((door, sockets.admin));
     }
     if let Some(metrics) = &config.metrics {
         let tls = match &metrics.tls {
@@ -278,7 +299,7 @@ fn doors(
         };
         let mut door = door(Listener::Metrics, tls, &metrics.limits, shared);
         door.host_names = metrics.host_names.iter().map(|name| name.to_lowercase()).collect();
-        doors.push((Arc::new(door), sockets.metrics));
+        doors.push((door, sockets.metrics));
     }
     Ok(doors)
 }
@@ -294,7 +315,8 @@ fn door(kind: Listener, tls: DoorTls, limits: &Limits, shared: &Arc<Shared>) -> 
         requests_per_second: 0,
         handshake: Duration::from_secs(10),
         keep_alive: Duration::from_secs(60),
-        handshakes: Handshakes::new(limits.handshakes),
+        judge_again: Duration::ZERO,
+        handshakes: Arc::new(Handshakes::new(limits.handshakes.max(1))),
         connections: Connections::new(limits.connections, limits.connections_per_address),
         requests: Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS)),
         waiting: Semaphore::new(limits.waiting_requests.min(Semaphore::MAX_PERMITS)),

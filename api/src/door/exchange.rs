@@ -143,7 +143,7 @@ impl Exchange<'_> {
             return Err(Refusal::closing(stopping()));
         }
         if let DoorTls::Mutual(tls) = &door.tls
-            && !self.peer.is_still_good(tls)
+            && !self.peer.is_still_good(tls, door.judge_again)
         {
             return Err(Refusal::closing(Problem::new(Code::ClientUnknown)));
         }

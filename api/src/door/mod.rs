@@ -63,7 +63,9 @@ pub(crate) struct Door {
     pub(crate) requests_per_second: u32,
     pub(crate) handshake: Duration,
     pub(crate) keep_alive: Duration,
-    pub(crate) handshakes: Handshakes,
+    /// After which the certificate of a living connection is judged again.
+    pub(crate) judge_again: Duration,
+    pub(crate) handshakes: Arc<Handshakes>,
     pub(crate) connections: Connections,
     pub(crate) requests: Semaphore,
     pub(crate) waiting: Semaphore,
@@ -142,9 +144,6 @@ pub(crate) struct Peer {
     judged: Mutex<Instant>,
 }
 
-/// A client certificate is judged again on a living connection: it may expire, be revoked or lose its CA.
-const JUDGE_AGAIN_AFTER: Duration = Duration::from_secs(30);
-
 impl Peer {
     pub(crate) fn plain(address: IpAddr) -> Self {
         Self {
@@ -157,10 +156,10 @@ impl Peer {
         }
     }
 
-    /// Whether the client certificate is still good by the rules of now.
-    pub(crate) fn is_still_good(&self, tls: &Replaceable<MutualTls>) -> bool {
+    /// Whether the client certificate is still good by the rules of now, or was `after` ago at most.
+    pub(crate) fn is_still_good(&self, tls: &Replaceable<MutualTls>, after: Duration) -> bool {
         let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
-        if judged.elapsed() < JUDGE_AGAIN_AFTER {
+        if judged.elapsed() < after {
             return true;
         }
         let good = tls.current().still_accepts(&self.chain);

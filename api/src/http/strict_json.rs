@@ -1,7 +1,8 @@
 //! JSON that every parser reads the same way (the I-JSON of RFC 7493, and a little less).
 //!
 //! Refused: names given twice, numbers that are no integers within ±(2^53 - 1), lone surrogates, more than 16 levels,
-//! more than 64 names in one object, anything after the value. Types of the wire refuse unknown names on top.
+//! more than 64 names in one object, anything after the value. Types of the wire refuse unknown names on top. The value is
+//! an object, and arrays hold strings or objects: serde would take an array of numbers for a type, field by field.
 
 use crate::http::answer::malformed;
 use crate::problem::Problem;
@@ -30,7 +31,7 @@ pub(crate) fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
 /// Checks `octets` without keeping anything of them.
 pub(crate) fn check(octets: &[u8]) -> Result<(), Problem> {
     let mut checked = serde_json::Deserializer::from_slice(octets);
-    Strict { levels: LEVELS }
+    Strict { levels: LEVELS, place: Place::Top }
         .deserialize(&mut checked)
         .and_then(|()| checked.end())
         .map_err(|error| complaint(&error))
@@ -46,12 +47,30 @@ fn complaint(error: &serde_json::Error) -> Problem {
 #[derive(Clone, Copy)]
 struct Strict {
     levels: usize,
+    place: Place,
+}
+
+/// Where a value stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Top,
+    Member,
+    Item,
 }
 
 impl Strict {
-    fn inner<E: Error>(self) -> Result<Self, E> {
+    fn inner<E: Error>(self, place: Place) -> Result<Self, E> {
         let levels = self.levels.checked_sub(1).ok_or_else(|| E::custom("nested too deeply"))?;
-        Ok(Self { levels })
+        Ok(Self { levels, place })
+    }
+
+    /// Anything but strings and objects: a member only.
+    fn member<E: Error>(self) -> Result<(), E> {
+        match self.place {
+            Place::Member => Ok(()),
+            Place::Top => Err(E::custom("not an object")),
+            Place::Item => Err(E::custom("an item that is neither a string nor an object")),
+        }
     }
 }
 
@@ -71,18 +90,19 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
-        Ok(())
+        self.member()
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-        Ok(())
+        self.member()
     }
 
     fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
-        Ok(())
+        if self.place == Place::Top { self.member() } else { Ok(()) }
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
+        self.member()?;
         if number > LARGEST { Err(E::custom("integer beyond 2^53 - 1")) } else { Ok(()) }
     }
 
@@ -95,13 +115,14 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let inner = self.inner()?;
+        self.member()?;
+        let inner = self.inner(Place::Item)?;
         while items.next_element_seed(inner)?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let inner = self.inner()?;
+        let inner = self.inner(Place::Member)?;
         let mut names: Vec<Cow<'de, str>> = Vec::new();
         while let Some(Name(name)) = members.next_key()? {
             if names.contains(&name) {
@@ -152,7 +173,11 @@ mod tests {
     fn ordinary_json_is_read() {
         let new: NewSession = parse(br#" {"holder":"u-17","methods":["hpki"]} "#).unwrap();
         assert_eq!(new.holder.as_deref(), Some("u-17"));
-        parse::<Value>(format!("{{\"n\":[{LARGEST},-{LARGEST},0]}}").as_bytes()).unwrap();
+        for number in [format!("{LARGEST}"), format!("-{LARGEST}"), "0".into()] {
+            parse::<Value>(format!("{{\"n\":{number}}}").as_bytes()).unwrap();
+        }
+        parse::<Value>(br#"{"a":["b",{"c":[null]}],"d":true}"#).unwrap_err();
+        parse::<Value>(br#"{"a":["b",{"c":null}],"d":true}"#).unwrap();
     }
 
     #[test]
@@ -161,27 +186,34 @@ mod tests {
             br#"{"a":1,"a":2}"#,
             br#"{"a":1,"\u0061":2}"#,
             br#"{"x":{"a":1,"a":1}}"#,
-            br#"[{"a":[{"b":1,"b":1}]}]"#,
-            b"NaN",
-            b"[Infinity]",
-            b"1e999",
-            b"1.0",
-            b"-0",
-            b"9007199254740992",
-            b"-9007199254740992",
-            b"18446744073709551616",
-            br#""\ud800""#,
-            br#""\udc00\ud800""#,
-            b"\"\xff\"",
-            b"\"\x01\"",
+            br#"{"x":[{"a":[{"b":1,"b":1}]}]}"#,
+            br#"{"n":NaN}"#,
+            br#"{"n":Infinity}"#,
+            br#"{"n":1e999}"#,
+            br#"{"n":1.0}"#,
+            br#"{"n":-0}"#,
+            br#"{"n":01}"#,
+            br#"{"n":9007199254740992}"#,
+            br#"{"n":-9007199254740992}"#,
+            br#"{"n":18446744073709551616}"#,
+            br#"{"s":"\ud800"}"#,
+            br#"{"s":"\udc00\ud800"}"#,
+            b"{\"s\":\"\xff\"}",
+            b"{\"s\":\"\x01\"}",
+            b"[]",
+            b"null",
+            b"\"\"",
+            b"1",
+            br#"{"a":[[]]}"#,
+            br#"{"a":[1,2]}"#,
+            br#"{"a":[true]}"#,
             b"\xef\xbb\xbf{}",
             b"{} {}",
             b"{}x",
-            b"[1,]",
+            b"{\"a\":[\"b\",]}",
             b"{\"a\":1,}",
             b"'a'",
             b"// c\n{}",
-            b"01",
             b"",
         ];
         for octets in refused {
@@ -192,7 +224,9 @@ mod tests {
 
     #[test]
     fn depth_holds_at_the_limit_and_fails_one_past_it() {
-        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let nested = |levels: usize| {
+            format!("{}{{}}{}", "{\"a\":".repeat(levels - 1), "}".repeat(levels - 1))
+        };
         assert!(parse::<Value>(nested(LEVELS).as_bytes()).is_ok());
         assert!(parse::<Value>(nested(LEVELS + 1).as_bytes()).is_err());
         assert!(parse::<Value>(nested(1_000_000).as_bytes()).is_err());

@@ -1,6 +1,8 @@
 //! The accept loop of a listener, and the way of one connection from its first octet to its seat.
 
 use super::connection;
+use super::handshakes::Evicted;
+use super::handshakes::Ticket;
 use super::read_ahead::ReadAhead;
 use crate::door::Door;
 use crate::door::DoorTls;
@@ -21,19 +23,24 @@ use tokio_rustls::server::TlsStream;
 
 /// Rest after an accept that failed, so that a full descriptor table does not spin a core.
 const AFTER_FAILURE: Duration = Duration::from_millis(20);
+/// Rest between two looks for a handshake that may be dropped.
+const FOR_A_PLACE: Duration = Duration::from_millis(5);
 
 /// Accepts until the front stops.
 pub(crate) async fn accept_loop(door: Arc<Door>, listener: TcpListener) {
+    let stop = door.shared.stop.clone();
+    let _ = stop.run_until_cancelled(accept_for_ever(&door, &listener)).await;
+}
+
+async fn accept_for_ever(door: &Arc<Door>, listener: &TcpListener) {
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = door.shared.stop.cancelled() => return,
-        };
-        match accepted {
+        match listener.accept().await {
             Ok((socket, from)) => {
-                let door = Arc::clone(&door);
+                let place = place(door).await;
+                let door = Arc::clone(door);
                 let tasks = door.shared.tasks.clone();
-                tasks.spawn(async move { welcome(&door, socket, from.ip().to_canonical()).await });
+                let address = from.ip().to_canonical();
+                tasks.spawn(async move { welcome(&door, socket, address, place).await });
             }
             Err(error) => {
                 door.shared.logs.warn(|suppressed| {
@@ -46,11 +53,22 @@ pub(crate) async fn accept_loop(door: Arc<Door>, listener: TcpListener) {
     }
 }
 
-async fn welcome(door: &Arc<Door>, socket: TcpStream, address: IpAddr) {
-    let Some((ticket, evicted)) = door.handshakes.enter() else {
-        door.shared.metrics.handshake_failed(door.kind, HandshakeFailure::Shed);
-        return;
-    };
+/// Waits for a place among the handshakes; others wait in the system's queue meanwhile.
+async fn place(door: &Door) -> (Ticket, Evicted) {
+    loop {
+        match door.handshakes.enter() {
+            Some(place) => return place,
+            None => tokio::time::sleep(FOR_A_PLACE).await,
+        }
+    }
+}
+
+async fn welcome(
+    door: &Arc<Door>,
+    socket: TcpStream,
+    address: IpAddr,
+    (ticket, evicted): (Ticket, Evicted),
+) {
     let handshake = async {
         socket.set_nodelay(true)?;
         socket.readable().await?;

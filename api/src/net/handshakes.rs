@@ -1,9 +1,11 @@
 //! Connections that have not finished their handshake: bounded, and never in the way of an honest peer.
 //!
-//! Ten thousand half-open connections must not keep a healthy client out. Who is silent makes room for who is new: when
-//! the place is full, the oldest connection that has not sent an octet is dropped, then the oldest that dawdles.
+//! Ten thousand half-open connections must not keep a healthy client out. When the place is full, who dawdles makes room
+//! for who is new: first the oldest that has not sent an octet, then the oldest that has begun. An honest peer is through
+//! in a few milliseconds; when nobody dawdles yet, new connections wait in the system's queue until somebody does.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -11,8 +13,10 @@ use std::time::Duration;
 use std::time::Instant;
 use tokio::sync::oneshot;
 
-/// A handshake that takes longer than this may be dropped for a new one.
-const DAWDLES_AFTER: Duration = Duration::from_secs(1);
+/// A connection that has not sent an octet for so long may be dropped for a new one.
+const SILENT_FOR: Duration = Duration::from_millis(100);
+/// A handshake that takes so long may be dropped for a new one.
+const DAWDLES_FOR: Duration = Duration::from_millis(500);
 
 /// See the module.
 #[derive(Debug)]
@@ -37,8 +41,8 @@ struct Place {
 
 /// A place among the handshakes, given up when dropped.
 #[derive(Debug)]
-pub(crate) struct Ticket<'a> {
-    handshakes: &'a Handshakes,
+pub(crate) struct Ticket {
+    handshakes: Arc<Handshakes>,
     number: u64,
 }
 
@@ -50,8 +54,8 @@ impl Handshakes {
         Self { limit, places: Mutex::default() }
     }
 
-    /// Takes a place, at the cost of another when there is none.
-    pub(crate) fn enter(&self) -> Option<(Ticket<'_>, Evicted)> {
+    /// Takes a place, at the cost of another when there is none; `None` while nobody can be dropped.
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<(Ticket, Evicted)> {
         let mut places = self.lock();
         if places.silent.len() + places.talking.len() >= self.limit && !places.make_room() {
             return None;
@@ -60,7 +64,7 @@ impl Handshakes {
         places.next += 1;
         let (evict, evicted) = oneshot::channel();
         places.silent.insert(number, Place { since: Instant::now(), _evict: evict });
-        Some((Ticket { handshakes: self, number }, evicted))
+        Some((Ticket { handshakes: Arc::clone(self), number }, evicted))
     }
 
     #[cfg(test)]
@@ -85,21 +89,20 @@ impl Handshakes {
 
 impl Places {
     fn make_room(&mut self) -> bool {
-        if self.silent.pop_first().is_some() {
-            return true;
-        }
-        let dawdles = |place: &Place| place.since.elapsed() >= DAWDLES_AFTER;
-        match self.talking.first_entry() {
-            Some(oldest) if dawdles(oldest.get()) => {
+        let candidates = [(&mut self.silent, SILENT_FOR), (&mut self.talking, DAWDLES_FOR)];
+        for (places, patience) in candidates {
+            if let Some(oldest) = places.first_entry()
+                && oldest.get().since.elapsed() >= patience
+            {
                 oldest.remove();
-                true
+                return true;
             }
-            _ => false,
         }
+        false
     }
 }
 
-impl Ticket<'_> {
+impl Ticket {
     /// The first octet came in.
     pub(crate) fn talks(&self) {
         let mut places = self.handshakes.lock();
@@ -109,7 +112,7 @@ impl Ticket<'_> {
     }
 }
 
-impl Drop for Ticket<'_> {
+impl Drop for Ticket {
     fn drop(&mut self) {
         let mut places = self.handshakes.lock();
         if places.silent.remove(&self.number).is_none() {
@@ -121,30 +124,38 @@ impl Drop for Ticket<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::sync::oneshot::error::TryRecvError;
+
+    fn handshakes(limit: usize) -> Arc<Handshakes> {
+        Arc::new(Handshakes::new(limit))
+    }
 
     #[test]
-    fn oldest_silent_connection_makes_room() {
-        let handshakes = Handshakes::new(2);
-        let (first, mut first_evicted) = handshakes.enter().unwrap();
-        let (second, mut second_evicted) = handshakes.enter().unwrap();
-        first.talks();
+    fn silent_connection_makes_room_before_one_that_has_begun() {
+        let handshakes = handshakes(2);
+        let (begun, mut begun_evicted) = handshakes.enter().unwrap();
+        let (silent, mut silent_evicted) = handshakes.enter().unwrap();
+        begun.talks();
+        std::thread::sleep(DAWDLES_FOR);
         let third = handshakes.enter().unwrap();
-        assert!(second_evicted.try_recv() == Err(oneshot::error::TryRecvError::Closed));
-        assert!(first_evicted.try_recv() == Err(oneshot::error::TryRecvError::Empty));
-        drop(second);
+        assert_eq!(silent_evicted.try_recv(), Err(TryRecvError::Closed));
+        assert_eq!(begun_evicted.try_recv(), Err(TryRecvError::Empty));
+        drop(silent);
         assert_eq!(handshakes.len(), 2);
-        drop((first, third));
+        drop((begun, third));
         assert_eq!(handshakes.len(), 0);
     }
 
     #[test]
-    fn talking_connections_keep_a_new_one_out_until_they_dawdle() {
-        let handshakes = Handshakes::new(1);
-        let (slow, mut slow_evicted) = handshakes.enter().unwrap();
-        slow.talks();
+    fn nobody_is_dropped_before_its_time() {
+        let handshakes = handshakes(1);
+        let (begun, mut evicted) = handshakes.enter().unwrap();
         assert!(handshakes.enter().is_none());
-        std::thread::sleep(DAWDLES_AFTER);
+        begun.talks();
+        std::thread::sleep(SILENT_FOR);
+        assert!(handshakes.enter().is_none());
+        std::thread::sleep(DAWDLES_FOR);
         assert!(handshakes.enter().is_some());
-        assert!(slow_evicted.try_recv() == Err(oneshot::error::TryRecvError::Closed));
+        assert_eq!(evicted.try_recv(), Err(TryRecvError::Closed));
     }
 }

@@ -84,6 +84,20 @@ pub fn client_config(
     }
 }
 
+/// The certificate of one and the key of another.
+pub fn mismatched(
+    pki: &Pki,
+    certificate: &Pair,
+    key: &Pair,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ClientConfig {
+    let mut config = client_config(pki, Some(certificate), versions);
+    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key.key()).unwrap();
+    let both = SingleCertAndKey::from(CertifiedKey::new(certificate.chain(), key));
+    config.client_auth_cert_resolver = Arc::new(both);
+    config
+}
+
 /// A certificate to present: whether it can be parsed is left to the other side.
 fn certified(pair: &Pair) -> SingleCertAndKey {
     let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&pair.key()).unwrap();
@@ -198,6 +212,16 @@ impl Client {
     pub async fn ends_within(&mut self, wait: Duration) -> bool {
         let ended = async { while self.more().await.is_ok() {} };
         timeout(wait, ended).await.is_ok()
+    }
+
+    /// Whether something came in already.
+    pub async fn has_said_something(&mut self) -> bool {
+        let mut buffer = [0; 16 * 1024];
+        let read = timeout(Duration::from_millis(1), self.stream.read(&mut buffer)).await;
+        if let Ok(Ok(read)) = read {
+            self.pending.extend_from_slice(&buffer[..read]);
+        }
+        !self.pending.is_empty()
     }
 
     async fn more(&mut self) -> io::Result<()> {

@@ -55,6 +55,10 @@ impl Rig {
         Client::tls13(self.signing, &self.pki, Some(pair), "localhost").await.unwrap()
     }
 
+    pub async fn metrics_text(&self) -> String {
+        Client::plain(self.metrics).await.unwrap().get("/metrics").await.text()
+    }
+
     /// A browser's connection with a card.
     pub async fn connect_card(&self, card: Option<&Pair>) -> Client {
         Client::tls12(self.hpki, &self.pki, card, "localhost").await.unwrap()

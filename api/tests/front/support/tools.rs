@@ -46,6 +46,34 @@ pub async fn s_client(
     run(command, octets).await
 }
 
+/// `openssl s_client` with other settings of its environment.
+pub async fn s_client_with(
+    pki: &Pki,
+    pair: &Pair,
+    to: SocketAddr,
+    more: &[&str],
+    environment: &[(&str, &str)],
+) -> Output {
+    let mut command = s_client_command(pki, pair, to);
+    command.args(more).envs(environment.iter().copied());
+    run(command, b"").await
+}
+
+/// `openssl s_client` over TLS 1.2 that is given commands: `R` renegotiates.
+pub async fn s_client_commands(pki: &Pki, pair: &Pair, to: SocketAddr, commands: &[u8]) -> Output {
+    let mut command = s_client_command(pki, pair, to);
+    command.arg("-tls1_2");
+    run(command, commands).await
+}
+
+fn s_client_command(pki: &Pki, pair: &Pair, to: SocketAddr) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["20", "openssl", "s_client", "-servername", "localhost", "-connect"]);
+    command.arg(to.to_string()).arg("-CAfile").arg(&pki.servers.file);
+    command.arg("-cert").arg(&pair.certificate_file).arg("-key").arg(&pair.key_file);
+    command
+}
+
 async fn run(mut command: Command, input: &[u8]) -> Output {
     let input = input.to_vec();
     let run = move || {
