@@ -51,14 +51,14 @@ as() {
     show export "INKAN_ADMIN_CERT=pki/$1.pem" "INKAN_ADMIN_KEY=pki/$1.key"
 }
 
-# propose COMMAND...: files the grant as the present operator; the security officer approves it.
+# propose COMMAND...: files the grant as the present operator; a security officer approves it.
 propose() {
     local proposer proposal
     proposer=$(basename "$INKAN_ADMIN_CERT" .pem)
-    ask inkan --json "$@"
-    proposal=$(jq --raw-output '.proposal_id // empty' <<<"$answer")
-    [ -n "$proposal" ] || fail "no proposal came of it: $answer"
+    ask inkan "$@"
+    proposal=$(sed -n 's/^ *inkan approve //p' <<<"$answer")
+    [ -n "$proposal" ] || fail "no proposal came of it"
     as officer1
-    ask inkan --json approve "$proposal"
+    run inkan approve "$proposal" --yes
     as "$proposer"
 }
