@@ -7,7 +7,7 @@ here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/demo/lib.sh
 . "$here/lib.sh"
 
-readonly days=30
+readonly ca_days=730 days=365
 readonly org='/C=JP/O=Inkan Demo'
 
 main() {
@@ -47,17 +47,17 @@ main() {
 
 # ca NAME PROFILE SUBJECT KIND: a self-signed CA
 ca() {
-    request "$1" "$2" "$3" "$4"
+    request "$1" "$2" "$3" "$4" -days "$ca_days"
 }
 
 # sub_ca NAME PROFILE SUBJECT: a CA below the HPKI root
 sub_ca() {
-    request "$1" "$2" "$3" rsa:2048 -CA hpki-root.pem -CAkey hpki-root.key
+    request "$1" "$2" "$3" rsa:2048 -days "$ca_days" -CA hpki-root.pem -CAkey hpki-root.key
 }
 
 # leaf NAME CA PROFILE SUBJECT KIND
 leaf() {
-    request "$1" "$3" "$4" "$5" -CA "$2.pem" -CAkey "$2.key"
+    request "$1" "$3" "$4" "$5" -days "$days" -CA "$2.pem" -CAkey "$2.key"
 }
 
 # card NAME ROMAJI NUMBER: as today's cards, RSA-2048
@@ -65,14 +65,14 @@ card() {
     leaf "$1" hpki-auth-ca card "/C=JP/O=DEMO UNIVERSITY HOSPITAL/CN=$2/serialNumber=$3" rsa:2048
 }
 
-# request NAME PROFILE SUBJECT KIND ISSUER...: a new key and its certificate
+# request NAME PROFILE SUBJECT KIND OPTION...: a new key and its certificate
 request() {
     local name=$1 profile=$2 subject=$3 kind=$4
     shift 4
     local key=(-newkey "$kind")
     [ "${kind%%:*}" = rsa ] || key=(-newkey ec -pkeyopt "ec_paramgen_curve:${kind#ec:}")
     run_quietly openssl req -x509 -config openssl.cnf -extensions "$profile" "${key[@]}" -noenc -sha256 \
-        -days "$days" -subj "$subject" "$@" -keyout "$name.key" -out "$name.pem"
+        -subj "$subject" "$@" -keyout "$name.key" -out "$name.pem"
     case $name in
         hpki-root | hpki-*-ca)
             : >"$name.index"
