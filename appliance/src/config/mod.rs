@@ -14,7 +14,11 @@ pub use fault::Severity;
 pub use fault::nearest;
 
 use api::config::FrontConfig;
+use attest::judge::HpkiLoginProfile;
+use attest::judge::Profiles;
+use attest::judge::SecondCertificateProfile;
 use attest::records::SessionLimits;
+use attest::revocation::CrlLimits;
 use hsm::config::HsmConfig;
 use http::Uri;
 use serde::Deserialize;
@@ -72,6 +76,9 @@ pub struct Hpki {
     /// Seconds within which the proof must lie before the confirmation.
     #[serde(default = "two_minutes")]
     pub handshake_seconds: u64,
+    /// What a card's certificate must look like: not published, therefore told.
+    #[serde(default)]
+    pub profile: HpkiLoginProfile,
     /// Revocation lists of everything between anchor and card, by target id.
     pub crls: BTreeMap<String, CrlSource>,
 }
@@ -83,6 +90,9 @@ pub struct SecondCertificates {
     /// CA certificates between anchor and certificate, PEM, for what a chain left out.
     #[serde(default)]
     pub intermediates: Vec<PathBuf>,
+    /// What a second certificate must look like.
+    #[serde(default)]
+    pub profile: SecondCertificateProfile,
     /// Revocation lists of everything between anchor and certificate, by target id.
     pub crls: BTreeMap<String, CrlSource>,
 }
@@ -106,13 +116,15 @@ pub struct Revocation {
     pub refresh_seconds: u64,
     /// Hours before a list ends at which the alarm begins.
     pub alarm_hours: u64,
+    /// Hours after which a list is too old, whatever it says of its own end.
+    pub max_age_hours: u64,
 }
 
 impl Default for Revocation {
     /// 30 min: HPKI lists come out daily and serve four days, so a revocation is known half an hour after its list.
-    /// 36 h: one failed day is noticed, and a working day is left to mend it.
+    /// 36 h: one failed day is noticed, and a working day is left to mend it. 10 days: no HPKI list serves longer than four.
     fn default() -> Self {
-        Self { refresh_seconds: 1_800, alarm_hours: 36 }
+        Self { refresh_seconds: 1_800, alarm_hours: 36, max_age_hours: 240 }
     }
 }
 
@@ -204,6 +216,23 @@ impl Config {
     pub fn crl_targets(&self) -> BTreeMap<String, CrlSource> {
         let both = self.hpki.crls.iter().chain(&self.second_certificates.crls);
         both.map(|(id, source)| (id.clone(), source.clone())).collect()
+    }
+
+    /// What certificates must look like.
+    pub fn profiles(&self) -> Profiles {
+        Profiles {
+            card: self.hpki.profile.clone(),
+            second_certificate: self.second_certificates.profile.clone(),
+        }
+    }
+
+    /// Limits on revocation lists.
+    pub fn crl_limits(&self) -> CrlLimits {
+        CrlLimits {
+            max_age_seconds: self.revocation.max_age_hours.saturating_mul(3_600),
+            alarm_before_seconds: self.revocation.alarm_hours.saturating_mul(3_600),
+            ..CrlLimits::default()
+        }
     }
 
     /// What login links begin with: `https://host[:port]`.

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::config::CrlSource;
 use crate::config::Fault;
+use attest::judge::HcRoleSource;
 use attest::records::SessionLimits;
 use hsm::error::HsmError;
 use http::Uri;
@@ -61,6 +62,7 @@ pub fn check(config: &Config) -> Vec<Fault> {
     paths(config, &mut faults);
     listeners(config, &mut faults);
     addresses(config, &mut faults);
+    profiles(config, &mut faults);
     crls(config, &mut faults);
     numbers(config, &mut faults);
     if let Some(origin) = &config.hpki.origin
@@ -287,6 +289,29 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && same_place
 }
 
+fn profiles(config: &Config, faults: &mut Vec<Fault>) {
+    let policies = [
+        ("hpki.profile.policy_oids", &config.hpki.profile.policy_oids),
+        (
+            "second_certificates.profile.policy_oids",
+            &config.second_certificates.profile.policy_oids,
+        ),
+    ];
+    for (key, oids) in policies {
+        if oids.is_empty() {
+            let wrong = "without a policy no certificate is ever accepted";
+            faults.push(Fault::error(key, wrong, "leave the key out to have the HPKI policy"));
+        }
+    }
+    if config.hpki.profile.hc_role.source == HcRoleSource::None {
+        faults.push(Fault::warning(
+            "hpki.profile.hc_role.source",
+            "anybody with a linked card may sign, qualified or not",
+            "write \"either\" unless other persons than the qualified are meant to sign",
+        ));
+    }
+}
+
 fn crls(config: &Config, faults: &mut Vec<Fault>) {
     for (id, source) in &config.second_certificates.crls {
         let other = config.hpki.crls.get(id);
@@ -325,6 +350,7 @@ fn numbers(config: &Config, faults: &mut Vec<Fault>) {
         ("hpki.handshake_seconds", config.hpki.handshake_seconds, 10, 600),
         ("revocation.refresh_seconds", config.revocation.refresh_seconds, 1, 86_400),
         ("revocation.alarm_hours", config.revocation.alarm_hours, 1, 30 * 24),
+        ("revocation.max_age_hours", config.revocation.max_age_hours, 1, 365 * 24),
         ("sessions.max_seconds", config.sessions.max_seconds, 60, SessionLimits::CEILING_SECONDS),
         ("sessions.max_signatures", config.sessions.max_signatures, 1, 100_000_000),
         ("limits.digest_items", config.limits.digest_items as u64, 1, 5_000),

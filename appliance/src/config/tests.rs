@@ -49,7 +49,10 @@ fn example_has_every_key_that_is_known() {
         "listeners.metrics.tls",
         "listeners.certificates",
         "hpki",
+        "hpki.profile",
+        "hpki.profile.hc_role",
         "second_certificates",
+        "second_certificates.profile",
         "revocation",
         "sessions",
         "limits",
@@ -77,7 +80,15 @@ fn example_has_every_key_that_is_known() {
 #[test]
 fn defaults_are_those_that_the_example_shows() {
     let shown = read(EXAMPLE).0.unwrap();
-    for table in ["revocation", "sessions", "limits", "log", "listeners.signing.limits"] {
+    for table in [
+        "revocation",
+        "sessions",
+        "limits",
+        "log",
+        "listeners.signing.limits",
+        "hpki.profile.hc_role",
+        "second_certificates.profile",
+    ] {
         let start = EXAMPLE.find(&format!("\n[{table}]\n")).unwrap() + 1;
         let end = EXAMPLE[start + 1..].find("\n[").map_or(EXAMPLE.len(), |at| start + 1 + at);
         let without = [&EXAMPLE[..start], &EXAMPLE[end..]].concat();
@@ -190,11 +201,20 @@ fn no_revocation_list_at_all_is_refused() {
 }
 
 #[test]
+fn no_policy_at_all_is_refused() {
+    let text = changed("policy_oids = [\"1.2.392.100495.1.5.1.2.3.1\"]", "policy_oids = []");
+    one_error(&text, "hpki.profile.policy_oids", &["no certificate is ever accepted"]);
+    let text = changed("1.2.392.100495.1.5.1.2.3.1", "1.2.x");
+    one_error(&text, "hpki.profile.policy_oids.0", &["no dotted object identifier"]);
+}
+
+#[test]
 fn each_number_holds_at_its_limits_and_not_past_them() {
     let limits = [
         ("handshake_seconds = 120", "handshake_seconds", 10, 600),
         ("refresh_seconds = 1800", "refresh_seconds", 1, 86_400),
         ("alarm_hours = 36", "alarm_hours", 1, 720),
+        ("max_age_hours = 240", "max_age_hours", 1, 8_760),
         ("max_seconds = 86400", "max_seconds", 60, 86_400),
         ("max_signatures = 1000", "max_signatures", 1, 100_000_000),
         ("digest_items = 500", "digest_items", 1, 5_000),
