@@ -1,0 +1,596 @@
+//! What the audit log holds: one JSON object a record, fields always in this order, version first, no spaces.
+//!
+//! ```json
+//! {"v":1,"seq":41,"time_ms":1795411200123,"synced":40,"request_id":"...",
+//!  "principal":{"kind":"system","id":"ehr"},
+//!  "event":{"kind":"signature","holder_id":"u-17",...}}
+//! ```
+//! The octets of that object are the leaf of the Merkle tree: they are never written again in another form. `seq` counts
+//! from 0 without gaps and is the leaf's index. `time_ms` never goes back, but for the record after a
+//! [`TimeStep`](Event::TimeStep) that lowers it. `synced` says how many records were durable when this one was taken, so
+//! that a damaged record can be told from one that was still being written when the power went.
+//!
+//! A record never holds content, tokens, codes, PINs or labels. Digests of content and a salted commitment to the label
+//! stand for them; evidence is kept whole, because a third party has to be able to judge it again.
+
+use attest::algorithm::ContentDigest;
+use attest::algorithm::DigestAlgorithm;
+use attest::algorithm::Dtbsr;
+use attest::clock::UnixSeconds;
+use attest::permit::LeaseWithdrawn;
+use attest::records::Fingerprint;
+use attest::records::Method;
+use attest::session::EndReason;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// Version of the record's form.
+pub const RECORD_VERSION: u8 = 1;
+/// Longest evidence in a record; what is longer is refused before it is believed.
+pub const MAX_EVIDENCE_BYTES: usize = 48 * 1024;
+
+/// A record as the log holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// [`RECORD_VERSION`].
+    pub v: u8,
+    /// Number of the record, from 0 without gaps.
+    pub seq: u64,
+    /// When it was taken, milliseconds since 1970-01-01T00:00:00Z.
+    pub time_ms: u64,
+    /// Records that were durable when it was taken.
+    pub synced: u64,
+    /// Request that caused it; the same as in the log lines and in the answer.
+    pub request_id: String,
+    /// Who acted.
+    pub principal: Principal,
+    /// What happened.
+    pub event: Event,
+}
+
+impl Record {
+    /// When it was taken, whole seconds.
+    pub fn time(&self) -> UnixSeconds {
+        UnixSeconds(self.time_ms / 1000)
+    }
+}
+
+/// What a caller says; the log adds number and time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Statement {
+    /// See [`Record::request_id`].
+    pub request_id: String,
+    /// See [`Record::principal`].
+    pub principal: Principal,
+    /// See [`Record::event`].
+    pub event: Event,
+}
+
+/// Who acted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "id", rename_all = "snake_case")]
+pub enum Principal {
+    /// A signing system.
+    System(String),
+    /// A holder, in a browser.
+    Holder(String),
+    /// An operator.
+    Operator(String),
+    /// Somebody who did not say who, or could not prove it.
+    Unknown,
+    /// The appliance itself.
+    Appliance,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// A signature was made and may leave.
+    Signature(Box<SignatureFacts>),
+    /// A key was used, but nothing left: what allowed it was withdrawn in between.
+    SignatureWithheld {
+        /// Why.
+        reason: Withheld,
+        /// What would have left, without the signature value.
+        #[serde(flatten)]
+        facts: Box<SignatureFacts>,
+    },
+    /// Somebody proved presence for a transaction and confirmed it.
+    SignInApproved(Box<SignIn>),
+    /// A sign-in was refused.
+    SignInDenied {
+        /// Transaction or session, hashed.
+        session: Option<Fingerprint>,
+        /// Signing system that asked.
+        system_id: Option<String>,
+        /// Holder, where one was named or found.
+        holder_id: Option<String>,
+        /// How presence was to be proved.
+        method: Option<Method>,
+        /// Stable code of the refusal.
+        code: String,
+        /// Detail for the auditor.
+        detail: String,
+    },
+    /// A session became active: the code came back through the holder's own browser.
+    SessionActivated {
+        /// The session, hashed.
+        session: Fingerprint,
+        /// Holder.
+        holder_id: String,
+        /// Signing system.
+        system_id: String,
+        /// How presence was proved.
+        method: Method,
+        /// SHA-256 of the evidence, as in the sign-in's record.
+        evidence: Fingerprint,
+        /// When presence was proved.
+        authenticated_at: UnixSeconds,
+        /// First second at which it is over.
+        expires_at: UnixSeconds,
+        /// Signatures it allows.
+        signatures: u64,
+    },
+    /// A session ended; nothing under it is released behind this record.
+    SessionEnded {
+        /// The session, hashed.
+        session: Fingerprint,
+        /// Holder.
+        holder_id: String,
+        /// Signing system.
+        system_id: String,
+        /// Why.
+        reason: EndReason,
+        /// Signatures it made.
+        used: u64,
+    },
+    /// A change of trust was proposed by one operator and waits for another.
+    TrustProposed(TrustChange),
+    /// Trust was granted, changed or removed.
+    TrustChanged(TrustChange),
+    /// A credential may not sign until two operators release it.
+    CredentialQuarantined {
+        /// Which.
+        credential_id: String,
+        /// Why.
+        reason: String,
+    },
+    /// A request was refused.
+    Denial {
+        /// What was asked: `sign`, `session.create`, `admin.holder.add` ...
+        operation: String,
+        /// Stable code of the refusal.
+        code: String,
+        /// Credential named, if any.
+        credential_id: Option<String>,
+        /// Detail for the auditor.
+        detail: String,
+        /// Further refusals of the same kind that got no record of their own (flood).
+        suppressed: u64,
+    },
+    /// The daemon started.
+    Started {
+        /// Version of the program.
+        version: String,
+        /// SHA-256 of the configuration file.
+        configuration: Fingerprint,
+        /// Records that were durable and kept at this start.
+        records: u64,
+        /// Octets of an unfinished write cut off at this start.
+        cut_bytes: u64,
+    },
+    /// The daemon stopped in good order.
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+    /// From here on checkpoints are signed by another key. The old key signs a checkpoint over this record first.
+    CheckpointKeyChanged {
+        /// Old key, as verifier key text (C2SP signed-note).
+        old: Option<String>,
+        /// New key, likewise.
+        new: String,
+        /// Operators who approved it.
+        approved_by: Vec<String>,
+    },
+    /// The clock jumped, or the floor of time was lowered by two operators.
+    TimeStep {
+        /// What the clock said or the floor was before, Unix milliseconds.
+        from_ms: u64,
+        /// What it says since, Unix milliseconds. With `approved_by`, records go on from this time.
+        to_ms: u64,
+        /// Operators who approved lowering the floor; empty when the clock jumped by itself.
+        approved_by: Vec<String>,
+    },
+    /// Something is wrong with a part of the appliance.
+    Alarm {
+        /// Which part.
+        source: AlarmSource,
+        /// Stable code.
+        code: String,
+        /// Detail.
+        detail: String,
+    },
+    /// A document label kept beside the log was erased.
+    LabelErased {
+        /// Record that commits to it.
+        of: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody read the log.
+    LogRead {
+        /// `search`, `export`, `verify`, `prove`.
+        operation: String,
+        /// What was asked for.
+        filter: String,
+    },
+}
+
+impl Event {
+    /// The wire name: `signature`, `session_ended` ...
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Signature(_) => "signature",
+            Self::SignatureWithheld { .. } => "signature_withheld",
+            Self::SignInApproved(_) => "sign_in_approved",
+            Self::SignInDenied { .. } => "sign_in_denied",
+            Self::SessionActivated { .. } => "session_activated",
+            Self::SessionEnded { .. } => "session_ended",
+            Self::TrustProposed(_) => "trust_proposed",
+            Self::TrustChanged(_) => "trust_changed",
+            Self::CredentialQuarantined { .. } => "credential_quarantined",
+            Self::Denial { .. } => "denial",
+            Self::Started { .. } => "started",
+            Self::Stopped { .. } => "stopped",
+            Self::CheckpointKeyChanged { .. } => "checkpoint_key_changed",
+            Self::TimeStep { .. } => "time_step",
+            Self::Alarm { .. } => "alarm",
+            Self::LabelErased { .. } => "label_erased",
+            Self::LogRead { .. } => "log_read",
+        }
+    }
+
+    /// Holder it concerns.
+    pub fn holder_id(&self) -> Option<&str> {
+        match self {
+            Self::Signature(facts) | Self::SignatureWithheld { facts, .. } => {
+                Some(&facts.holder_id)
+            }
+            Self::SignInApproved(sign_in) => Some(&sign_in.holder_id),
+            Self::SessionActivated { holder_id, .. } | Self::SessionEnded { holder_id, .. } => {
+                Some(holder_id)
+            }
+            Self::SignInDenied { holder_id, .. } => holder_id.as_deref(),
+            Self::TrustProposed(change) | Self::TrustChanged(change) => change.holder_id.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Signing system it concerns.
+    pub fn system_id(&self) -> Option<&str> {
+        match self {
+            Self::Signature(facts) | Self::SignatureWithheld { facts, .. } => {
+                Some(&facts.system_id)
+            }
+            Self::SignInApproved(sign_in) => Some(&sign_in.system_id),
+            Self::SessionActivated { system_id, .. } | Self::SessionEnded { system_id, .. } => {
+                Some(system_id)
+            }
+            Self::SignInDenied { system_id, .. } => system_id.as_deref(),
+            Self::TrustProposed(change) | Self::TrustChanged(change) => {
+                (change.what == "system").then_some(change.id.as_str())
+            }
+            _ => None,
+        }
+    }
+
+    /// Credential it concerns.
+    pub fn credential_id(&self) -> Option<&str> {
+        match self {
+            Self::Signature(facts) | Self::SignatureWithheld { facts, .. } => {
+                Some(&facts.credential_id)
+            }
+            Self::CredentialQuarantined { credential_id, .. } => Some(credential_id),
+            Self::Denial { credential_id, .. } => credential_id.as_deref(),
+            Self::TrustProposed(change) | Self::TrustChanged(change) => {
+                (change.what == "credential").then_some(change.id.as_str())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// One use of a holder's key: what is needed to account for it, and to answer a retry without the HSM.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignatureFacts {
+    /// Whose key.
+    pub holder_id: String,
+    /// Signing system that asked.
+    pub system_id: String,
+    /// The session, hashed.
+    pub session: Fingerprint,
+    /// How presence was proved.
+    pub method: Method,
+    /// SHA-256 of the evidence.
+    pub evidence: Fingerprint,
+    /// Which key.
+    pub credential_id: String,
+    /// SHA-256 of its certificate.
+    pub certificate: Fingerprint,
+    /// Digest of the content.
+    pub content_digest: DigestValue,
+    /// Digest that the key signed; absent for Ed25519, which signs the octets themselves.
+    pub dtbsr: Option<DigestValue>,
+    /// Name of the signature scheme.
+    pub algorithm: String,
+    /// Salt length, for RSASSA-PSS.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub salt_len: Option<u8>,
+    /// What was asked for: `detached`, `attached`, `cms`, `raw`.
+    pub packaging: String,
+    /// CAdES level: `B-B`; empty for raw signatures.
+    pub level: String,
+    /// The signing-time attribute.
+    pub signing_time: UnixSeconds,
+    /// The signature value, base64; empty when withheld.
+    pub signature: String,
+    /// Commitment to the document label.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub label: Option<Fingerprint>,
+    /// What a retry is recognised by.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub idempotency: Option<Idempotency>,
+}
+
+/// What a retry of a request is recognised by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Idempotency {
+    /// SHA-256 over signing system, session and key: made by [`scope`](Self::scope).
+    pub scope: Fingerprint,
+    /// SHA-256 over all parameters of the request and the content digest.
+    pub request: Fingerprint,
+}
+
+impl Idempotency {
+    /// The scope of `key`, sent by `system_id` under `session`, for item `item` of the request (0 where there is one).
+    pub fn scope(system_id: &str, session: &Fingerprint, key: &str, item: u32) -> Fingerprint {
+        let mut octets = Vec::new();
+        for part in [system_id, &session.0, key] {
+            octets.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            octets.extend_from_slice(part.as_bytes());
+        }
+        octets.extend_from_slice(&item.to_be_bytes());
+        Fingerprint::of(&octets)
+    }
+}
+
+/// A proof of presence and what it was given for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// The transaction, hashed.
+    pub session: Fingerprint,
+    /// Holder.
+    pub holder_id: String,
+    /// Signing system that asked.
+    pub system_id: String,
+    /// How.
+    pub method: Method,
+    /// When presence was proved.
+    pub authenticated_at: UnixSeconds,
+    /// SHA-256 over the octets of `evidence_json`.
+    pub evidence: Fingerprint,
+    /// The evidence in checkable form, JSON text kept octet by octet; at most [`MAX_EVIDENCE_BYTES`].
+    pub evidence_json: String,
+}
+
+/// A change to what the appliance believes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustChange {
+    /// Kind of record: `holder`, `card`, `credential`, `system`, `operator`, `anchor`, `mode`.
+    pub what: String,
+    /// Its id.
+    pub id: String,
+    /// `granted`, `changed`, `removed`, `rejected`.
+    pub change: String,
+    /// Holder concerned, if any.
+    pub holder_id: Option<String>,
+    /// Proposal, where two operators act.
+    pub proposal_id: Option<String>,
+    /// Operator who asked for it.
+    pub proposed_by: String,
+    /// Operators who approved it; empty where one is enough.
+    pub approved_by: Vec<String>,
+    /// SHA-256 of the record as it is stored from now on.
+    pub record: Option<Fingerprint>,
+    /// What an auditor should read: old and new value in words.
+    pub detail: String,
+}
+
+/// Why a signature was withheld.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Withheld {
+    /// The session ended in between.
+    Session(EndReason),
+    /// The credential was revoked or quarantined in between.
+    Credential,
+}
+
+impl From<LeaseWithdrawn> for Withheld {
+    fn from(withdrawn: LeaseWithdrawn) -> Self {
+        match withdrawn {
+            LeaseWithdrawn::Session(reason) => Self::Session(reason),
+            LeaseWithdrawn::Credential => Self::Credential,
+        }
+    }
+}
+
+/// A part of the appliance that raises alarms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlarmSource {
+    /// The HSM or its module.
+    Hsm,
+    /// The clock.
+    Clock,
+    /// The store.
+    Store,
+    /// Certificates and revocation lists.
+    Revocation,
+    /// Disk space.
+    Disk,
+}
+
+/// A digest with its algorithm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DigestValue {
+    /// Algorithm.
+    pub alg: DigestAlgorithm,
+    /// The digest, hexadecimal.
+    #[serde(with = "hex::serde")]
+    pub value: Vec<u8>,
+}
+
+impl From<&ContentDigest> for DigestValue {
+    fn from(digest: &ContentDigest) -> Self {
+        Self { alg: digest.algorithm(), value: digest.as_bytes().to_vec() }
+    }
+}
+
+impl From<&Dtbsr> for DigestValue {
+    fn from(digest: &Dtbsr) -> Self {
+        Self { alg: digest.algorithm(), value: digest.as_bytes().to_vec() }
+    }
+}
+
+/// The one form in which a session or transaction id stands in the log.
+pub fn session_hash(session_id: &str) -> Fingerprint {
+    Fingerprint::of(session_id.as_bytes())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn facts() -> SignatureFacts {
+        SignatureFacts {
+            holder_id: "u-17".to_owned(),
+            system_id: "ehr".to_owned(),
+            session: session_hash("session"),
+            method: Method::Hpki,
+            evidence: Fingerprint::of(b"evidence"),
+            credential_id: "rsa2048".to_owned(),
+            certificate: Fingerprint::of(b"certificate"),
+            content_digest: (&ContentDigest::of(DigestAlgorithm::Sha256, b"content")).into(),
+            dtbsr: Some((&Dtbsr::of(DigestAlgorithm::Sha256, b"dtbs")).into()),
+            algorithm: "rsa-pkcs1-sha-256".to_owned(),
+            salt_len: None,
+            packaging: "detached".to_owned(),
+            level: "B-B".to_owned(),
+            signing_time: UnixSeconds(1_795_411_200),
+            signature: "c2lnbmF0dXJl".to_owned(),
+            label: None,
+            idempotency: Some(Idempotency {
+                scope: Idempotency::scope("ehr", &session_hash("session"), "key", 0),
+                request: Fingerprint::of(b"request"),
+            }),
+        }
+    }
+
+    fn record(event: Event) -> Record {
+        Record {
+            v: RECORD_VERSION,
+            seq: 41,
+            time_ms: 1_795_411_200_123,
+            synced: 40,
+            request_id: "r-1".to_owned(),
+            principal: Principal::System("ehr".to_owned()),
+            event,
+        }
+    }
+
+    #[test]
+    fn form_of_a_record_is_fixed() {
+        let record = record(Event::SessionEnded {
+            session: Fingerprint("ab".to_owned()),
+            holder_id: "u-17".to_owned(),
+            system_id: "ehr".to_owned(),
+            reason: EndReason::Logout,
+            used: 3,
+        });
+        let json = serde_json::to_string(&record).unwrap();
+        let expected = concat!(
+            r#"{"v":1,"seq":41,"time_ms":1795411200123,"synced":40,"request_id":"r-1","#,
+            r#""principal":{"kind":"system","id":"ehr"},"#,
+            r#""event":{"kind":"session_ended","session":"ab","holder_id":"u-17","system_id":"ehr","#,
+            r#""reason":"logout","used":3}}"#,
+        );
+        assert_eq!(json, expected);
+        assert_eq!(serde_json::from_str::<Record>(&json).unwrap(), record);
+    }
+
+    #[test]
+    fn every_kind_reads_back_and_names_itself() {
+        let withheld = Withheld::Session(EndReason::Logout);
+        let mut change = TrustChange {
+            what: "credential".to_owned(),
+            id: "rsa2048".to_owned(),
+            change: "granted".to_owned(),
+            holder_id: Some("u-17".to_owned()),
+            proposal_id: Some("p-1".to_owned()),
+            proposed_by: "op-1".to_owned(),
+            approved_by: vec!["op-2".to_owned()],
+            record: Some(Fingerprint::of(b"record")),
+            detail: "certificate installed".to_owned(),
+        };
+        let events = [
+            Event::Signature(Box::new(facts())),
+            Event::SignatureWithheld { reason: withheld, facts: Box::new(facts()) },
+            Event::SignatureWithheld { reason: Withheld::Credential, facts: Box::new(facts()) },
+            Event::SignInApproved(Box::new(SignIn {
+                session: session_hash("t"),
+                holder_id: "u-17".to_owned(),
+                system_id: "ehr".to_owned(),
+                method: Method::Fido2,
+                authenticated_at: UnixSeconds(1),
+                evidence: Fingerprint::of(b"{\"a\":1}"),
+                evidence_json: "{\"a\":1}".to_owned(),
+            })),
+            Event::TrustProposed(change.clone()),
+            {
+                change.what = "system".to_owned();
+                Event::TrustChanged(change)
+            },
+            Event::Stopped { reason: "SIGTERM".to_owned() },
+            Event::TimeStep { from_ms: 2, to_ms: 1, approved_by: vec!["a".into(), "b".into()] },
+            Event::Alarm {
+                source: AlarmSource::Hsm,
+                code: "verify_failed".to_owned(),
+                detail: "p256".to_owned(),
+            },
+        ];
+        for event in events {
+            let record = record(event);
+            let json = serde_json::to_string(&record).unwrap();
+            assert_eq!(serde_json::from_str::<Record>(&json).unwrap(), record, "{json}");
+            assert!(json.contains(&format!("\"kind\":\"{}\"", record.event.kind())), "{json}");
+        }
+    }
+
+    #[test]
+    fn scope_keeps_its_parts_apart() {
+        let session = session_hash("s");
+        let scope = Idempotency::scope("ehr", &session, "key", 0);
+        assert_ne!(scope, Idempotency::scope("eh", &session, "rkey", 0));
+        assert_ne!(scope, Idempotency::scope("ehr", &session_hash("t"), "key", 0));
+        assert_ne!(scope, Idempotency::scope("ehr", &session, "key", 1));
+        assert_eq!(scope, Idempotency::scope("ehr", &session, "key", 0));
+    }
+}
