@@ -100,7 +100,7 @@ impl Daemon {
         while Instant::now() < until {
             let readiness = probe(self.launch.metrics, "/readyz");
             assert!(
-                !readiness.is_some_and(|(status, _)| status == 200),
+                readiness.is_none_or(|(status, _)| status != 200),
                 "ready:\n{}",
                 self.log_tail()
             );

@@ -2,6 +2,14 @@
 //!
 //! Most tests share one world (`World::shared`) and leave it as they found it; those that break something build their
 //! own. Numbers such as `s14` are those of the catalogue of attacks and faults.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "helpers of tests fail as tests do"
+)]
 
 mod admin;
 mod audit;
