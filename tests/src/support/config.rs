@@ -149,3 +149,30 @@ fn is_safe_file_system(folder: &Path) -> bool {
     let kind = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     matches!(kind.as_deref(), Ok("ext2/ext3" | "xfs"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::support::token::module;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn configuration_of_the_harness_has_no_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let pki = Pki::new(&at("pki"));
+        let token = Token::new(&at("hsm"), "inkan-e2e");
+        std::fs::create_dir(at("data")).unwrap();
+        std::fs::set_permissions(at("data"), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let mut settings = Settings::new(module(), &token);
+        settings.more = String::new();
+        std::fs::write(at("inkan.toml"), settings.toml(&at("data"), Ports::free(), &pki)).unwrap();
+        let examined = appliance::config::examine(&at("inkan.toml"));
+        let errors: Vec<_> = examined
+            .faults
+            .iter()
+            .filter(|fault| fault.severity == appliance::config::Severity::Error)
+            .collect();
+        assert!(examined.config.is_some() && errors.is_empty(), "{:#?}", examined.faults);
+    }
+}
