@@ -137,8 +137,9 @@ pub async fn sign_in(
     };
     let created = sessions.create(system, wanted).await?;
     let id = created.record.session_id;
-    let Approved::Code(Some(code)) = sessions.approve(&id, approval(holder_id, &id), None).await?
-    else {
+    let once_key = Fingerprint::of(id.as_bytes());
+    let approved = sessions.approve(&id, approval(holder_id, &id), &once_key, None).await?;
+    let Approved::Code(Some(code)) = approved else {
         return Err(SessionError::Contended);
     };
     match sessions.activate(&id, &code, system.limits).await? {

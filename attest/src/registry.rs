@@ -62,6 +62,8 @@ pub struct LiveCredential {
     pub record: Credential,
     /// The key it opens.
     pub key: Arc<HolderKey>,
+    /// SHA-256 of its certificate; of nothing while there is none.
+    pub certificate: Fingerprint,
     standing: AtomicStanding,
     stopped: AtomicBool,
 }
@@ -75,7 +77,9 @@ impl LiveCredential {
             key_type: record.key_type,
         });
         let stopped = AtomicBool::new(record.status != CredentialStatus::Active);
-        Self { record, key, standing: AtomicStanding::new(Standing::Unknown), stopped }
+        let certificate =
+            Fingerprint::of(record.chain.first().map(Vec::as_slice).unwrap_or_default());
+        Self { record, key, certificate, standing: AtomicStanding::new(Standing::Unknown), stopped }
     }
 
     /// Stops it for good in this process; a new record makes a new `LiveCredential`.

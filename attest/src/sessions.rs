@@ -205,7 +205,8 @@ impl Sessions {
         Ok(self.trust.load::<SessionRecord>(session_id).await?)
     }
 
-    /// The holder confirmed with fresh evidence. Of several browsers at once exactly one gets a code.
+    /// The holder confirmed with fresh evidence. Of several browsers at once exactly one gets a code; `once_key` names the
+    /// evidence by what nobody can vary, so that it serves one sign-in only.
     ///
     /// # Errors
     /// [`SessionError`] when nothing could be made durable.
@@ -213,6 +214,7 @@ impl Sessions {
         &self,
         session_id: &str,
         approval: Approval,
+        once_key: &Fingerprint,
         number: Option<&str>,
     ) -> Result<Approved, SessionError> {
         for _ in 0..MAX_RETRIES {
@@ -244,7 +246,7 @@ impl Sessions {
                 (Some(code), _) => Fingerprint::of(code.as_bytes()),
                 (None, typed) => number_fingerprint(session_id, typed.unwrap_or_default()),
             };
-            let evidence_key = [b"e/", approval.evidence.as_bytes()].concat();
+            let evidence_key = [b"e/", once_key.0.as_bytes()].concat();
             record.phase = Phase::Approved {
                 approval: approval.clone(),
                 code: expected,

@@ -281,10 +281,10 @@ async fn two_browsers_racing_for_one_link_get_one_code() {
         .map(|browser| {
             let (sessions, id) = (sessions.clone(), id.clone());
             tokio::spawn(async move {
-                let approval =
-                    attest::danger_testing::approval("u-1", &format!("evidence {browser}"));
+                let approval = attest::danger_testing::approval("u-1", "evidence");
+                let once_key = Fingerprint::of(format!("evidence {browser}").as_bytes());
                 matches!(
-                    sessions.approve(&id, approval, None).await,
+                    sessions.approve(&id, approval, &once_key, None).await,
                     Ok(attest::sessions::Approved::Code(Some(_)))
                 )
             })
@@ -310,7 +310,8 @@ async fn evidence_is_good_for_one_sign_in() {
         };
         let id = world.sessions.create(&ehr, wanted).await.unwrap().record.session_id;
         let approval = attest::danger_testing::approval("u-1", "one handshake");
-        outcomes.push(world.sessions.approve(&id, approval, None).await.unwrap());
+        let once_key = Fingerprint::of(b"one handshake");
+        outcomes.push(world.sessions.approve(&id, approval, &once_key, None).await.unwrap());
     }
     assert!(matches!(outcomes[0], attest::sessions::Approved::Code(Some(_))));
     assert!(matches!(outcomes[1], attest::sessions::Approved::EvidenceUsed));
@@ -328,7 +329,7 @@ async fn wrong_code_five_times_denies_the_sign_in() {
     let id = world.sessions.create(&ehr, wanted).await.unwrap().record.session_id;
     let approval = attest::danger_testing::approval("u-1", "fresh");
     let attest::sessions::Approved::Code(Some(code)) =
-        world.sessions.approve(&id, approval, None).await.unwrap()
+        world.sessions.approve(&id, approval, &Fingerprint::of(b"fresh"), None).await.unwrap()
     else {
         panic!("no code");
     };
