@@ -3,9 +3,23 @@
 
 pub mod admin;
 pub mod audit;
+mod checkpoint;
 pub mod cli;
 pub mod config;
+pub mod daemon;
+pub mod disk;
+pub mod doorway;
+pub mod fetch;
+pub mod harden;
+mod idempotency;
+pub mod keeper;
+pub mod metrics;
+mod problems;
 mod queue;
+mod rate;
+pub mod sign;
+pub mod state;
 pub mod store;
+pub mod systemd;
 pub mod time;
 pub mod x509;

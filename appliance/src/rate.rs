@@ -30,12 +30,19 @@ impl RateLimiter {
     ///
     /// # Errors
     /// How long to wait for the next token.
-    pub fn take(&self, name: &str, per_second: f64, burst: f64, now: Instant) -> Result<(), Duration> {
+    pub fn take(
+        &self,
+        name: &str,
+        per_second: f64,
+        burst: f64,
+        now: Instant,
+    ) -> Result<(), Duration> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= MAX_NAMES && !buckets.contains_key(name) {
             buckets.retain(|_, bucket| refilled(bucket, per_second, burst, now) < burst);
         }
-        let bucket = buckets.entry(name.to_owned()).or_insert(Bucket { tokens: burst, filled_at: now });
+        let bucket =
+            buckets.entry(name.to_owned()).or_insert(Bucket { tokens: burst, filled_at: now });
         bucket.tokens = refilled(bucket, per_second, burst, now);
         bucket.filled_at = now;
         if bucket.tokens >= 1.0 {

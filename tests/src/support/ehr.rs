@@ -4,8 +4,7 @@ use super::http::Connection;
 use super::http::Reply;
 use super::http::tls_config;
 use super::pki::Pair;
-use super::portal::Portal;
-use super::portal::code_of;
+use super::portal;
 use super::world::RETURN_URL;
 use super::world::World;
 use aws_lc_rs::digest;
@@ -16,14 +15,12 @@ use rustls::version::TLS13;
 use serde_json::Value;
 use serde_json::json;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// One signing system with its client certificate.
 #[derive(Clone)]
-pub struct Ehr {
-    signing: SocketAddr,
-    portal: Portal,
+pub struct Ehr<'w> {
+    world: &'w World,
     config: Arc<ClientConfig>,
 }
 
@@ -43,10 +40,9 @@ pub struct Session {
     pub answer: Value,
 }
 
-impl Ehr {
-    pub fn new(world: &World, identity: &Pair) -> Self {
-        let config = tls_config(&world.pki.servers.pem, Some(identity), &TLS13);
-        Self { signing: world.ports.signing, portal: world.portal(), config }
+impl<'w> Ehr<'w> {
+    pub fn new(world: &'w World, identity: &Pair) -> Self {
+        Self { world, config: tls_config(&world.pki.servers.pem, Some(identity), &TLS13) }
     }
 
     /// A new connection to the signing listener.
@@ -54,7 +50,7 @@ impl Ehr {
     /// # Errors
     /// The connection or its handshake failed.
     pub async fn try_connect(&self) -> io::Result<Connection> {
-        Connection::tls(self.signing, self.config.clone()).await
+        Connection::tls(self.world.ports.signing, self.config.clone()).await
     }
 
     pub async fn connect(&self) -> Connection {
@@ -86,8 +82,10 @@ impl Ehr {
     /// The whole way: sign-in asked for, confirmed with `card`, activated.
     pub async fn sign_in(&self, card: &Pair) -> Session {
         let pending = self.ask_sign_in(None).await;
-        let confirmed = self.portal.approve(card, &pending.login_path, None).await.expect(303);
-        let reply = self.activate(&pending.session_id, &code_of(&confirmed)).await.expect(200);
+        let confirmed =
+            portal::approve(self.world, card, &pending.login_path, None).await.expect(303);
+        let reply =
+            self.activate(&pending.session_id, &portal::code_of(&confirmed)).await.expect(200);
         let answer = reply.json();
         let token = answer["signing_token"].as_str().expect("a signing token").to_owned();
         Session { session_id: pending.session_id, token, answer }

@@ -12,7 +12,6 @@ use super::daemon::probe;
 use super::ehr::Ehr;
 use super::pki::Pki;
 use super::pki::Validity;
-use super::portal::Portal;
 use super::token::Token;
 use super::token::module;
 use serde_json::json;
@@ -159,18 +158,13 @@ impl World {
         std::fs::write(&self.launch.config, toml).expect("the configuration");
     }
 
-    /// The card listener, for browsers.
-    pub fn portal(&self) -> Portal {
-        Portal { address: self.ports.hpki, server_ca: self.pki.servers.pem.clone() }
-    }
-
     /// The first signing system.
-    pub fn ehr(&self) -> Ehr {
+    pub fn ehr(&self) -> Ehr<'_> {
         Ehr::new(self, &self.pki.ehr)
     }
 
     /// The second signing system.
-    pub fn ehr2(&self) -> Ehr {
+    pub fn ehr2(&self) -> Ehr<'_> {
         Ehr::new(self, &self.pki.ehr2)
     }
 

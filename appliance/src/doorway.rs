@@ -1,0 +1,224 @@
+//! What answers in each state: the keeper while the appliance is operational, a clear refusal otherwise.
+
+use crate::keeper::Keeper;
+use crate::metrics::Metrics;
+use crate::state::State;
+use api::admin::Admin;
+use api::admin::AdminAnswer;
+use api::admin::AdminCommand;
+use api::operations::Admitted;
+use api::operations::Caller;
+use api::operations::CardHandshake;
+use api::operations::Confirmation;
+use api::operations::Confirmed;
+use api::operations::Health;
+use api::operations::SignHead;
+use api::operations::SignIn;
+use api::operations::SignInPage;
+use api::operations::SignInRefusal;
+use api::operations::Signed;
+use api::operations::SignedBatch;
+use api::operations::Signing;
+use api::problem::Code;
+use api::problem::Problem;
+use api::wire;
+use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The keeper and the admin desk: what there is while the appliance is operational.
+pub struct Inside {
+    /// Signing and sign-in.
+    pub keeper: Arc<Keeper>,
+    /// Operators.
+    pub desk: Arc<dyn Admin>,
+}
+
+/// See the module.
+pub struct Doorway {
+    state: ArcSwap<State>,
+    inside: ArcSwapOption<Inside>,
+    metrics: Arc<Metrics>,
+}
+
+impl Doorway {
+    /// A doorway with nothing behind it yet.
+    pub fn new(state: State, metrics: Arc<Metrics>) -> Self {
+        let doorway = Self {
+            state: ArcSwap::from_pointee(State::Unprovisioned),
+            inside: ArcSwapOption::empty(),
+            metrics,
+        };
+        doorway.set(state);
+        doorway
+    }
+
+    /// Moves to `state`; leaving `Operational` closes the door at once.
+    pub fn set(&self, state: State) {
+        for name in ["unprovisioned", "locked", "operational", "failed"] {
+            self.metrics.state.with_label_values(&[name]).set(i64::from(name == state.name()));
+        }
+        if state != State::Operational {
+            self.inside.store(None);
+        }
+        self.state.store(Arc::new(state));
+    }
+
+    /// Opens the door.
+    pub fn open(&self, inside: Inside) {
+        self.inside.store(Some(Arc::new(inside)));
+        self.set(State::Operational);
+    }
+
+    /// Where the appliance stands.
+    pub fn state(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+
+    /// The keeper, while there is one.
+    pub fn keeper(&self) -> Option<Arc<Keeper>> {
+        self.inside.load().as_ref().map(|inside| Arc::clone(&inside.keeper))
+    }
+
+    fn inside(&self) -> Result<Arc<Inside>, Problem> {
+        self.inside
+            .load_full()
+            .ok_or_else(|| Problem::new(Code::NotOperational).retry_after(Duration::from_secs(5)))
+    }
+}
+
+#[async_trait]
+impl Signing for Doorway {
+    async fn info(&self, caller: &Caller) -> Result<wire::Info, Problem> {
+        self.inside()?.keeper.info(caller).await
+    }
+
+    async fn create_session(
+        &self,
+        caller: &Caller,
+        new: wire::NewSession,
+    ) -> Result<wire::SessionCreated, Problem> {
+        self.inside()?.keeper.create_session(caller, new).await
+    }
+
+    async fn session(
+        &self,
+        caller: &Caller,
+        session_id: &str,
+        wait: Duration,
+    ) -> Result<wire::SessionView, Problem> {
+        self.inside()?.keeper.session(caller, session_id, wait).await
+    }
+
+    async fn activate(
+        &self,
+        caller: &Caller,
+        session_id: &str,
+        activate: wire::Activate,
+    ) -> Result<wire::Activated, Problem> {
+        self.inside()?.keeper.activate(caller, session_id, activate).await
+    }
+
+    async fn end_session(&self, caller: &Caller, session_id: &str) -> Result<(), Problem> {
+        self.inside()?.keeper.end_session(caller, session_id).await
+    }
+
+    async fn credentials(
+        &self,
+        caller: &Caller,
+        holder: &str,
+    ) -> Result<Vec<wire::CredentialView>, Problem> {
+        self.inside()?.keeper.credentials(caller, holder).await
+    }
+
+    async fn admit(&self, caller: &Caller, head: &SignHead) -> Result<Admitted, Problem> {
+        self.inside()?.keeper.admit(caller, head).await
+    }
+
+    async fn sign(
+        &self,
+        caller: &Caller,
+        head: SignHead,
+        content_digest: Vec<u8>,
+    ) -> Result<Signed, Problem> {
+        self.inside()?.keeper.sign(caller, head, content_digest).await
+    }
+
+    async fn sign_digests(
+        &self,
+        caller: &Caller,
+        signing_token: &str,
+        idempotency_key: Option<String>,
+        request: wire::SignDigests,
+    ) -> Result<SignedBatch, Problem> {
+        self.inside()?.keeper.sign_digests(caller, signing_token, idempotency_key, request).await
+    }
+}
+
+#[async_trait]
+impl SignIn for Doorway {
+    async fn open_sign_in(
+        &self,
+        request_id: &str,
+        link: &str,
+        card: Option<CardHandshake>,
+    ) -> SignInPage {
+        match self.inside() {
+            Ok(inside) => inside.keeper.open_sign_in(request_id, link, card).await,
+            Err(_) => SignInPage::Refused(SignInRefusal::Unavailable),
+        }
+    }
+
+    async fn confirm_sign_in(
+        &self,
+        request_id: &str,
+        link: &str,
+        card: Option<CardHandshake>,
+        confirmation: Confirmation,
+    ) -> Confirmed {
+        match self.inside() {
+            Ok(inside) => inside.keeper.confirm_sign_in(request_id, link, card, confirmation).await,
+            Err(_) => Confirmed::Refused(SignInRefusal::Unavailable),
+        }
+    }
+
+    async fn card_handshake_failed(&self, request_id: &str, reason: &str) {
+        if let Ok(inside) = self.inside() {
+            inside.keeper.card_handshake_failed(request_id, reason).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Admin for Doorway {
+    async fn admin(&self, caller: &Caller, command: AdminCommand) -> Result<AdminAnswer, Problem> {
+        self.inside()?.desk.admin(caller, command).await
+    }
+}
+
+#[async_trait]
+impl Health for Doorway {
+    async fn is_alive(&self) -> bool {
+        true
+    }
+
+    async fn readiness(&self) -> Result<(), Vec<String>> {
+        match self.keeper() {
+            Some(keeper) => keeper.readiness(),
+            None => Err(vec![format!(
+                "state is {}; next: {}",
+                self.state().name(),
+                self.state().next_step()
+            )]),
+        }
+    }
+
+    async fn metrics(&self) -> String {
+        if let Some(keeper) = self.keeper() {
+            keeper.refresh_gauges();
+        }
+        self.metrics.text()
+    }
+}

@@ -1,0 +1,119 @@
+//! Fetching from outside, by target id and never by URL: targets come from configuration, nothing a certificate says is followed.
+
+use crate::config::CrlSource;
+use bytes::Bytes;
+use http::Uri;
+use http_body_util::BodyExt;
+use http_body_util::Empty;
+use http_body_util::Limited;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Largest revocation list taken in: national lists are below 5 MB.
+pub const MAX_CRL_BYTES: usize = 16 * 1024 * 1024;
+/// How long one fetch may take.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why nothing came.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// No such target in the configuration.
+    #[error("no target named {0} is configured")]
+    UnknownTarget(String),
+    /// The file could not be read.
+    #[error("cannot read {path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Larger than allowed.
+    #[error("the answer is larger than {0} octets")]
+    TooLarge(usize),
+    /// No answer in time.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    /// Another status than 200.
+    #[error("the server answered {0}")]
+    Status(u16),
+    /// The exchange broke.
+    #[error("the exchange failed: {0}")]
+    Exchange(String),
+}
+
+/// Fetches what the configuration names.
+pub struct Fetcher {
+    targets: BTreeMap<String, CrlSource>,
+    client: Client<HttpConnector, Empty<Bytes>>,
+}
+
+impl Fetcher {
+    /// A fetcher for these targets and no others.
+    pub fn new(targets: BTreeMap<String, CrlSource>) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(FETCH_TIMEOUT));
+        Self { targets, client: Client::builder(TokioExecutor::new()).build(connector) }
+    }
+
+    /// Ids of every target.
+    pub fn target_ids(&self) -> impl Iterator<Item = &str> {
+        self.targets.keys().map(String::as_str)
+    }
+
+    /// A revocation list, at most [`MAX_CRL_BYTES`], DER (or PEM, turned into DER).
+    ///
+    /// # Errors
+    /// [`FetchError`]; redirects are not followed.
+    pub async fn crl(&self, target_id: &str) -> Result<Vec<u8>, FetchError> {
+        let target = self
+            .targets
+            .get(target_id)
+            .ok_or_else(|| FetchError::UnknownTarget(target_id.to_owned()))?;
+        let octets = match target {
+            CrlSource::File(path) => read_file(path.clone()).await?,
+            CrlSource::Http(uri) => tokio::time::timeout(FETCH_TIMEOUT, self.get(uri.clone()))
+                .await
+                .map_err(|_| FetchError::TimedOut(FETCH_TIMEOUT))??,
+        };
+        Ok(der_of(octets))
+    }
+
+    async fn get(&self, uri: Uri) -> Result<Vec<u8>, FetchError> {
+        let broken = |error: &dyn std::fmt::Display| FetchError::Exchange(error.to_string());
+        let answer = self.client.get(uri).await.map_err(|error| broken(&error))?;
+        if answer.status() != http::StatusCode::OK {
+            return Err(FetchError::Status(answer.status().as_u16()));
+        }
+        let body = Limited::new(answer.into_body(), MAX_CRL_BYTES).collect().await;
+        let body = body.map_err(|error| match error.is::<http_body_util::LengthLimitError>() {
+            true => FetchError::TooLarge(MAX_CRL_BYTES),
+            false => broken(&error),
+        })?;
+        Ok(body.to_bytes().to_vec())
+    }
+}
+
+async fn read_file(path: PathBuf) -> Result<Vec<u8>, FetchError> {
+    let failed = |source| FetchError::File { path: path.clone(), source };
+    let length = tokio::fs::metadata(&path).await.map_err(failed)?.len();
+    if length > MAX_CRL_BYTES as u64 {
+        return Err(FetchError::TooLarge(MAX_CRL_BYTES));
+    }
+    tokio::fs::read(&path).await.map_err(failed)
+}
+
+/// PEM is turned into DER; what is neither is left to the parser to refuse.
+fn der_of(octets: Vec<u8>) -> Vec<u8> {
+    match std::str::from_utf8(&octets)
+        .ok()
+        .and_then(|text| der::pem::decode_vec(text.as_bytes()).ok())
+    {
+        Some((_, der)) => der,
+        None => octets,
+    }
+}

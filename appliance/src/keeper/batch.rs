@@ -1,0 +1,341 @@
+//! Batches of digests or raw octets: authorised all or nothing, signed and recorded one by one.
+
+use super::Keeper;
+use super::entries::Request;
+use super::known::KnownSignature;
+use super::signing::Idempotencies;
+use super::signing::receipt;
+use crate::metrics::SignatureResult;
+use crate::sign::Order;
+use crate::sign::SignError;
+use api::operations::Caller;
+use api::operations::SignedBatch;
+use api::problem::Code;
+use api::problem::Problem;
+use api::wire;
+use attest::algorithm::ContentDigest;
+use attest::algorithm::DigestAlgorithm;
+use attest::algorithm::KeyType;
+use attest::clock::UnixSeconds;
+use attest::registry::LiveCredential;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hsm::EcdsaDer;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// Raw octets of one item: the largest SignedInfo seen in practice has a few references.
+const MAX_RAW_OCTETS: usize = 64 * 1024;
+
+impl Keeper {
+    pub(super) fn check_items(&self, request: &wire::SignDigests) -> Result<(), Problem> {
+        let malformed = |detail: String| Problem::with_detail(Code::MalformedRequest, detail);
+        let limit = self.parts.settings.digest_items;
+        if request.items.is_empty() || request.items.len() > limit {
+            return Err(malformed(format!("items must hold 1 to {limit} entries")));
+        }
+        if request.output == wire::Output::Cms && request.signature_format.is_some() {
+            return Err(malformed("signature_format goes with output raw".to_owned()));
+        }
+        if request.output == wire::Output::Raw && request.level.is_some() {
+            return Err(malformed("level goes with output cms".to_owned()));
+        }
+        let mut ids = HashSet::new();
+        for item in &request.items {
+            if item.id.is_empty() || item.id.len() > 64 || !ids.insert(&item.id) {
+                return Err(malformed(format!(
+                    "id {:?} must be unique and have 1 to 64 characters",
+                    item.id
+                )));
+            }
+            let complete = match request.output {
+                wire::Output::Cms => {
+                    item.alg.is_some()
+                        && item.digest.is_some()
+                        && item.octets.is_none()
+                        && item.shape.is_none()
+                }
+                wire::Output::Raw => {
+                    item.octets.is_some()
+                        && item.shape.is_some()
+                        && item.alg.is_none()
+                        && item.digest.is_none()
+                }
+            };
+            if !complete {
+                return Err(malformed(format!(
+                    "item {:?}: output cms takes alg and digest, output raw takes octets and shape",
+                    item.id
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Which items were signed before under the batch's key.
+    pub(super) fn known_items(
+        &self,
+        idempotency: &Idempotencies,
+        count: usize,
+    ) -> Result<Vec<Option<KnownSignature>>, Problem> {
+        let known = |index| match idempotency.of(index) {
+            Some(item) => self.known_signature(&item),
+            None => Ok(None),
+        };
+        let known = (0..count).map(known).collect::<Result<Vec<_>, _>>()?;
+        match known.iter().flatten().any(|known| known.request != idempotency.request) {
+            true => Err(Code::IdempotencyConflict.into()),
+            false => Ok(known),
+        }
+    }
+
+    /// The whole batch again, from its records.
+    pub(super) fn repeat_batch(
+        &self,
+        request: &wire::SignDigests,
+        known: Vec<Option<KnownSignature>>,
+    ) -> Result<SignedBatch, Problem> {
+        let mut items = Vec::with_capacity(known.len());
+        let mut left = (0, 0);
+        for (item, known) in request.items.iter().zip(known.into_iter().flatten()) {
+            left = self.left_of(&known.session)?;
+            items.push(self.repeat_item(request, &item.id, &known)?);
+        }
+        let (remaining_signatures, remaining_seconds) = left;
+        Ok(SignedBatch {
+            answer: wire::SignedDigests { items },
+            remaining_signatures,
+            remaining_seconds,
+        })
+    }
+
+    fn repeat_item(
+        &self,
+        request: &wire::SignDigests,
+        id: &str,
+        known: &KnownSignature,
+    ) -> Result<wire::ItemOutcome, Problem> {
+        self.parts.metrics.signature(SignatureResult::Repeated, known.scheme.name());
+        let signature = match request.output {
+            wire::Output::Cms => self.rebuild(known)?,
+            wire::Output::Raw => {
+                let credential = self
+                    .parts
+                    .registry
+                    .credential(&known.credential_id)
+                    .ok_or(Code::CredentialUnknown)?;
+                recorded_form(
+                    credential.record.key_type,
+                    &known.signature,
+                    request.signature_format,
+                )?
+            }
+        };
+        Ok(wire::ItemOutcome::Signed {
+            id: id.to_owned(),
+            signature: STANDARD.encode(signature),
+            receipt: receipt(known.seq),
+        })
+    }
+
+    pub(super) async fn sign_items(
+        &self,
+        caller: &Caller,
+        request: wire::SignDigests,
+        idempotency: &Idempotencies,
+        known: Vec<Option<KnownSignature>>,
+    ) -> Result<SignedBatch, Problem> {
+        let admission =
+            self.admission(caller, &idempotency.signing_token, request.credential.as_deref())?;
+        let (session, credential) = (admission.session().clone(), admission.credential().clone());
+        let (scheme, at) = (credential.record.key_type.default_scheme(), admission.at());
+        let contents = request
+            .items
+            .iter()
+            .map(|item| Content::of(item, credential.record.key_type.digest()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let fresh: Vec<_> = known
+            .iter()
+            .zip(&contents)
+            .filter(|(known, _)| known.is_none())
+            .map(|(_, content)| content.digest.clone())
+            .collect();
+        let permits = self.gate.permit_all(admission, scheme, fresh).await;
+        let permits = permits.map_err(|error| {
+            self.shut(caller, &error, Some(&credential.record.credential_id), scheme.name())
+        })?;
+        let mut permits = permits.into_iter();
+        let mut jobs = Vec::with_capacity(contents.len());
+        for (index, (content, known)) in contents.into_iter().zip(known).enumerate() {
+            let id = request.items.get(index).map(|item| item.id.clone()).unwrap_or_default();
+            let label = request.items.get(index).and_then(|item| item.label.clone());
+            let job = match known {
+                Some(known) => Job::Known(known),
+                None => {
+                    let (permit, lease) = permits.next().ok_or(Code::Internal)?;
+                    let asked = Request {
+                        request_id: caller.request_id.clone(),
+                        session: session.clone(),
+                        credential: credential.clone(),
+                        idempotency: idempotency.of(index),
+                        label,
+                        packaging: match request.output {
+                            wire::Output::Cms => "cms",
+                            wire::Output::Raw => "raw",
+                        },
+                    };
+                    let order =
+                        Order { permit, lease, content_digest: content.digest, request: asked };
+                    Job::Fresh(Box::new(order), content.octets)
+                }
+            };
+            jobs.push((id, job));
+        }
+        let running =
+            jobs.into_iter().map(|(id, job)| self.run(caller, &request, &credential, id, job, at));
+        let items = futures_util::future::join_all(running).await;
+        let now = self.now()?;
+        Ok(SignedBatch {
+            answer: wire::SignedDigests { items },
+            remaining_signatures: session.remaining(),
+            remaining_seconds: now.seconds_until(session.expires_at),
+        })
+    }
+
+    async fn run(
+        &self,
+        caller: &Caller,
+        request: &wire::SignDigests,
+        credential: &Arc<LiveCredential>,
+        id: String,
+        job: Job,
+        at: UnixSeconds,
+    ) -> wire::ItemOutcome {
+        let made = match job {
+            Job::Known(known) => {
+                return match self.repeat_item(request, &id, &known) {
+                    Ok(outcome) => outcome,
+                    Err(problem) => wire::ItemOutcome::Refused { id, problem: problem.code },
+                };
+            }
+            Job::Fresh(order, Some(octets)) => {
+                self.make_raw(request, credential, *order, &octets, at).await
+            }
+            Job::Fresh(order, None) => self.make_cms(credential, *order, at).await,
+        };
+        match made {
+            Ok((signature, seq)) => {
+                let algorithm = credential.record.key_type.default_scheme().name();
+                self.parts.metrics.signature(SignatureResult::Released, algorithm);
+                wire::ItemOutcome::Signed {
+                    id,
+                    signature: STANDARD.encode(signature),
+                    receipt: receipt(seq),
+                }
+            }
+            Err(error) => {
+                let problem = self.not_signed(caller, credential, &error).await.code;
+                wire::ItemOutcome::Refused { id, problem }
+            }
+        }
+    }
+
+    async fn make_cms(
+        &self,
+        credential: &Arc<LiveCredential>,
+        order: Order,
+        at: UnixSeconds,
+    ) -> Result<(Vec<u8>, u64), SignError> {
+        let certificate =
+            self.signing_certificates.of(credential).map_err(SignError::Certificate)?;
+        let released = self.line.sign_cms(order, &certificate, at).await?;
+        Ok((released.signature, released.seq))
+    }
+
+    async fn make_raw(
+        &self,
+        request: &wire::SignDigests,
+        credential: &Arc<LiveCredential>,
+        order: Order,
+        octets: &[u8],
+        at: UnixSeconds,
+    ) -> Result<(Vec<u8>, u64), SignError> {
+        let certificate =
+            self.signing_certificates.of(credential).map_err(SignError::Certificate)?;
+        let released = self.line.sign_raw(order, octets, certificate.public_key(), at).await?;
+        Ok((raw_form(&released.signature, request.signature_format), released.seq))
+    }
+}
+
+/// One item of a batch, on its way.
+enum Job {
+    /// Signed before under the same idempotency key.
+    Known(KnownSignature),
+    /// To be signed; with octets: raw.
+    Fresh(Box<Order>, Option<Vec<u8>>),
+}
+
+/// What an item asks to have signed.
+struct Content {
+    digest: ContentDigest,
+    octets: Option<Vec<u8>>,
+}
+
+impl Content {
+    fn of(item: &wire::DigestItem, expected: DigestAlgorithm) -> Result<Self, Problem> {
+        let malformed = |what: &str| {
+            Problem::with_detail(Code::MalformedRequest, format!("item {:?}: {what}", item.id))
+        };
+        if let Some(octets_b64) = &item.octets {
+            let octets =
+                STANDARD.decode(octets_b64).map_err(|_| malformed("octets is not base64"))?;
+            if octets.len() > MAX_RAW_OCTETS {
+                return Err(malformed("octets is longer than 65,536 octets"));
+            }
+            let shape = match item.shape {
+                Some(wire::RawShape::SignedInfo) => cades::RawShape::SignedInfo,
+                Some(wire::RawShape::SignedAttrs) => cades::RawShape::SignedAttrs,
+                None => return Err(malformed("shape is missing")),
+            };
+            shape.check(&octets).map_err(|error| malformed(&error.to_string()))?;
+            let digest = ContentDigest::of(expected, &octets);
+            return Ok(Self { digest, octets: Some(octets) });
+        }
+        let digest_b64 = item.digest.as_deref().unwrap_or_default();
+        let digest = STANDARD.decode(digest_b64).map_err(|_| malformed("digest is not base64"))?;
+        let algorithm: DigestAlgorithm =
+            item.alg.ok_or_else(|| malformed("alg is missing"))?.into();
+        if algorithm != expected {
+            return Err(malformed(&format!(
+                "this key signs {} digests; send that one",
+                expected.name()
+            )));
+        }
+        let digest =
+            ContentDigest::new(algorithm, digest).map_err(|error| malformed(&error.to_string()))?;
+        Ok(Self { digest, octets: None })
+    }
+}
+
+fn raw_form(value: &hsm::SignatureValue, format: Option<wire::SignatureFormat>) -> Vec<u8> {
+    match format.unwrap_or_default() {
+        wire::SignatureFormat::Der => value.cms().to_vec(),
+        wire::SignatureFormat::P1363 => value.p1363().to_vec(),
+    }
+}
+
+/// The raw form of a signature value that its audit record has in CMS form.
+fn recorded_form(
+    key_type: KeyType,
+    signature: &[u8],
+    format: Option<wire::SignatureFormat>,
+) -> Result<Vec<u8>, Problem> {
+    let is_ecdsa = matches!(key_type, KeyType::P256 | KeyType::P384 | KeyType::P521);
+    match format.unwrap_or_default() {
+        wire::SignatureFormat::P1363 if is_ecdsa => EcdsaDer::new(signature.to_vec())
+            .and_then(|der| der.to_raw(key_type))
+            .map(|raw| raw.as_bytes().to_vec())
+            .map_err(|_| Problem::new(Code::Internal)),
+        _ => Ok(signature.to_vec()),
+    }
+}

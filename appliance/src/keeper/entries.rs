@@ -1,0 +1,230 @@
+//! What happened, in the words of the audit log.
+
+use crate::audit::Entry;
+use crate::audit::Event;
+use crate::audit::Label;
+use crate::audit::Opened;
+use crate::audit::Principal;
+use crate::audit::SignatureFacts;
+use crate::audit::record::AlarmSource;
+use crate::audit::record::DigestValue;
+use crate::audit::record::Idempotency;
+use crate::audit::record::SignIn;
+use crate::audit::record::session_hash;
+use crate::time::TimeStep;
+use attest::algorithm::ContentDigest;
+use attest::algorithm::Dtbsr;
+use attest::algorithm::SignatureScheme;
+use attest::clock::UnixSeconds;
+use attest::permit::Lease;
+use attest::records::Fingerprint;
+use attest::records::Method;
+use attest::registry::LiveCredential;
+use attest::session::EndReason;
+use attest::session::LiveSession;
+use attest::session::Withdrawal;
+use attest::sign_in::Approval;
+use attest::sign_in::SessionRecord;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::sync::Arc;
+
+/// What a request says about a signature, besides digest and value.
+pub struct Request {
+    /// Request that asked for it.
+    pub request_id: String,
+    /// Session it rests on.
+    pub session: Arc<LiveSession>,
+    /// Credential that signs.
+    pub credential: Arc<LiveCredential>,
+    /// What a retry is recognised by.
+    pub idempotency: Option<Idempotency>,
+    /// Label of the document.
+    pub label: Option<String>,
+    /// `detached`, `attached`, `cms` or `raw`.
+    pub packaging: &'static str,
+}
+
+/// How a signature was made.
+pub struct Made<'a> {
+    /// The scheme.
+    pub scheme: SignatureScheme,
+    /// The content.
+    pub content_digest: &'a ContentDigest,
+    /// What the key signed, unless it signed the octets themselves.
+    pub dtbsr: Option<&'a Dtbsr>,
+    /// The value, in the form CMS has it.
+    pub signature: &'a [u8],
+    /// The signing-time attribute.
+    pub signing_time: UnixSeconds,
+}
+
+/// A signature, released only while `lease` holds.
+pub fn signature(request: Request, made: &Made<'_>, lease: Lease) -> Entry {
+    let Request { request_id, session, credential, idempotency, label, packaging } = request;
+    let record = &credential.record;
+    let facts = SignatureFacts {
+        holder_id: session.holder_id.clone(),
+        system_id: session.system_id.clone(),
+        session: session_hash(&session.session_id),
+        method: session.method,
+        evidence: Fingerprint(session.evidence.clone()),
+        credential_id: record.credential_id.clone(),
+        certificate: credential.certificate.clone(),
+        content_digest: DigestValue::from(made.content_digest),
+        dtbsr: made.dtbsr.map(DigestValue::from),
+        algorithm: made.scheme.name().to_owned(),
+        salt_len: match made.scheme {
+            SignatureScheme::RsaPss { salt_len, .. } => Some(salt_len),
+            _ => None,
+        },
+        packaging: packaging.to_owned(),
+        level: if packaging == "raw" { String::new() } else { "B-B".to_owned() },
+        signing_time: made.signing_time,
+        signature: STANDARD.encode(made.signature),
+        label: None,
+        idempotency,
+    };
+    let system = Principal::System(session.system_id.clone());
+    let entry = Entry::signature(&request_id, system, facts, lease);
+    match label.map(|label| Label::new(&label)) {
+        Some(Ok(label)) => entry.labelled(label),
+        Some(Err(error)) => {
+            tracing::warn!(request_id, %error, "a document label is not kept");
+            entry
+        }
+        None => entry,
+    }
+}
+
+/// Somebody proved presence and confirmed a sign-in; `evidence_json` lets anybody check it again.
+pub fn sign_in_approved(
+    request_id: &str,
+    record: &SessionRecord,
+    approval: &Approval,
+    evidence_json: String,
+) -> Entry {
+    let sign_in = SignIn {
+        session: session_hash(&record.session_id),
+        holder_id: approval.holder_id.clone(),
+        system_id: record.system_id.clone(),
+        method: approval.method,
+        authenticated_at: approval.authenticated_at,
+        evidence: Fingerprint(approval.evidence.clone()),
+        evidence_json,
+    };
+    let holder = Principal::Holder(approval.holder_id.clone());
+    Entry::new(request_id, holder, Event::SignInApproved(Box::new(sign_in)))
+}
+
+/// A sign-in came to nothing: `code` is stable, `detail` is for the auditor.
+pub fn sign_in_denied(
+    request_id: &str,
+    record: Option<&SessionRecord>,
+    code: &str,
+    detail: &str,
+) -> Entry {
+    let event = Event::SignInDenied {
+        session: record.map(|record| session_hash(&record.session_id)),
+        system_id: record.map(|record| record.system_id.clone()),
+        holder_id: record.and_then(|record| record.holder_id.clone()),
+        method: Some(Method::Hpki),
+        code: code.to_owned(),
+        detail: detail.to_owned(),
+    };
+    Entry::new(request_id, Principal::Unknown, event)
+}
+
+/// The code came back: signatures may be asked for.
+pub fn session_activated(request_id: &str, session: &LiveSession) -> Entry {
+    let event = Event::SessionActivated {
+        session: session_hash(&session.session_id),
+        holder_id: session.holder_id.clone(),
+        system_id: session.system_id.clone(),
+        method: session.method,
+        evidence: Fingerprint(session.evidence.clone()),
+        authenticated_at: session.authenticated_at,
+        expires_at: session.expires_at,
+        signatures: session.limits.signatures,
+    };
+    Entry::new(request_id, Principal::System(session.system_id.clone()), event)
+}
+
+/// A session ends at this record's place: nothing under it is released behind it.
+pub fn session_ended(
+    request_id: &str,
+    principal: Principal,
+    session: &Arc<LiveSession>,
+    reason: EndReason,
+) -> Entry {
+    let event = Event::SessionEnded {
+        session: session_hash(&session.session_id),
+        holder_id: session.holder_id.clone(),
+        system_id: session.system_id.clone(),
+        reason,
+        used: session.used(),
+    };
+    Entry::new(request_id, principal, event)
+        .withdrawing(vec![Withdrawal::Session(session.clone(), reason)])
+}
+
+/// A request to sign was refused; `suppressed` others of late have no record of their own.
+pub fn denial(
+    request_id: &str,
+    system_id: Option<&str>,
+    credential_id: Option<&str>,
+    code: &str,
+    detail: &str,
+) -> Entry {
+    let principal = match system_id {
+        Some(system_id) => Principal::System(system_id.to_owned()),
+        None => Principal::Unknown,
+    };
+    let event = Event::Denial {
+        operation: "sign".to_owned(),
+        code: code.to_owned(),
+        credential_id: credential_id.map(str::to_owned),
+        detail: detail.to_owned(),
+        suppressed: 0,
+    };
+    Entry::new(request_id, principal, event)
+}
+
+/// A credential signs no more until two operators release it.
+pub fn quarantined(request_id: &str, credential: &Arc<LiveCredential>) -> Entry {
+    let event = Event::CredentialQuarantined {
+        credential_id: credential.record.credential_id.clone(),
+        reason: "a signature did not verify with the credential's public key".to_owned(),
+    };
+    Entry::new(request_id, Principal::Appliance, event)
+        .withdrawing(vec![Withdrawal::Credential(credential.clone())])
+}
+
+/// Something is wrong with a part of the appliance.
+pub fn alarm(source: AlarmSource, code: &str, detail: &str) -> Entry {
+    let event = Event::Alarm { source, code: code.to_owned(), detail: detail.to_owned() };
+    Entry::new("appliance", Principal::Appliance, event)
+}
+
+/// The daemon is about to open its door.
+pub fn started(configuration: &Fingerprint, found: &Opened) -> Entry {
+    let event = Event::Started {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        configuration: configuration.clone(),
+        records: found.records,
+        cut_bytes: found.cut_bytes,
+    };
+    Entry::new("start", Principal::Appliance, event)
+}
+
+/// The daemon stops in good order.
+pub fn stopped(reason: &str) -> Entry {
+    Entry::new("stop", Principal::Appliance, Event::Stopped { reason: reason.to_owned() })
+}
+
+/// The clock jumped.
+pub fn time_step(step: TimeStep) -> Entry {
+    let event =
+        Event::TimeStep { from_ms: step.from_ms, to_ms: step.to_ms, approved_by: Vec::new() };
+    Entry::new("clock", Principal::Appliance, event)
+}

@@ -1,0 +1,194 @@
+//! Certificates in use are judged again: at every new revocation list, at every change of anchors, and once a minute.
+
+use super::Keeper;
+use super::entries;
+use super::standing::standing;
+use crate::audit::Principal;
+use crate::fetch::Fetcher;
+use attest::clock::UnixSeconds;
+use attest::registry::Standing;
+use attest::revocation::CrlStatus;
+use attest::session::EndReason;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often everything is looked at even if nothing new came: certificates and lists age by themselves.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Fetches revocation lists and judges what is in use by them.
+pub struct CertificateWatch {
+    keeper: Arc<Keeper>,
+    fetcher: Fetcher,
+}
+
+impl CertificateWatch {
+    /// A watch over the keeper's certificates.
+    pub fn new(keeper: Arc<Keeper>, fetcher: Fetcher) -> Self {
+        Self { keeper, fetcher }
+    }
+
+    /// Fetches every list once and judges everything; failures are logged and leave the older list in force.
+    pub async fn once(&self) {
+        let ids: Vec<String> = self.fetcher.target_ids().map(str::to_owned).collect();
+        for target_id in ids {
+            self.load(&target_id).await;
+        }
+        if let Ok(now) = self.keeper.parts.clock.now() {
+            self.keeper.keep_floors(now).await;
+        }
+        self.keeper.judge_all().await;
+    }
+
+    /// Runs until the task is dropped: lists every `refresh`, judgement every minute.
+    pub async fn run(self, refresh: Duration) {
+        let mut judged = tokio::time::interval(EVERY);
+        let mut fetched = tokio::time::interval(refresh);
+        fetched.reset();
+        loop {
+            tokio::select! {
+                _ = fetched.tick() => self.once().await,
+                _ = judged.tick() => self.keeper.judge_all().await,
+            }
+        }
+    }
+
+    async fn load(&self, target_id: &str) {
+        let Ok(now) = self.keeper.parts.clock.now() else {
+            return;
+        };
+        match self.fetcher.crl(target_id).await {
+            Err(error) => {
+                tracing::warn!(target_id, %error, "a revocation list could not be fetched")
+            }
+            Ok(der) => match self.keeper.parts.judge.load_crl(&der, now) {
+                Ok(_) => tracing::debug!(target_id, "revocation list loaded"),
+                Err(error) => {
+                    tracing::warn!(target_id, %error, "a revocation list was refused; the older one stays")
+                }
+            },
+        }
+    }
+}
+
+impl Keeper {
+    /// Judges every credential and every live session at the present time.
+    pub async fn judge_all(&self) {
+        let Ok(now) = self.parts.clock.now() else {
+            return;
+        };
+        self.judge_credentials(now);
+        self.judge_sessions(now).await;
+        self.note_lists(now);
+    }
+
+    fn judge_credentials(&self, now: UnixSeconds) {
+        let mut first_end: Option<UnixSeconds> = None;
+        for credential in self.parts.registry.credentials() {
+            if credential.record.chain.is_empty() {
+                continue;
+            }
+            let record = &credential.record;
+            let before = credential.standing();
+            let standing = standing(&self.parts.judge.judge_second_certificate(
+                &record.chain,
+                &record.spki_der,
+                now,
+            ));
+            credential.judge(standing);
+            if before != standing && standing != Standing::Good {
+                tracing::warn!(
+                    credential_id = record.credential_id,
+                    ?standing,
+                    "a credential may not sign"
+                );
+            }
+            if standing == Standing::Good {
+                first_end =
+                    Some(first_end.map_or(record.not_after, |first| first.min(record.not_after)));
+            }
+        }
+        if let Some(end) = first_end {
+            self.parts.metrics.certificate_left.set(now.seconds_until(end) as f64);
+        }
+    }
+
+    async fn judge_sessions(&self, now: UnixSeconds) {
+        for session in self.parts.sessions.all() {
+            let reason = match session.over(now) {
+                Some(reason) => Some(reason),
+                None => {
+                    let leaf = STANDARD.decode(&session.certificate_b64).unwrap_or_default();
+                    let standing = standing(&self.parts.judge.judge_leaf(&leaf, now));
+                    session.judge_evidence(standing);
+                    matches!(standing, Standing::Revoked | Standing::Refused)
+                        .then_some(EndReason::EvidenceRevoked)
+                }
+            };
+            if let Some(reason) = reason
+                && let Err(error) =
+                    self.end_live("certificate-watch", Principal::Appliance, &session, reason).await
+            {
+                tracing::error!(session_id = session.session_id, %error, "the end of a session is not durable");
+            }
+        }
+    }
+
+    fn note_lists(&self, now: UnixSeconds) {
+        for list in self.parts.judge.crl_status(now) {
+            let CrlStatus { issuer, age_seconds, remaining_seconds, .. } = &list;
+            self.parts.metrics.crl_age.with_label_values(&[issuer]).set(*age_seconds as f64);
+            self.parts
+                .metrics
+                .crl_remaining
+                .with_label_values(&[issuer])
+                .set(*remaining_seconds as f64);
+            if list.is_alarm {
+                tracing::warn!(
+                    issuer,
+                    remaining_seconds,
+                    "a revocation list ends soon or has ended"
+                );
+            }
+        }
+    }
+
+    /// A signature did not verify with its public key: the credential signs no more until two operators release it.
+    pub(super) async fn quarantine(
+        &self,
+        request_id: &str,
+        credential: &Arc<attest::registry::LiveCredential>,
+    ) {
+        use attest::records::Credential;
+        use attest::records::CredentialStatus;
+        use attest::registry::LiveCredential;
+        credential.stop();
+        let credential_id = &credential.record.credential_id;
+        tracing::error!(
+            request_id,
+            credential_id,
+            "ALARM: a signature did not verify; the credential is quarantined"
+        );
+        let stored = async {
+            let found = self.parts.trust.load::<Credential>(credential_id).await?;
+            if let Some((mut record, rev)) = found
+                && record.status == CredentialStatus::Active
+            {
+                record.status = CredentialStatus::Quarantined;
+                self.parts.trust.replace(&record, rev).await?;
+                self.parts.registry.put_credential(LiveCredential::new(record));
+            }
+            Ok::<(), attest::trust::TrustError>(())
+        };
+        if let Err(error) = stored.await {
+            tracing::error!(request_id, credential_id, %error, "a quarantine is not durable; it holds in memory");
+        }
+        self.parts.metrics.quarantined.inc();
+        if let Err(error) =
+            self.parts.audit.append(entries::quarantined(request_id, credential)).await
+        {
+            tracing::error!(request_id, %error, "a quarantine could not be recorded");
+        }
+    }
+}

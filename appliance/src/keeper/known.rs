@@ -1,0 +1,101 @@
+//! Signatures made before, as their audit records have them: what answers a retry without the HSM.
+
+use super::Keeper;
+use crate::audit::Event;
+use crate::audit::Record;
+use crate::audit::record::Idempotency;
+use crate::audit::record::session_hash;
+use api::problem::Code;
+use api::problem::Problem;
+use attest::algorithm::ContentDigest;
+use attest::algorithm::SignatureScheme;
+use attest::clock::UnixSeconds;
+use attest::records::Fingerprint;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// One signature as its record has it.
+#[derive(Clone)]
+pub struct KnownSignature {
+    /// Number of the record.
+    pub seq: u64,
+    /// The whole request, hashed.
+    pub request: Fingerprint,
+    /// The session, hashed.
+    pub session: Fingerprint,
+    /// Which key.
+    pub credential_id: String,
+    /// SHA-256 of its certificate then.
+    pub certificate: Fingerprint,
+    /// How it was made.
+    pub scheme: SignatureScheme,
+    content_digest: ContentDigest,
+    signing_time: UnixSeconds,
+    /// The value, in the form CMS has it.
+    pub signature: Vec<u8>,
+}
+
+impl Keeper {
+    /// The signature made under this idempotency key, whatever the request was.
+    pub(super) fn known_signature(
+        &self,
+        idempotency: &Idempotency,
+    ) -> Result<Option<KnownSignature>, Problem> {
+        let record = self.parts.audit.find_retry(idempotency).map_err(|error| {
+            tracing::error!(%error, "a record could not be read back");
+            Problem::new(Code::AuditUnavailable)
+        })?;
+        match record {
+            None => Ok(None),
+            Some(record) => self.known(record).map(Some).ok_or_else(|| Code::Internal.into()),
+        }
+    }
+
+    fn known(&self, record: Record) -> Option<KnownSignature> {
+        let Event::Signature(facts) = record.event else {
+            return None;
+        };
+        let credential = self.parts.registry.credential(&facts.credential_id)?;
+        let scheme = credential.record.key_type.default_scheme();
+        Some(KnownSignature {
+            seq: record.seq,
+            request: facts.idempotency?.request,
+            session: facts.session,
+            credential_id: facts.credential_id,
+            certificate: facts.certificate,
+            scheme: (scheme.name() == facts.algorithm).then_some(scheme)?,
+            content_digest: ContentDigest::new(
+                facts.content_digest.alg,
+                facts.content_digest.value,
+            )
+            .ok()?,
+            signing_time: facts.signing_time,
+            signature: STANDARD.decode(facts.signature).ok()?,
+        })
+    }
+
+    /// The CMS of a known signature again: the same octets, for they depend on nothing else.
+    pub(super) fn rebuild(&self, known: &KnownSignature) -> Result<Vec<u8>, Problem> {
+        let credential =
+            self.parts.registry.credential(&known.credential_id).ok_or(Code::CredentialUnknown)?;
+        if credential.certificate != known.certificate {
+            let detail = "the credential has another certificate since; use a new idempotency key";
+            return Err(Problem::with_detail(Code::IdempotencyConflict, detail));
+        }
+        let internal = |_| Problem::new(Code::Internal);
+        let certificate = self.signing_certificates.of(&credential).map_err(|_| Code::Internal)?;
+        let prepared =
+            cades::prepare(&certificate, known.scheme, &known.content_digest, known.signing_time)
+                .map_err(internal)?;
+        let verified = prepared.verify(&known.signature).map_err(internal)?;
+        Ok(verified.assemble())
+    }
+
+    /// Signatures and seconds left in a session that may be over.
+    pub(super) fn left_of(&self, session: &Fingerprint) -> Result<(u64, u64), Problem> {
+        let now = self.now()?;
+        let all = self.parts.sessions.all();
+        let live = all.iter().find(|live| session_hash(&live.session_id) == *session);
+        Ok(live.map_or((0, 0), |live| (live.remaining(), now.seconds_until(live.expires_at))))
+    }
+}

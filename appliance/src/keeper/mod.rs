@@ -1,0 +1,227 @@
+//! The keeper: gate, evidence, keys, audit, store. It answers the front's questions and trusts nothing it can check itself.
+//!
+//! [`Keeper`] is the appliance while it is operational; [`crate::doorway::Doorway`] stands before it in every state.
+
+mod batch;
+mod certificates;
+pub mod entries;
+mod gauges;
+mod judge;
+mod key_set;
+mod known;
+mod listener_certificate;
+pub mod material;
+mod session_steps;
+mod sign_in;
+mod signing;
+mod standing;
+mod views;
+
+pub use judge::CertificateWatch;
+pub use key_set::KeySetError;
+pub use listener_certificate::ListenerCertificate;
+
+use crate::audit::AuditLog;
+use crate::audit::Entry;
+use crate::audit::Principal;
+use crate::idempotency::Running;
+use crate::keeper::certificates::SigningCertificates;
+use crate::keeper::material::ConfiguredMaterial;
+use crate::metrics::Metrics;
+use crate::rate::RateLimiter;
+use crate::sign::SigningLine;
+use api::operations::Caller;
+use api::problem::Code;
+use api::problem::Problem;
+use attest::clock::Clock;
+use attest::clock::UnixSeconds;
+use attest::gate::Gate;
+use attest::judge::Judge;
+use attest::records::SigningSystem;
+use attest::registry::Registry;
+use attest::session::EndReason;
+use attest::session::LiveSession;
+use attest::sessions::SessionError;
+use attest::sessions::Sessions;
+use attest::sign_in::FormTokens;
+use attest::trust::TrustStore;
+use hsm::Hsm;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Sign-ins a minute that may be opened for one holder: a locked-out colleague needs two or three.
+const SIGN_INS_PER_HOLDER_MINUTE: f64 = 20.0;
+
+/// Refusals recorded a second, and at once: a person looking at them reads fewer.
+const REFUSALS_PER_SECOND: f64 = 10.0;
+const REFUSALS_AT_ONCE: f64 = 200.0;
+
+/// What the keeper is told by the configuration.
+#[derive(Clone, Debug)]
+pub struct KeeperSettings {
+    /// `https://host:port` of the card listener: login links start with it.
+    pub hpki_origin: String,
+    /// Host name of the card listener, as cards sign it.
+    pub hpki_host: String,
+    /// Intermediates and profiles.
+    pub material: ConfiguredMaterial,
+    /// Octets of a detached document.
+    pub detached_bytes: u64,
+    /// Octets of an attached document.
+    pub attached_bytes: u64,
+    /// Items in one digest batch.
+    pub digest_items: usize,
+    /// Seconds within which a handshake must lie before its confirmation.
+    pub handshake_seconds: u64,
+}
+
+/// What a keeper is made of.
+pub struct Parts {
+    /// See [`KeeperSettings`].
+    pub settings: KeeperSettings,
+    /// Trust records in memory.
+    pub registry: Arc<Registry>,
+    /// Sign-ins and sessions.
+    pub sessions: Arc<Sessions>,
+    /// Trust records on disk.
+    pub trust: TrustStore,
+    /// The HSM.
+    pub hsm: Arc<Hsm>,
+    /// The audit log.
+    pub audit: Arc<AuditLog>,
+    /// Anchors, revocation lists, profiles.
+    pub judge: Arc<Judge>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What monitoring sees.
+    pub metrics: Arc<Metrics>,
+    /// Server certificate of the card listener, as cards sign it.
+    pub listener_certificate: ListenerCertificate,
+}
+
+/// See the module.
+pub struct Keeper {
+    parts: Parts,
+    gate: Gate,
+    line: SigningLine,
+    forms: FormTokens,
+    running: Running,
+    signing_certificates: SigningCertificates,
+    rates: RateLimiter,
+}
+
+impl Keeper {
+    /// A keeper of these parts.
+    ///
+    /// # Errors
+    /// When the random source fails.
+    pub fn new(parts: Parts) -> Result<Self, attest::sign_in::RandomFailed> {
+        let gate = Gate::new(parts.registry.clone(), parts.sessions.clone(), parts.clock.clone());
+        let line = SigningLine::new(parts.hsm.clone(), parts.audit.clone(), parts.metrics.clone());
+        Ok(Self {
+            gate,
+            line,
+            forms: FormTokens::new()?,
+            running: Running::default(),
+            signing_certificates: SigningCertificates::default(),
+            rates: RateLimiter::default(),
+            parts,
+        })
+    }
+
+    /// What it is made of.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    fn now(&self) -> Result<UnixSeconds, Problem> {
+        self.parts.clock.now().map_err(|error| {
+            tracing::error!(%error, "the clock cannot be trusted");
+            Problem::new(Code::NotOperational)
+        })
+    }
+
+    fn danger_test_mode(&self) -> bool {
+        self.parts.judge.is_test_mode()
+    }
+
+    /// The signing system that asks, within its rate.
+    fn system(&self, caller: &Caller) -> Result<Arc<SigningSystem>, Problem> {
+        let system =
+            self.parts.registry.system_of(&caller.certificate).ok_or(Code::ClientUnknown)?;
+        let per_second = f64::from(system.requests_per_second);
+        self.rates
+            .take(&system.system_id, per_second, per_second * 2.0, Instant::now())
+            .map_err(|wait| Problem::new(Code::RateLimited).retry_after(wait))?;
+        Ok(system)
+    }
+
+    /// Whether one more sign-in may be opened for this holder.
+    fn holder_rate(&self, system: &SigningSystem, holder_id: &str) -> Result<(), Problem> {
+        let name = format!("{}/{holder_id}", system.system_id);
+        self.rates
+            .take(
+                &name,
+                SIGN_INS_PER_HOLDER_MINUTE / 60.0,
+                SIGN_INS_PER_HOLDER_MINUTE,
+                Instant::now(),
+            )
+            .map_err(|wait| Problem::new(Code::RateLimited).retry_after(wait))
+    }
+
+    /// Records a refusal that nobody waits for. A flood is thinned out: what has no record of its own is counted in the next
+    /// metric, so that successes are never crowded out.
+    fn note(&self, entry: Entry) {
+        if self
+            .rates
+            .take("refusals", REFUSALS_PER_SECOND, REFUSALS_AT_ONCE, Instant::now())
+            .is_err()
+        {
+            self.parts.metrics.refusals_not_recorded.inc();
+            return;
+        }
+        let audit = self.parts.audit.clone();
+        tokio::spawn(async move {
+            if let Err(error) = audit.append(entry).await {
+                tracing::warn!(%error, "a refusal could not be recorded");
+            }
+        });
+    }
+
+    /// Ends a live session: durable first, then in the audit log's order, then out of memory. After `Ok` nothing is
+    /// released under it any more.
+    ///
+    /// # Errors
+    /// [`EndError`]; the session is dead in memory all the same.
+    pub async fn end_live(
+        &self,
+        request_id: &str,
+        principal: Principal,
+        session: &Arc<LiveSession>,
+        reason: EndReason,
+    ) -> Result<(), EndError> {
+        let stored = self.parts.sessions.end(&session.session_id, reason).await;
+        let entry = entries::session_ended(request_id, principal, session, reason);
+        let recorded = self.parts.audit.append(entry).await;
+        session.end(reason);
+        self.parts.sessions.forget(session);
+        self.parts
+            .metrics
+            .sessions
+            .set(i64::try_from(self.parts.sessions.all().len()).unwrap_or(i64::MAX));
+        stored?;
+        recorded?;
+        Ok(())
+    }
+}
+
+/// Why the end of a session is not durable.
+#[derive(Debug, thiserror::Error)]
+pub enum EndError {
+    /// Its record.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The audit record.
+    #[error(transparent)]
+    Audit(#[from] crate::audit::AuditError),
+}

@@ -1,0 +1,152 @@
+//! Sessions as signing systems see them: their own only, and where each stands.
+
+use super::Keeper;
+use super::entries;
+use crate::problems;
+use api::operations::Caller;
+use api::problem::Code;
+use api::problem::Problem;
+use api::wire;
+use attest::records::Method;
+use attest::records::SigningSystem;
+use attest::session::EndReason;
+use attest::session::LiveSession;
+use attest::sign_in::DenyReason;
+use attest::sign_in::Phase;
+use attest::sign_in::SessionRecord;
+use std::sync::Arc;
+
+impl Keeper {
+    pub(super) async fn own_session(
+        &self,
+        system: &SigningSystem,
+        session_id: &str,
+    ) -> Result<SessionRecord, Problem> {
+        let found = self
+            .parts
+            .sessions
+            .record(session_id)
+            .await
+            .map_err(|error| problems::session(&error))?;
+        let (record, _) = found.ok_or(Code::SessionUnknown)?;
+        match record.system_id == system.system_id {
+            true => Ok(record),
+            false => Err(Code::SessionUnknown.into()),
+        }
+    }
+
+    pub(super) fn view(&self, record: &SessionRecord) -> Result<wire::SessionView, Problem> {
+        let now = self.now()?;
+        let mut view = wire::SessionView {
+            session_id: record.session_id.clone(),
+            state: wire::SessionState::Pending,
+            method: None,
+            holder: None,
+            remaining_seconds: now.seconds_until(record.link_expires_at),
+            remaining_signatures: None,
+            credentials: Vec::new(),
+            reason: None,
+        };
+        match &record.phase {
+            Phase::Pending { .. } if record.link_is_over(now) => {
+                view.state = wire::SessionState::Expired
+            }
+            Phase::Pending { .. } => {}
+            Phase::Approved { approval, code_expires_at, .. } => {
+                view.state = match now < *code_expires_at {
+                    true => wire::SessionState::Approved,
+                    false => wire::SessionState::Expired,
+                };
+                view.method = Some(approval.method.into());
+                view.holder = Some(approval.holder_id.clone());
+                view.remaining_seconds = now.seconds_until(*code_expires_at);
+            }
+            Phase::Active { approval, expires_at, .. } => {
+                view.method = Some(approval.method.into());
+                view.holder = Some(approval.holder_id.clone());
+                let live = self.parts.sessions.by_id(&record.session_id);
+                match live.as_ref().map(|session| (session, session.over(now))) {
+                    Some((session, None)) => {
+                        view.state = wire::SessionState::Active;
+                        view.remaining_seconds = now.seconds_until(*expires_at);
+                        view.remaining_signatures = Some(session.remaining());
+                        view.credentials = self.usable_credentials(session, now);
+                    }
+                    Some((_, Some(reason))) => set_ended(&mut view, reason),
+                    None => set_ended(&mut view, EndReason::Expired),
+                }
+            }
+            Phase::Denied { reason } => {
+                view.state = wire::SessionState::Denied;
+                view.remaining_seconds = 0;
+                view.reason = Some(deny_text(*reason).to_owned());
+            }
+            Phase::Ended { reason, holder_id, method } => {
+                view.method = Some((*method).into());
+                view.holder = Some(holder_id.clone());
+                set_ended(&mut view, *reason);
+            }
+        }
+        Ok(view)
+    }
+
+    pub(super) async fn activated(
+        &self,
+        caller: &Caller,
+        session: &Arc<LiveSession>,
+    ) -> Result<(), Problem> {
+        let live = self.parts.sessions.all().len();
+        self.parts.metrics.sessions.set(i64::try_from(live).unwrap_or(i64::MAX));
+        let entry = entries::session_activated(&caller.request_id, session);
+        if let Err(error) = self.parts.audit.append(entry).await {
+            tracing::error!(request_id = caller.request_id, %error, "an activation could not be recorded");
+            session.end(EndReason::Operator);
+            return Err(Code::AuditUnavailable.into());
+        }
+        Ok(())
+    }
+}
+
+/// The methods wanted, all of them open to the signing system.
+pub(super) fn methods(
+    system: &SigningSystem,
+    wanted: Option<Vec<wire::MethodName>>,
+) -> Result<Vec<Method>, Problem> {
+    let Some(wanted) = wanted else {
+        return Ok(system.methods.clone());
+    };
+    let wanted: Vec<Method> = wanted.into_iter().map(Method::from).collect();
+    match wanted.iter().all(|method| system.methods.contains(method)) && !wanted.is_empty() {
+        true => Ok(wanted),
+        false => Err(Problem::with_detail(
+            Code::FactorRefused,
+            "a method is not open to this signing system",
+        )),
+    }
+}
+
+/// Whether a state never changes any more.
+pub(super) fn is_final(state: wire::SessionState) -> bool {
+    matches!(
+        state,
+        wire::SessionState::Denied | wire::SessionState::Expired | wire::SessionState::Ended
+    )
+}
+
+fn set_ended(view: &mut wire::SessionView, reason: EndReason) {
+    view.state = wire::SessionState::Ended;
+    view.remaining_seconds = 0;
+    view.remaining_signatures = Some(0);
+    let reason = serde_json::to_value(reason).ok();
+    view.reason = reason.and_then(|value| value.as_str().map(str::to_owned));
+}
+
+/// Why a sign-in was denied, for the signing system.
+pub(super) fn deny_text(reason: DenyReason) -> &'static str {
+    match reason {
+        DenyReason::ByHolder => "the holder said that this sign-in is not theirs",
+        DenyReason::WrongNumber => "a wrong number was typed too often",
+        DenyReason::WrongCode => "a wrong code was sent too often",
+        DenyReason::Withdrawn => "the signing system withdrew it",
+    }
+}

@@ -1,0 +1,316 @@
+//! What a holder's browser asks: the page behind a login link, and its confirmation.
+//!
+//! Before possession of a card is proved every answer is the same page. Afterwards the person gets the reason and the next
+//! step. Opening the page changes nothing; only the confirmed form does.
+
+use super::Keeper;
+use super::entries;
+use super::standing;
+use api::operations::CardHandshake;
+use api::operations::Confirm;
+use api::operations::Confirmation;
+use api::operations::Confirmed;
+use api::operations::SignIn;
+use api::operations::SignInPage;
+use api::operations::SignInRefusal;
+use async_trait::async_trait;
+use attest::clock::UnixSeconds;
+use attest::evidence::Expectations;
+use attest::evidence::HpkiEvidence;
+use attest::gate::may_name;
+use attest::hc_role::HcRole;
+use attest::judge::CardIdentity;
+use attest::records::Fingerprint;
+use attest::records::Holder;
+use attest::records::Method;
+use attest::records::SigningSystem;
+use attest::sessions::Approved;
+use attest::sign_in::Approval;
+use attest::sign_in::DenyReason;
+use attest::sign_in::SessionRecord;
+use attest::sign_in::split_link;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A link that can still be used, and the card that was proved under it.
+struct Met {
+    record: SessionRecord,
+    system: Arc<SigningSystem>,
+    holder: Arc<Holder>,
+    card: CardIdentity,
+    evidence: HpkiEvidence,
+    now: UnixSeconds,
+}
+
+/// Why a link and a card do not make a sign-in.
+enum NotMet {
+    /// Nothing is proved: the same page for every reason.
+    Nothing,
+    /// Possession is proved; the person may know.
+    Refused(SignInRefusal),
+}
+
+#[async_trait]
+impl SignIn for Keeper {
+    async fn open_sign_in(
+        &self,
+        request_id: &str,
+        link: &str,
+        card: Option<CardHandshake>,
+    ) -> SignInPage {
+        match self.meet(request_id, link, card).await {
+            Ok(met) => SignInPage::Confirm(Confirm {
+                form_token: self.forms.issue(&met.record, &met.card.fingerprint),
+                asks_number: met.record.number.is_some(),
+                return_origin: met.record.return_url.as_deref().and_then(origin),
+                remaining_seconds: met.now.seconds_until(met.record.link_expires_at),
+                session_seconds: met.system.limits.seconds,
+                signatures: met.system.limits.signatures,
+                system: met.system.display_name.clone(),
+                holder: met.holder.display_name.clone(),
+                danger_test_mode: self.danger_test_mode(),
+            }),
+            Err(NotMet::Nothing) => SignInPage::PresentCard,
+            Err(NotMet::Refused(refusal)) => SignInPage::Refused(refusal),
+        }
+    }
+
+    async fn confirm_sign_in(
+        &self,
+        request_id: &str,
+        link: &str,
+        card: Option<CardHandshake>,
+        confirmation: Confirmation,
+    ) -> Confirmed {
+        let met = match self.meet(request_id, link, card).await {
+            Ok(met) => met,
+            Err(NotMet::Nothing) => return Confirmed::Refused(SignInRefusal::ProofNotFresh),
+            Err(NotMet::Refused(refusal)) => return Confirmed::Refused(refusal),
+        };
+        if !self.forms.check(&met.record, &met.card.fingerprint, &confirmation.form_token) {
+            return Confirmed::Refused(SignInRefusal::FormOver);
+        }
+        match confirmation.approve {
+            true => self.approve(request_id, met, confirmation.number.as_deref()).await,
+            false => self.deny(request_id, met).await,
+        }
+    }
+
+    async fn card_handshake_failed(&self, request_id: &str, reason: &str) {
+        self.note(entries::sign_in_denied(request_id, None, "handshake_failed", reason));
+    }
+}
+
+impl Keeper {
+    /// Everything that must hold before a form is shown, and again before it is believed.
+    async fn meet(
+        &self,
+        request_id: &str,
+        link: &str,
+        card: Option<CardHandshake>,
+    ) -> Result<Met, NotMet> {
+        let handshake = card.ok_or(NotMet::Nothing)?;
+        let now =
+            self.parts.clock.now().map_err(|_| NotMet::Refused(SignInRefusal::Unavailable))?;
+        let evidence = HpkiEvidence {
+            leaf_der: handshake.leaf_der,
+            transcript: handshake.transcript,
+            signature_scheme: handshake.signature_scheme,
+            signature: handshake.signature,
+            handshake_at: UnixSeconds(handshake.handshake_at),
+        };
+        // Step 1: the link. Nothing about it is told before the card is proved, so a wrong one is remembered, not answered.
+        let record = self.linked(link).await?;
+        // Step 2: the card. A handshake older than the link proves nothing about this sign-in.
+        let settings = &self.parts.settings;
+        let expected = Expectations {
+            host: &settings.hpki_host,
+            server_certificates: &self.parts.listener_certificate.fingerprints(),
+            not_before: record.as_ref().map_or(now, |record| record.created_at),
+            now,
+            max_age: Duration::from_secs(settings.handshake_seconds),
+        };
+        let verified = evidence.verify(&expected).map_err(|error| {
+            tracing::info!(request_id, reason = %error, "a card's proof was refused");
+            self.note_refusal(request_id, record.as_ref(), error.code(), &error.to_string());
+            match record {
+                Some(_) => NotMet::Refused(SignInRefusal::ProofNotFresh),
+                None => NotMet::Nothing,
+            }
+        })?;
+        let card = self.parts.judge.judge_card(&verified, now).map_err(|refusal| {
+            tracing::info!(request_id, reason = %refusal, "a card was refused");
+            self.note_refusal(request_id, record.as_ref(), refusal.code(), &refusal.to_string());
+            NotMet::Refused(standing::for_person(&refusal))
+        })?;
+        // Step 3: possession is proved; from here on the person is told.
+        let link_over = NotMet::Refused(SignInRefusal::LinkOver);
+        let record = record.filter(|record| !record.link_is_over(now)).ok_or(link_over)?;
+        let met = self.holder_of(&record, &card);
+        let (system, holder) = match met {
+            Ok(met) => met,
+            Err(refusal) => {
+                let detail = format!("card {}", card.fingerprint.0);
+                self.note_refusal(request_id, Some(&record), refusal_name(refusal), &detail);
+                return Err(NotMet::Refused(refusal));
+            }
+        };
+        Ok(Met { record, system, holder, card, evidence, now })
+    }
+
+    async fn linked(&self, link: &str) -> Result<Option<SessionRecord>, NotMet> {
+        let Some((session_id, secret)) = split_link(link) else {
+            return Ok(None);
+        };
+        match self.parts.sessions.record(session_id).await {
+            Ok(found) => {
+                Ok(found.map(|(record, _)| record).filter(|record| record.is_link(secret)))
+            }
+            Err(error) => {
+                tracing::error!(%error, "a sign-in could not be read");
+                Err(NotMet::Refused(SignInRefusal::Unavailable))
+            }
+        }
+    }
+
+    /// Whose card it is, and whether this sign-in is for them.
+    fn holder_of(
+        &self,
+        record: &SessionRecord,
+        card: &CardIdentity,
+    ) -> Result<(Arc<SigningSystem>, Arc<Holder>), SignInRefusal> {
+        let registry = &self.parts.registry;
+        let link = registry.card(&card.fingerprint).ok_or(SignInRefusal::CardNotRegistered)?;
+        let holder = registry.holder(&link.holder_id).ok_or(SignInRefusal::CardNotRegistered)?;
+        if record.holder_id.as_ref().is_some_and(|wanted| *wanted != holder.holder_id) {
+            return Err(SignInRefusal::OtherHolder);
+        }
+        if !holder.enabled {
+            return Err(SignInRefusal::HolderDisabled);
+        }
+        let system = registry.system(&record.system_id).ok_or(SignInRefusal::LinkOver)?;
+        let allowed = may_name(&system, &holder.holder_id)
+            && record.accepts(Method::Hpki)
+            && system.methods.contains(&Method::Hpki);
+        match allowed {
+            true => self.check_role(card, &holder).map(|()| (system, holder)),
+            false => Err(SignInRefusal::NotAllowedHere),
+        }
+    }
+
+    /// The qualification, in the card or in one of the holder's second certificates, as the profile wants it.
+    fn check_role(&self, card: &CardIdentity, holder: &Holder) -> Result<(), SignInRefusal> {
+        let credentials = self.parts.registry.credentials_of(&holder.holder_id);
+        let texts = credentials.iter().flat_map(|credential| credential.record.hc_roles.iter());
+        let second: Vec<HcRole> =
+            texts.map(|text| HcRole { text: text.clone(), is_hpki: true }).collect();
+        match self.parts.judge.hc_role_rule().is_kept(&card.roles, &second) {
+            true => Ok(()),
+            false => Err(SignInRefusal::RoleMissing),
+        }
+    }
+
+    async fn approve(&self, request_id: &str, met: Met, number: Option<&str>) -> Confirmed {
+        let evidence_json = match serde_json::to_string(&met.evidence) {
+            Ok(json) => json,
+            Err(error) => {
+                tracing::error!(request_id, %error, "evidence could not be written");
+                return Confirmed::Refused(SignInRefusal::Unavailable);
+            }
+        };
+        let approval = Approval {
+            holder_id: met.holder.holder_id.clone(),
+            method: Method::Hpki,
+            evidence: Fingerprint::of(evidence_json.as_bytes()).0,
+            factor: met.card.fingerprint.clone(),
+            certificate_b64: STANDARD.encode(&met.evidence.leaf_der),
+            certificate_not_after: met.card.not_after,
+            authenticated_at: met.evidence.handshake_at,
+        };
+        // The evidence is durable before anything that rests on it.
+        let entry = entries::sign_in_approved(request_id, &met.record, &approval, evidence_json);
+        if let Err(error) = self.parts.audit.append(entry).await {
+            tracing::error!(request_id, %error, "a sign-in could not be recorded");
+            return Confirmed::Refused(SignInRefusal::Unavailable);
+        }
+        let outcome = self
+            .parts
+            .sessions
+            .approve(&met.record.session_id, approval, &met.evidence.replay_key(), number)
+            .await;
+        match outcome {
+            Ok(Approved::Code(code)) => {
+                self.parts.metrics.sign_in(Method::Hpki.name(), "approved");
+                self.after_approval(&met, code)
+            }
+            Ok(Approved::LinkOver) => Confirmed::Refused(SignInRefusal::LinkOver),
+            Ok(Approved::EvidenceUsed) => Confirmed::Refused(SignInRefusal::ProofNotFresh),
+            Ok(Approved::WrongNumber { .. }) => {
+                self.note_refusal(request_id, Some(&met.record), "wrong_number", "");
+                Confirmed::Refused(SignInRefusal::WrongNumber)
+            }
+            Err(error) => {
+                tracing::error!(request_id, %error, "a sign-in could not be stored");
+                Confirmed::Refused(SignInRefusal::Unavailable)
+            }
+        }
+    }
+
+    fn after_approval(&self, met: &Met, code: Option<String>) -> Confirmed {
+        match (&met.record.return_url, code) {
+            (Some(return_url), Some(code)) => {
+                let separator = if return_url.contains('?') { '&' } else { '?' };
+                let state = &met.record.session_id;
+                Confirmed::Return {
+                    url: format!("{return_url}{separator}code={code}&state={state}"),
+                }
+            }
+            _ => Confirmed::Done { system: met.system.display_name.clone() },
+        }
+    }
+
+    async fn deny(&self, request_id: &str, met: Met) -> Confirmed {
+        match self.parts.sessions.deny(&met.record.session_id, DenyReason::ByHolder).await {
+            Ok(true) => {
+                self.parts.metrics.sign_in(Method::Hpki.name(), "denied");
+                self.note_refusal(request_id, Some(&met.record), "denied_by_holder", "");
+                Confirmed::Denied { system: met.system.display_name.clone() }
+            }
+            Ok(false) => Confirmed::Refused(SignInRefusal::LinkOver),
+            Err(error) => {
+                tracing::error!(request_id, %error, "a denial could not be stored");
+                Confirmed::Refused(SignInRefusal::Unavailable)
+            }
+        }
+    }
+
+    fn note_refusal(
+        &self,
+        request_id: &str,
+        record: Option<&SessionRecord>,
+        code: &str,
+        detail: &str,
+    ) {
+        self.parts.metrics.sign_in(Method::Hpki.name(), "refused");
+        self.note(entries::sign_in_denied(request_id, record, code, detail));
+    }
+}
+
+/// Scheme, host and port of a URL.
+fn origin(url: &str) -> Option<String> {
+    let uri: http::Uri = url.parse().ok()?;
+    Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?))
+}
+
+fn refusal_name(refusal: SignInRefusal) -> &'static str {
+    match refusal {
+        SignInRefusal::CardNotRegistered => "card_not_registered",
+        SignInRefusal::OtherHolder => "other_holder",
+        SignInRefusal::HolderDisabled => "holder_disabled",
+        SignInRefusal::NotAllowedHere => "not_allowed_here",
+        SignInRefusal::RoleMissing => "role_missing",
+        _ => "refused",
+    }
+}

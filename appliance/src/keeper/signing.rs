@@ -1,0 +1,504 @@
+//! What signing systems ask: sessions, credentials, signatures.
+
+use super::Keeper;
+use super::entries;
+use super::known::KnownSignature;
+use super::session_steps::deny_text;
+use super::session_steps::is_final;
+use super::session_steps::methods;
+use super::views;
+use crate::audit::Principal;
+use crate::audit::record::Idempotency;
+use crate::idempotency::Blocked;
+use crate::idempotency::RunningGuard;
+use crate::idempotency::fingerprint;
+use crate::metrics::SignatureResult;
+use crate::metrics::Stage;
+use crate::problems;
+use crate::sign::Order;
+use crate::sign::Released;
+use crate::sign::SignError;
+use api::operations::Admitted;
+use api::operations::Caller;
+use api::operations::SignHead;
+use api::operations::Signed;
+use api::operations::SignedBatch;
+use api::operations::Signing;
+use api::problem::Code;
+use api::problem::Problem;
+use api::wire;
+use async_trait::async_trait;
+use attest::algorithm::ContentDigest;
+use attest::algorithm::DigestAlgorithm;
+use attest::clock::UnixSeconds;
+use attest::gate::Admission;
+use attest::gate::Presented;
+use attest::gate::may_name;
+use attest::records::Fingerprint;
+use attest::records::SigningSystem;
+use attest::registry::LiveCredential;
+use attest::session::EndReason;
+use attest::session::LiveSession;
+use attest::sessions::Activation;
+use attest::sessions::Wanted;
+use attest::sign_in::DenyReason;
+use attest::sign_in::link_token;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[async_trait]
+impl Signing for Keeper {
+    async fn info(&self, caller: &Caller) -> Result<wire::Info, Problem> {
+        let system = self.system(caller)?;
+        let settings = &self.parts.settings;
+        Ok(wire::Info {
+            name: "Inkan".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            api_versions: vec!["v1".to_owned()],
+            algorithms: self.algorithms(),
+            levels: vec![wire::Level::BaselineB],
+            packagings: vec![wire::Packaging::Detached, wire::Packaging::Attached],
+            limits: wire::InfoLimits {
+                attached_bytes: settings.attached_bytes,
+                detached_bytes: settings.detached_bytes,
+                digest_items: u64::try_from(settings.digest_items).unwrap_or(u64::MAX),
+                raw_allowed: system.raw_allowed,
+                requests_per_second: system.requests_per_second,
+            },
+            session: wire::InfoSession {
+                seconds: system.limits.seconds,
+                idle_seconds: system.limits.idle_seconds,
+                signatures: system.limits.signatures,
+                methods: system.methods.iter().map(|method| (*method).into()).collect(),
+            },
+            time_source: "system-clock".to_owned(),
+            danger_test_mode: self.danger_test_mode(),
+        })
+    }
+
+    async fn create_session(
+        &self,
+        caller: &Caller,
+        new: wire::NewSession,
+    ) -> Result<wire::SessionCreated, Problem> {
+        let system = self.system(caller)?;
+        if let Some(holder_id) = &new.holder {
+            let holder =
+                self.parts.registry.holder(holder_id).filter(|_| may_name(&system, holder_id));
+            let holder = holder.ok_or(Code::HolderUnknown)?;
+            if !holder.enabled {
+                return Err(Code::HolderDisabled.into());
+            }
+            self.holder_rate(&system, holder_id)?;
+        }
+        if let Some(url) = &new.return_url
+            && !system.return_urls.contains(url)
+        {
+            let detail =
+                "this return_url is not registered for this signing system; it must match exactly";
+            return Err(Problem::with_detail(Code::NotPermitted, detail));
+        }
+        let wanted = Wanted {
+            holder_id: new.holder,
+            methods: methods(&system, new.methods)?,
+            return_url: new.return_url,
+        };
+        let created = self
+            .parts
+            .sessions
+            .create(&system, wanted)
+            .await
+            .map_err(|error| problems::session(&error))?;
+        let record = created.record;
+        let link = link_token(&record.session_id, &created.link_secret);
+        Ok(wire::SessionCreated {
+            login_url: format!("{}/login/{link}", self.parts.settings.hpki_origin),
+            expires_at: views::rfc3339(record.link_expires_at),
+            session_id: record.session_id,
+            state: wire::SessionState::Pending,
+            number: created.number,
+        })
+    }
+
+    async fn session(
+        &self,
+        caller: &Caller,
+        session_id: &str,
+        wait: Duration,
+    ) -> Result<wire::SessionView, Problem> {
+        let system = self.system(caller)?;
+        let changed = self.parts.sessions.changed(session_id);
+        let deadline = tokio::time::Instant::now() + wait;
+        let first = self.view(&self.own_session(&system, session_id).await?)?;
+        let mut view = first.clone();
+        while view.state == first.state && !is_final(view.state) {
+            let next = changed.next();
+            view = self.view(&self.own_session(&system, session_id).await?)?;
+            if view.state != first.state || tokio::time::timeout_at(deadline, next).await.is_err() {
+                break;
+            }
+        }
+        if view.state == first.state {
+            view = self.view(&self.own_session(&system, session_id).await?)?;
+        }
+        Ok(view)
+    }
+
+    async fn activate(
+        &self,
+        caller: &Caller,
+        session_id: &str,
+        activate: wire::Activate,
+    ) -> Result<wire::Activated, Problem> {
+        let system = self.system(caller)?;
+        let record = self.own_session(&system, session_id).await?;
+        let outcome = self.parts.sessions.activate(session_id, &activate.code, system.limits).await;
+        match outcome.map_err(|error| problems::session(&error))? {
+            Activation::Active { signing_token, session } => {
+                self.activated(caller, &session).await?;
+                let now = self.now()?;
+                Ok(wire::Activated {
+                    signing_token,
+                    holder: session.holder_id.clone(),
+                    method: session.method.into(),
+                    expires_at: views::rfc3339(session.expires_at),
+                    remaining_signatures: session.remaining(),
+                    credentials: self.usable_credentials(&session, now),
+                })
+            }
+            Activation::Pending => Err(Code::SessionPending.into()),
+            Activation::WrongCode { denied } => {
+                let entry =
+                    entries::sign_in_denied(&caller.request_id, Some(&record), "wrong_code", "");
+                self.note(entry);
+                let detail = match denied {
+                    true => "wrong code, too often: this sign-in is denied",
+                    false => "wrong code",
+                };
+                Err(Problem::with_detail(Code::LoginDenied, detail))
+            }
+            Activation::Denied(reason) => {
+                Err(Problem::with_detail(Code::LoginDenied, deny_text(reason)))
+            }
+            Activation::Expired => Err(Code::SessionExpired.into()),
+            Activation::AlreadyUsed => Err(Problem::with_detail(
+                Code::SessionEnded,
+                "the code was used before; a code works once",
+            )),
+        }
+    }
+
+    async fn end_session(&self, caller: &Caller, session_id: &str) -> Result<(), Problem> {
+        let system = self.system(caller)?;
+        self.own_session(&system, session_id).await?;
+        if let Some(session) = self.parts.sessions.by_id(session_id) {
+            let by = Principal::System(system.system_id.clone());
+            return self.end_live(&caller.request_id, by, &session, EndReason::Logout).await.map_err(|error| {
+                tracing::error!(request_id = caller.request_id, %error, "the end of a session is not durable");
+                Problem::new(Code::AuditUnavailable)
+            });
+        }
+        let denied = self.parts.sessions.deny(session_id, DenyReason::Withdrawn).await;
+        denied.map(drop).map_err(|error| problems::session(&error))
+    }
+
+    async fn credentials(
+        &self,
+        caller: &Caller,
+        holder: &str,
+    ) -> Result<Vec<wire::CredentialView>, Problem> {
+        let system = self.system(caller)?;
+        let now = self.now()?;
+        let known = self.parts.registry.holder(holder).filter(|_| may_name(&system, holder));
+        known.ok_or(Code::HolderUnknown)?;
+        let all = self.parts.registry.credentials_of(holder);
+        let certified = all.iter().filter(|credential| !credential.record.chain.is_empty());
+        Ok(certified.map(|credential| views::credential(credential, now)).collect())
+    }
+
+    async fn admit(&self, caller: &Caller, head: &SignHead) -> Result<Admitted, Problem> {
+        let system = self.system(caller)?;
+        if let Some(key) = head.idempotency_key.as_deref()
+            && let Some(known) = self.known_signature(&scoped(
+                &system,
+                &head.signing_token,
+                key,
+                0,
+                &Fingerprint(String::new()),
+            ))?
+        {
+            let credential = self
+                .parts
+                .registry
+                .credential(&known.credential_id)
+                .ok_or(Code::CredentialUnknown)?;
+            return Ok(admitted(&credential));
+        }
+        let admission = self.admission(caller, &head.signing_token, head.credential.as_deref())?;
+        Ok(admitted(admission.credential()))
+    }
+
+    async fn sign(
+        &self,
+        caller: &Caller,
+        head: SignHead,
+        content_digest: Vec<u8>,
+    ) -> Result<Signed, Problem> {
+        let system =
+            self.parts.registry.system_of(&caller.certificate).ok_or(Code::ClientUnknown)?;
+        let request = fingerprint(&[
+            b"sign",
+            head.credential.as_deref().unwrap_or_default().as_bytes(),
+            &[head.packaging as u8],
+            head.label.as_deref().unwrap_or_default().as_bytes(),
+            &content_digest,
+        ]);
+        let key = head.idempotency_key.as_deref();
+        let idempotency = key.map(|key| scoped(&system, &head.signing_token, key, 0, &request));
+        let _running =
+            idempotency.as_ref().map(|idempotency| self.start(idempotency)).transpose()?;
+        if let Some(idempotency) = &idempotency
+            && let Some(known) = self.known_signature(idempotency)?
+        {
+            return self.repeat(&known, &request);
+        }
+        let timer = self.parts.metrics.stage(Stage::Gate);
+        let admission = self.admission(caller, &head.signing_token, head.credential.as_deref())?;
+        let (session, credential) = (admission.session().clone(), admission.credential().clone());
+        let scheme = credential.record.key_type.default_scheme();
+        let digest = ContentDigest::new(credential.record.key_type.digest(), content_digest)
+            .map_err(|error| Problem::with_detail(Code::MalformedRequest, error.to_string()))?;
+        let certificate =
+            self.signing_certificates.of(&credential).map_err(|fault| internal(caller, &fault))?;
+        let packaging = match head.packaging {
+            wire::Packaging::Detached => "detached",
+            wire::Packaging::Attached => "attached",
+        };
+        let asked = entries::Request {
+            request_id: caller.request_id.clone(),
+            session: session.clone(),
+            credential: credential.clone(),
+            idempotency,
+            label: head.label,
+            packaging,
+        };
+        let at = admission.at();
+        let permitted = self.gate.permit(admission, scheme, digest.clone()).await;
+        drop(timer);
+        let (permit, lease) = permitted.map_err(|error| {
+            self.shut(caller, &error, Some(&credential.record.credential_id), scheme.name())
+        })?;
+        let order = Order { permit, lease, content_digest: digest, request: asked };
+        match self.line.sign_cms(order, &certificate, at).await {
+            Ok(Released { signature, seq }) => {
+                self.parts.metrics.signature(SignatureResult::Released, scheme.name());
+                Ok(self.signed(&session, signature, seq, at))
+            }
+            Err(error) => Err(self.not_signed(caller, &credential, &error).await),
+        }
+    }
+
+    async fn sign_digests(
+        &self,
+        caller: &Caller,
+        signing_token: &str,
+        idempotency_key: Option<String>,
+        request: wire::SignDigests,
+    ) -> Result<SignedBatch, Problem> {
+        let system = self.system(caller)?;
+        let batch_fingerprint = fingerprint(&[&serde_json::to_vec(&request).unwrap_or_default()]);
+        let idempotency = Idempotencies {
+            key: idempotency_key,
+            system,
+            signing_token: signing_token.to_owned(),
+            request: batch_fingerprint,
+        };
+        let first = idempotency.of(0);
+        let _running = first.as_ref().map(|idempotency| self.start(idempotency)).transpose()?;
+        if request.output == wire::Output::Raw && !idempotency.system.raw_allowed {
+            let detail =
+                "output raw is not open to this signing system; an administrator can allow it";
+            return Err(Problem::with_detail(Code::NotPermitted, detail));
+        }
+        self.check_items(&request)?;
+        let known = self.known_items(&idempotency, request.items.len())?;
+        if known.iter().all(Option::is_some) {
+            return self.repeat_batch(&request, known);
+        }
+        self.sign_items(caller, request, &idempotency, known).await
+    }
+}
+
+/// The pieces of [`Signing`].
+impl Keeper {
+    /// Names of the signature algorithms that some credential here makes.
+    fn algorithms(&self) -> Vec<String> {
+        let credentials = self.parts.registry.credentials();
+        let names: BTreeSet<_> = credentials
+            .iter()
+            .map(|credential| credential.record.key_type.default_scheme().name())
+            .collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
+
+    pub(super) fn admission(
+        &self,
+        caller: &Caller,
+        signing_token: &str,
+        credential_id: Option<&str>,
+    ) -> Result<Admission, Problem> {
+        let presented =
+            Presented { certificate: &caller.certificate, signing_token, credential_id };
+        self.gate.admit(presented).map_err(|error| self.shut(caller, &error, credential_id, ""))
+    }
+
+    /// The gate stayed shut: counted, logged under the request id, told to the peer as far as it may know.
+    pub(super) fn shut(
+        &self,
+        caller: &Caller,
+        error: &attest::gate::GateError,
+        credential_id: Option<&str>,
+        algorithm: &'static str,
+    ) -> Problem {
+        self.parts.metrics.signature(SignatureResult::Refused, algorithm);
+        tracing::info!(request_id = caller.request_id, reason = %error, "not admitted");
+        let problem = problems::gate(error);
+        let system = self.parts.registry.system_of(&caller.certificate);
+        let system_id = system.as_ref().map(|system| system.system_id.as_str());
+        let detail = error.to_string();
+        self.note(entries::denial(
+            &caller.request_id,
+            system_id,
+            credential_id,
+            problem.code.name(),
+            &detail,
+        ));
+        problem
+    }
+
+    fn start(&self, idempotency: &Idempotency) -> Result<RunningGuard, Problem> {
+        let started = self.running.start(idempotency.scope.clone(), &idempotency.request);
+        started.map_err(|blocked| match blocked {
+            Blocked::Running => {
+                Problem::new(Code::IdempotencyRunning).retry_after(Duration::from_secs(1))
+            }
+            Blocked::Conflict => Code::IdempotencyConflict.into(),
+        })
+    }
+
+    /// The same signature again, from its record, without the HSM.
+    fn repeat(&self, known: &KnownSignature, request: &Fingerprint) -> Result<Signed, Problem> {
+        if known.request != *request {
+            return Err(Code::IdempotencyConflict.into());
+        }
+        let cms_der = self.rebuild(known)?;
+        self.parts.metrics.signature(SignatureResult::Repeated, known.scheme.name());
+        let (remaining_signatures, remaining_seconds) = self.left_of(&known.session)?;
+        Ok(Signed { cms_der, receipt: receipt(known.seq), remaining_signatures, remaining_seconds })
+    }
+
+    fn signed(
+        &self,
+        session: &LiveSession,
+        cms_der: Vec<u8>,
+        seq: u64,
+        now: UnixSeconds,
+    ) -> Signed {
+        Signed {
+            cms_der,
+            receipt: receipt(seq),
+            remaining_signatures: session.remaining(),
+            remaining_seconds: now.seconds_until(session.expires_at),
+        }
+    }
+
+    /// Nothing left the house: what the peer is told, and what has to happen inside.
+    pub(super) async fn not_signed(
+        &self,
+        caller: &Caller,
+        credential: &Arc<LiveCredential>,
+        error: &SignError,
+    ) -> Problem {
+        let algorithm = credential.record.key_type.default_scheme().name();
+        let (result, problem) = match error {
+            SignError::Mismatch => {
+                self.quarantine(&caller.request_id, credential).await;
+                (SignatureResult::Mismatch, Problem::new(Code::CredentialQuarantined))
+            }
+            SignError::Withdrawn(attest::permit::LeaseWithdrawn::Session(reason)) => {
+                (SignatureResult::Withheld, problems::ended(*reason))
+            }
+            SignError::Withdrawn(attest::permit::LeaseWithdrawn::Credential) => {
+                (SignatureResult::Withheld, Problem::new(Code::CredentialRevoked))
+            }
+            SignError::Hsm(_) => (
+                SignatureResult::Unavailable,
+                Problem::new(Code::HsmUnavailable).retry_after(Duration::from_secs(1)),
+            ),
+            SignError::Audit(_) => (
+                SignatureResult::Unavailable,
+                Problem::new(Code::AuditUnavailable).retry_after(Duration::from_secs(5)),
+            ),
+            SignError::Certificate(_) | SignError::Format(_) | SignError::Permit(_) => {
+                (SignatureResult::Unavailable, Code::Internal.into())
+            }
+        };
+        self.parts.metrics.signature(result, algorithm);
+        let credential_id = &credential.record.credential_id;
+        tracing::error!(request_id = caller.request_id, credential_id, %error, "no signature left");
+        problem
+    }
+}
+
+fn admitted(credential: &LiveCredential) -> Admitted {
+    let content_digest_alg = match credential.record.key_type.digest() {
+        DigestAlgorithm::Sha256 => wire::DigestName::Sha256,
+        DigestAlgorithm::Sha384 => wire::DigestName::Sha384,
+        DigestAlgorithm::Sha512 => wire::DigestName::Sha512,
+    };
+    Admitted { content_digest_alg, credential_id: credential.record.credential_id.clone() }
+}
+
+/// What a retry is recognised by. The scope of a key is the signing system and the signing token, so that a retry is
+/// answered after the session has ended, too.
+fn scoped(
+    system: &SigningSystem,
+    signing_token: &str,
+    key: &str,
+    item: u32,
+    request: &Fingerprint,
+) -> Idempotency {
+    let token = Fingerprint::of(signing_token.as_bytes());
+    Idempotency {
+        scope: Idempotency::scope(&system.system_id, &token, key, item),
+        request: request.clone(),
+    }
+}
+
+/// What the items of a batch are recognised by when it comes again.
+pub(super) struct Idempotencies {
+    key: Option<String>,
+    system: Arc<SigningSystem>,
+    pub(super) signing_token: String,
+    pub(super) request: Fingerprint,
+}
+
+impl Idempotencies {
+    /// Item `index`, where the batch came with a key.
+    pub(super) fn of(&self, index: usize) -> Option<Idempotency> {
+        let item = u32::try_from(index).ok()?;
+        let key = self.key.as_deref()?;
+        Some(scoped(&self.system, &self.signing_token, key, item, &self.request))
+    }
+}
+
+/// The name of an audit record on the wire.
+pub(super) fn receipt(seq: u64) -> String {
+    seq.to_string()
+}
+
+fn internal(caller: &Caller, error: &dyn std::fmt::Display) -> Problem {
+    tracing::error!(request_id = caller.request_id, %error, "internal");
+    Code::Internal.into()
+}
