@@ -54,9 +54,9 @@ impl Caretaker {
         if shared.stopped.get().is_some() {
             return;
         }
-        let free = free_bytes(&shared.layout.directory);
+        let (free, enough) = space(&shared.layout.directory, shared.config.min_free_bytes);
         shared.metrics.free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
-        let mut low = free < shared.config.min_free_bytes;
+        let mut low = free < enough;
         let mut ready = lock(&shared.next);
         if !*ready && !low {
             match segment::prepare(&shared.layout, shared.config.segment_bytes) {
@@ -198,8 +198,12 @@ pub(super) fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_directory)
 }
 
-fn free_bytes(path: &Path) -> u64 {
-    nix::sys::statvfs::statvfs(path)
-        .map(|found| found.blocks_available().saturating_mul(found.fragment_size()))
-        .unwrap_or(0)
+/// Free octets on the file system, and how many there should be: `wanted`, on a small one a twentieth of it.
+fn space(path: &Path, wanted: u64) -> (u64, u64) {
+    let Ok(found) = nix::sys::statvfs::statvfs(path) else {
+        return (0, wanted);
+    };
+    let free = found.blocks_available().saturating_mul(found.fragment_size());
+    let all = found.blocks().saturating_mul(found.fragment_size());
+    (free, wanted.min(all / 20))
 }

@@ -12,7 +12,7 @@ pub struct AuditConfig {
     pub trusted_keys: Vec<VerifierKey>,
     /// Octets of one segment.
     pub segment_bytes: u64,
-    /// Free octets on the file system below which nothing new is signed.
+    /// Free octets on the file system below which nothing new is signed; on a small one, a twentieth of it.
     pub min_free_bytes: u64,
     /// Records that may be reserved or waiting at one time.
     pub queue_limit: usize,
