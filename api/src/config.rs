@@ -256,6 +256,23 @@ impl Default for Documents {
     }
 }
 
+impl Limits {
+    /// The limit that would stop the listener, if there is one.
+    pub(crate) fn zero(&self) -> Option<&'static str> {
+        let counts = [
+            ("connections", self.connections),
+            ("connections_per_address", self.connections_per_address),
+            ("handshakes", self.handshakes),
+            ("header_bytes", self.header_bytes),
+            ("header_fields", self.header_fields),
+            ("json_bytes", self.json_bytes),
+            ("buffered_bytes", self.buffered_bytes),
+            ("requests", self.requests),
+        ];
+        counts.iter().find(|(_, count)| *count == 0).map(|(name, _)| *name)
+    }
+}
+
 fn ten_seconds() -> u64 {
     10
 }

@@ -1,26 +1,18 @@
 //! The front as a whole: opens the listeners, replaces their certificates, ends in good order.
 
 use crate::config::FrontConfig;
-use crate::config::Limits;
 use crate::door::Door;
 use crate::door::DoorTls;
-use crate::door::Replaceable;
 use crate::door::Shared;
+use crate::door::open;
 use crate::error::FrontError;
 use crate::log_limit::LogLimit;
 use crate::metrics::FrontMetrics;
 use crate::net::accept::accept_loop;
-use crate::net::connections::Connections;
-use crate::net::handshakes::Handshakes;
 use crate::net::read_ahead::BufferPool;
 use crate::operations::Operations;
 use crate::rate::RateLimits;
 use crate::routes::Listener;
-use crate::tls;
-use crate::tls::card::CardTls;
-use crate::tls::files::TlsFiles;
-use crate::tls::mutual::MutualRules;
-use crate::tls::mutual::MutualTls;
 use prometheus::Registry;
 use socket2::Domain;
 use socket2::Protocol;
@@ -31,7 +23,6 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -104,21 +95,15 @@ impl Front {
             tasks: TaskTracker::new(),
         });
         let mut opened = Vec::new();
-        for (mut door, sockets) in doors(config, sockets, &shared)? {
-            door.judge_again = Duration::from_secs(config.certificates.judge_again_seconds);
-            let door = Arc::new(door);
-            if sockets.is_empty() {
-                return Err(FrontError::NoSocket { listener: door.kind.name() });
-            }
+        let mut doors = Vec::new();
+        for (door, sockets) in open::doors(config, sockets, &shared)? {
             for socket in sockets {
+                refuse_plain_network(&door, &socket)?;
                 opened.push((Arc::clone(&door), listen(door.kind, socket)?));
             }
+            doors.push(door);
         }
-        let mut doors: Vec<Arc<Door>> = Vec::new();
         for (door, listener) in opened {
-            if !doors.iter().any(|known| Arc::ptr_eq(known, &door)) {
-                doors.push(Arc::clone(&door));
-            }
             shared.tasks.spawn(accept_loop(door, listener));
         }
         let front = Self { shared, doors };
@@ -224,122 +209,20 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// A socket that was handed over may stand elsewhere than the configuration says.
+fn refuse_plain_network(door: &Door, socket: &TcpListener) -> Result<(), FrontError> {
+    let unusable = |source| FrontError::Socket { listener: door.kind.name(), source };
+    let address = socket.local_addr().map_err(unusable)?;
+    match door.tls {
+        DoorTls::Plain if !address.ip().to_canonical().is_loopback() => {
+            Err(FrontError::PlainMetrics(address))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn listen(kind: Listener, socket: TcpListener) -> Result<tokio::net::TcpListener, FrontError> {
     let unusable = |source| FrontError::Socket { listener: kind.name(), source };
     socket.set_nonblocking(true).map_err(unusable)?;
     tokio::net::TcpListener::from_std(socket).map_err(unusable)
-}
-
-type Opening = (Door, Vec<TcpListener>);
-
-fn doors(
-    config: &FrontConfig,
-    sockets: Sockets,
-    shared: &Arc<Shared>,
-) -> Result<Vec<Opening>, FrontError> {
-    let mut doors = Vec::new();
-    if let Some(signing) = &config.signing {
-        let files = TlsFiles {
-            certificate: signing.certificate.clone(),
-            key: signing.key.clone(),
-            client_ca: Some(signing.client_ca.clone()),
-            client_crls: signing.client_crls.clone(),
-        };
-        let rules = MutualRules { allow_tls12: signing.allow_tls12, allow_http2: true };
-        let mut door = door(Listener::Signing, mutual(files, rules)?, &signing.limits, shared);
-        door.host_names = host_names(Listener::Signing, &signing.host_names)?;
-        door.documents = signing.documents.clone();
-        door.requests_per_second = signing.requests_per_second;
-        door.handshake = Duration::from_secs(signing.handshake_seconds);
-        door.keep_alive = Duration::from_secs(signing.keep_alive_seconds);
-        doors.push((door, sockets.signing));
-    }
-    if let Some(hpki) = &config.hpki {
-        let files = TlsFiles {
-            certificate: hpki.certificate.clone(),
-            key: hpki.key.clone(),
-            client_ca: hpki.card_ca_hints.clone(),
-            client_crls: Vec::new(),
-        };
-        let mut door = door(Listener::Hpki, card(files)?, &hpki.limits, shared);
-        door.host_names = host_names(Listener::Hpki, &hpki.host_names)?;
-        door.handshake = Duration::from_secs(hpki.handshake_seconds);
-        door.keep_alive = Duration::from_secs(hpki.keep_alive_seconds);
-        doors.push((door, sockets.hpki));
-    }
-    if let Some(admin) = &config.admin {
-        let files = TlsFiles {
-            certificate: admin.certificate.clone(),
-            key: admin.key.clone(),
-            client_ca: Some(admin.client_ca.clone()),
-            client_crls: admin.client_crls.clone(),
-        };
-        let rules = MutualRules { allow_tls12: false, allow_http2: false };
-        let mut door = door(Listener::Admin, mutual(files, rules)?, &admin.limits, shared);
-        door.host_names = host_names(Listener::Admin, &admin.host_names)?;
-        door.handshake = Duration::from_secs(admin.handshake_seconds);
-        door.keep_alive = Duration::from_secs(admin.keep_alive_seconds);
-        doors.push((door, sockets.admin));
-    }
-    if let Some(metrics) = &config.metrics {
-        let tls = match &metrics.tls {
-            None if !metrics.address.ip().to_canonical().is_loopback() => {
-                return Err(FrontError::PlainMetrics(metrics.address));
-            }
-            None => DoorTls::Plain,
-            Some(tls) => {
-                let files = TlsFiles {
-                    certificate: tls.certificate.clone(),
-                    key: tls.key.clone(),
-                    client_ca: Some(tls.client_ca.clone()),
-                    client_crls: tls.client_crls.clone(),
-                };
-                mutual(files, MutualRules { allow_tls12: false, allow_http2: false })?
-            }
-        };
-        let mut door = door(Listener::Metrics, tls, &metrics.limits, shared);
-        door.host_names = metrics.host_names.iter().map(|name| name.to_lowercase()).collect();
-        doors.push((door, sockets.metrics));
-    }
-    Ok(doors)
-}
-
-fn door(kind: Listener, tls: DoorTls, limits: &Limits, shared: &Arc<Shared>) -> Door {
-    let units = limits.buffered_bytes / crate::http::body::UNIT;
-    Door {
-        kind,
-        host_names: Vec::new(),
-        tls,
-        limits: limits.clone(),
-        documents: crate::config::Documents::default(),
-        requests_per_second: 0,
-        handshake: Duration::from_secs(10),
-        keep_alive: Duration::from_secs(60),
-        judge_again: Duration::ZERO,
-        handshakes: Arc::new(Handshakes::new(limits.handshakes.max(1))),
-        connections: Connections::new(limits.connections, limits.connections_per_address),
-        requests: Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS)),
-        waiting: Semaphore::new(limits.waiting_requests.min(Semaphore::MAX_PERMITS)),
-        buffered: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
-        shared: Arc::clone(shared),
-    }
-}
-
-fn mutual(files: TlsFiles, rules: MutualRules) -> Result<DoorTls, FrontError> {
-    let provider = tls::provider();
-    Ok(DoorTls::Mutual(Replaceable::new(files, move |files| {
-        MutualTls::read(files, rules, &provider)
-    })?))
-}
-
-fn card(files: TlsFiles) -> Result<DoorTls, FrontError> {
-    let provider = tls::provider();
-    Ok(DoorTls::Card(Replaceable::new(files, move |files| CardTls::read(files, &provider))?))
-}
-
-fn host_names(listener: Listener, names: &[String]) -> Result<Vec<String>, FrontError> {
-    if names.is_empty() {
-        return Err(FrontError::NoHostName(listener.name()));
-    }
-    Ok(names.iter().map(|name| name.to_lowercase()).collect())
 }

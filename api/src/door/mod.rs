@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod exchange;
 pub(crate) mod login;
 pub(crate) mod monitoring;
+pub(crate) mod open;
 pub(crate) mod sessions;
 pub(crate) mod sign;
 pub(crate) mod sign_digests;

@@ -33,6 +33,8 @@ use std::time::Instant;
 const NAME_BYTES: usize = 255;
 /// Octets of a signature with its certificates, generously.
 const SIGNATURE_ROOM: usize = 64 * 1024;
+/// Octets that take more than a moment to digest.
+const LARGE: usize = 512 * 1024;
 
 pub(crate) async fn sign(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
     // Step 1: everything the head says.
@@ -66,7 +68,7 @@ pub(crate) async fn sign(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
     let work = async move { operations.sign(&caller, head, digest).await };
     let signed = exchange.to_the_end(work).await?;
     exchange.measured(Stage::Sign, started);
-    answer_with(signed, held)
+    answer_with(signed, held).await
 }
 
 async fn read(
@@ -75,30 +77,32 @@ async fn read(
     compared: &ContentDigest,
     packaging: Packaging,
 ) -> Result<(Digests, Option<Held>), Refusal> {
+    let door = exchange.door;
     let mut digesting = Digesting::new(admitted.content_digest_alg, compared);
-    if packaging == Packaging::Attached {
-        let mut held = exchange.body.collect(exchange.door).await?;
-        digesting.update(held.octets());
-        // The content stands in the answer once more.
-        let again = held.octets().len().saturating_add(SIGNATURE_ROOM);
-        held.reserve(again).map_err(|problem| crowded(exchange.door, problem))?;
-        return Ok((digesting.finish(), Some(held)));
-    }
+    let mut held = match packaging {
+        Packaging::Detached => None,
+        Packaging::Attached => Some(exchange.body.hold(door)?),
+    };
     while let Some(piece) = exchange.body.next().await? {
         digesting.update(&piece);
+        if let Some(held) = &mut held {
+            held.push(&piece).map_err(|problem| crowded(door, problem))?;
+        }
     }
-    Ok((digesting.finish(), None))
+    if let Some(held) = &mut held {
+        // The content stands in the answer once more.
+        let again = held.octets().len().saturating_add(SIGNATURE_ROOM);
+        held.reserve(again).map_err(|problem| crowded(door, problem))?;
+    }
+    Ok((digesting.finish(), held))
 }
 
-fn answer_with(signed: Signed, held: Option<Held>) -> Result<Answer, Refusal> {
+async fn answer_with(signed: Signed, held: Option<Held>) -> Result<Answer, Refusal> {
     let (media_type, cms_der) = match held {
         None => ("application/pkcs7-signature", Bytes::from(signed.cms_der)),
         Some(held) => {
-            let attached = cades::attach(&signed.cms_der, held.octets()).map_err(|error| {
-                tracing::error!(%error, "content cannot be put into its signature");
-                Code::Internal
-            })?;
-            ("application/pkcs7-mime; smime-type=signed-data", held.replaced_by(attached))
+            let media_type = "application/pkcs7-mime; smime-type=signed-data";
+            (media_type, attach(signed.cms_der, held).await?)
         }
     };
     let mut answer = answer::octets(StatusCode::OK, media_type, cms_der);
@@ -110,6 +114,22 @@ fn answer_with(signed: Signed, held: Option<Held>) -> Result<Answer, Refusal> {
         remaining(signed.remaining_signatures, signed.remaining_seconds)?,
     );
     Ok(answer)
+}
+
+/// Puts the content into its signature. That takes a digest and a copy of it, so a large one goes to another thread.
+async fn attach(cms_der: Vec<u8>, held: Held) -> Result<Bytes, Refusal> {
+    let is_large = held.octets().len() >= LARGE;
+    let work = move || match cades::attach(&cms_der, held.octets()) {
+        Ok(attached) => Ok(held.replaced_by(attached)),
+        Err(error) => {
+            tracing::error!(%error, "content cannot be put into its signature");
+            Err(Refusal::from(Code::Internal))
+        }
+    };
+    if !is_large {
+        return work();
+    }
+    tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::from(Code::Internal))?
 }
 
 /// The value of `Signing-Session-Remaining`, a dictionary of RFC 8941.

@@ -59,11 +59,6 @@ impl RequestBody {
         Ok(())
     }
 
-    /// Octets that are announced, when they are.
-    pub(crate) fn announced(&self) -> Option<u64> {
-        self.body.size_hint().exact()
-    }
-
     /// The next piece; `None` at the end of a whole body.
     ///
     /// # Errors
@@ -87,12 +82,17 @@ impl RequestBody {
 
     /// The whole body in memory, and its share of the listener's memory for as long as it is kept.
     pub(crate) async fn collect(&mut self, door: &Door) -> Result<Held, Refusal> {
-        let mut held = Held::new(&door.buffered, self.announced().unwrap_or(0).min(self.limit))
-            .map_err(|problem| crowded(door, problem))?;
+        let mut held = self.hold(door)?;
         while let Some(piece) = self.next().await? {
             held.push(&piece).map_err(|problem| crowded(door, problem))?;
         }
         Ok(held)
+    }
+
+    /// A share of the listener's memory for what is announced.
+    pub(crate) fn hold(&self, door: &Door) -> Result<Held, Refusal> {
+        let expected = self.body.size_hint().exact().unwrap_or(0).min(self.limit);
+        Held::new(&door.buffered, expected).map_err(|problem| crowded(door, problem))
     }
 
     /// Reads on for a while, so that a peer that is still sending gets to read why it was refused.
@@ -166,7 +166,8 @@ impl Held {
         Ok(())
     }
 
-    fn push(&mut self, piece: &[u8]) -> Result<(), Problem> {
+    /// Adds octets.
+    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), Problem> {
         self.reserve(piece.len())?;
         self.octets.extend_from_slice(piece);
         Ok(())

@@ -1,9 +1,22 @@
 //! The front on real sockets with real TLS clients (rustls, OpenSSL, curl) against a keeper of paper: what is tested
 //! here is TLS, HTTP, limits and pages, never a decision of the keeper.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "in a test that is how it fails"
+)]
 
+mod admin;
+mod attached;
 mod framing;
+mod http2;
+mod lifecycle;
 mod limits;
+mod monitoring;
 mod pages;
+mod reload;
 mod signing;
 mod support;
 mod tls;

@@ -1,5 +1,6 @@
 //! A keeper of paper: answers in fixed ways and writes down what it was asked.
 
+use super::signer::Signer;
 use api::admin::Admin;
 use api::admin::AdminAnswer;
 use api::admin::AdminCommand;
@@ -48,6 +49,8 @@ pub struct PaperKeeper {
     pub refusal: Mutex<Option<SignInRefusal>>,
     pub problem: Mutex<Option<Problem>>,
     pub asks_number: AtomicBool,
+    /// Makes real CMS instead of the digest in hexadecimal digits.
+    pub signer: Mutex<Option<Signer>>,
     pub registry: prometheus::Registry,
 }
 
@@ -194,7 +197,10 @@ impl Signing for PaperKeeper {
         self.work().await;
         self.signed.fetch_add(1, Ordering::SeqCst);
         Ok(Signed {
-            cms_der: hex::encode(content_digest).into_bytes(),
+            cms_der: match &*self.signer.lock().unwrap() {
+                Some(signer) => signer.sign(content_digest),
+                None => hex::encode(content_digest).into_bytes(),
+            },
             receipt: "r-1".into(),
             remaining_signatures: 49,
             remaining_seconds: 28_800,

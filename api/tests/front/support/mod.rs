@@ -4,4 +4,5 @@ pub mod client;
 pub mod keeper;
 pub mod pki;
 pub mod rig;
+pub mod signer;
 pub mod tools;
