@@ -24,6 +24,7 @@ e2fsprogs                mkfs.ext4 for the power-cut and full-disk tests
 util-linux               losetup, setpriv, flock
 procps                   sysctl and ps
 systemd                  systemd-analyze scores the units
+faketime                 moves the daemon's clock in a test
 LIST
 }
 

@@ -41,6 +41,8 @@ pub struct Settings {
     pub attached_bytes: u64,
     /// Seconds without an octet of a body.
     pub body_pause_seconds: u64,
+    /// Seconds between two looks at the revocation lists.
+    pub crl_refresh_seconds: u64,
     /// More lines at the end.
     pub more: String,
 }
@@ -55,6 +57,7 @@ impl Settings {
             hsm_deadline_ms: 5_000,
             attached_bytes: 96 * 1024 * 1024,
             body_pause_seconds: 2,
+            crl_refresh_seconds: 60,
             more: String::new(),
         }
     }
@@ -84,6 +87,7 @@ check_seconds = 1
 [listeners.signing]
 {signing}
 client_ca = {client_ca:?}
+client_crls = [{client_crl:?}]
 limits = {{ body_pause_seconds = {body_pause_seconds} }}
 documents = {{ attached_bytes = {attached_bytes} }}
 
@@ -99,11 +103,20 @@ address = "{metrics}"
 
 [hpki]
 intermediates = [{auth_ca:?}]
-crls = [{root_crl:?}, {auth_crl:?}]
+[hpki.crls]
+root = {{ file = {root_crl:?} }}
+auth = {{ file = {auth_crl:?} }}
 
 [second_certificates]
 intermediates = [{sign_ca:?}]
-crls = [{root_crl:?}, {sign_crl:?}]
+[second_certificates.crls]
+sign = {{ file = {sign_crl:?} }}
+
+[revocation]
+refresh_seconds = {refresh_seconds}
+
+[sessions]
+max_signatures = 1000000
 {more}"#,
             unsafe_file_system = !is_safe_file_system(data_dir),
             module = self.module,
@@ -113,6 +126,8 @@ crls = [{root_crl:?}, {sign_crl:?}]
             deadline_ms = self.hsm_deadline_ms,
             signing = listener(ports.signing),
             client_ca = pki.clients.pem,
+            client_crl = pki.clients.crl,
+            refresh_seconds = self.crl_refresh_seconds,
             body_pause_seconds = self.body_pause_seconds,
             attached_bytes = self.attached_bytes,
             hpki = listener(ports.hpki),
@@ -133,4 +148,31 @@ fn is_safe_file_system(folder: &Path) -> bool {
     let output = std::process::Command::new("stat").args(["-f", "-c", "%T"]).arg(folder).output();
     let kind = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     matches!(kind.as_deref(), Ok("ext2/ext3" | "xfs"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::support::token::module;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn configuration_of_the_harness_has_no_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let pki = Pki::new(&at("pki"));
+        let token = Token::new(&at("hsm"), "inkan-e2e");
+        std::fs::create_dir(at("data")).unwrap();
+        std::fs::set_permissions(at("data"), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let mut settings = Settings::new(module(), &token);
+        settings.more = String::new();
+        std::fs::write(at("inkan.toml"), settings.toml(&at("data"), Ports::free(), &pki)).unwrap();
+        let examined = appliance::config::examine(&at("inkan.toml"));
+        let errors: Vec<_> = examined
+            .faults
+            .iter()
+            .filter(|fault| fault.severity == appliance::config::Severity::Error)
+            .collect();
+        assert!(examined.config.is_some() && errors.is_empty(), "{:#?}", examined.faults);
+    }
 }

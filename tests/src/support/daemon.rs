@@ -94,6 +94,25 @@ impl Daemon {
         }
     }
 
+    /// Waits until it says that it does not become ready, or ends; gives the end of its log.
+    pub fn wait_refusal(&mut self, patience: Duration) -> String {
+        let until = Instant::now() + patience;
+        while Instant::now() < until {
+            let readiness = probe(self.launch.metrics, "/readyz");
+            assert!(
+                readiness.is_none_or(|(status, _)| status != 200),
+                "ready:\n{}",
+                self.log_tail()
+            );
+            let log = self.log_tail();
+            if !self.is_running() || log.contains("not operational") {
+                return log;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("neither ready nor refused:\n{}", self.log_tail());
+    }
+
     /// Waits until it ends by itself.
     pub fn wait_end(&mut self, patience: Duration) -> Option<ExitStatus> {
         let until = Instant::now() + patience;

@@ -4,7 +4,8 @@ use super::http::Connection;
 use super::http::Reply;
 use super::http::tls_config;
 use super::pki::Pair;
-use super::portal;
+use super::portal::Portal;
+use super::portal::code_of;
 use super::world::RETURN_URL;
 use super::world::World;
 use aws_lc_rs::digest;
@@ -15,12 +16,14 @@ use rustls::version::TLS13;
 use serde_json::Value;
 use serde_json::json;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// One signing system with its client certificate.
 #[derive(Clone)]
-pub struct Ehr<'w> {
-    world: &'w World,
+pub struct Ehr {
+    signing: SocketAddr,
+    portal: Portal,
     config: Arc<ClientConfig>,
 }
 
@@ -40,9 +43,10 @@ pub struct Session {
     pub answer: Value,
 }
 
-impl<'w> Ehr<'w> {
-    pub fn new(world: &'w World, identity: &Pair) -> Self {
-        Self { world, config: tls_config(&world.pki.servers.pem, Some(identity), &TLS13) }
+impl Ehr {
+    pub fn new(world: &World, identity: &Pair) -> Self {
+        let config = tls_config(&world.pki.servers.pem, Some(identity), &TLS13);
+        Self { signing: world.ports.signing, portal: world.portal(), config }
     }
 
     /// A new connection to the signing listener.
@@ -50,7 +54,7 @@ impl<'w> Ehr<'w> {
     /// # Errors
     /// The connection or its handshake failed.
     pub async fn try_connect(&self) -> io::Result<Connection> {
-        Connection::tls(self.world.ports.signing, self.config.clone()).await
+        Connection::tls(self.signing, self.config.clone()).await
     }
 
     pub async fn connect(&self) -> Connection {
@@ -82,10 +86,8 @@ impl<'w> Ehr<'w> {
     /// The whole way: sign-in asked for, confirmed with `card`, activated.
     pub async fn sign_in(&self, card: &Pair) -> Session {
         let pending = self.ask_sign_in(None).await;
-        let confirmed =
-            portal::approve(self.world, card, &pending.login_path, None).await.expect(303);
-        let reply =
-            self.activate(&pending.session_id, &portal::code_of(&confirmed)).await.expect(200);
+        let confirmed = self.portal.approve(card, &pending.login_path, None).await.expect(303);
+        let reply = self.activate(&pending.session_id, &code_of(&confirmed)).await.expect(200);
         let answer = reply.json();
         let token = answer["signing_token"].as_str().expect("a signing token").to_owned();
         Session { session_id: pending.session_id, token, answer }

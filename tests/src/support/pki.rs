@@ -127,15 +127,21 @@ impl Ca {
 
     /// Writes this CA's list with `revoked` on it: number `number`, good until `until` from now.
     pub fn write_crl(&self, number: u64, revoked: &[&Pair], until: Duration) {
+        let serials: Vec<u64> = revoked.iter().map(|pair| pair.serial).collect();
+        self.write_crl_of_serials(number, &serials, until);
+    }
+
+    /// The same for certificates of which only the serial number is known.
+    pub fn write_crl_of_serials(&self, number: u64, revoked: &[u64], until: Duration) {
         let now = OffsetDateTime::now_utc();
-        let revoked = revoked.iter().map(|pair| RevokedCertParams {
-            serial_number: SerialNumber::from(pair.serial),
+        let revoked = revoked.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
             revocation_time: now - Duration::hours(1),
             reason_code: Some(RevocationReason::KeyCompromise),
             invalidity_date: None,
         });
         let params = CertificateRevocationListParams {
-            this_update: now - Duration::hours(2),
+            this_update: now - Duration::hours(2) + Duration::seconds(number.cast_signed()),
             next_update: now + until,
             crl_number: SerialNumber::from(number),
             issuing_distribution_point: None,
@@ -239,6 +245,12 @@ pub struct Pki {
     pub ehr2: Pair,
     /// Of the right CA, but registered for nothing.
     pub unregistered: Pair,
+    /// Registered for nothing, on the list.
+    pub revoked_client: Pair,
+    /// Registered for nothing, over.
+    pub expired_client: Pair,
+    /// Of a CA that nobody here trusts.
+    pub stranger: Pair,
     pub officer: Pair,
     pub officer2: Pair,
     pub administrator: Pair,
@@ -263,6 +275,7 @@ impl Pki {
         std::fs::create_dir_all(folder).expect("the folder of the PKI");
         let servers = Ca::root(folder, "Server CA");
         let clients = Ca::root(folder, "Client CA");
+        let strangers = Ca::root(folder, "Strangers CA");
         let hpki_root = Ca::root(folder, "Test HPKI Root");
         let hpki_auth = hpki_root.under("Test HPKI Auth", AUTHENTICATION_POLICY);
         let hpki_sign = hpki_root.under("Test HPKI Sign", SIGNATURE_POLICY);
@@ -273,6 +286,9 @@ impl Pki {
             ehr: client("ehr"),
             ehr2: client("ehr2"),
             unregistered: client("unregistered"),
+            revoked_client: client("revoked-client"),
+            expired_client: clients.client("expired-client", Validity::OVER),
+            stranger: strangers.client("stranger", Validity::CURRENT),
             officer: client("officer"),
             officer2: client("officer2"),
             administrator: client("administrator"),
@@ -288,7 +304,7 @@ impl Pki {
                 SIGNATURE_POLICY,
                 Validity::CURRENT,
             ),
-            strangers: Ca::root(folder, "Strangers CA"),
+            strangers,
             folder: folder.to_owned(),
             servers,
             clients,
@@ -297,6 +313,7 @@ impl Pki {
             hpki_sign,
         };
         let days = Duration::days(4);
+        pki.clients.write_crl(1, &[&pki.revoked_client], days);
         pki.hpki_root.write_crl(1, &[], days);
         pki.hpki_auth.write_crl(1, &[&pki.revoked_card], days);
         pki.hpki_sign.write_crl(1, &[], days);

@@ -4,8 +4,16 @@ use super::http::Connection;
 use super::http::Reply;
 use super::http::tls_config;
 use super::pki::Pair;
-use super::world::World;
 use rustls::version::TLS12;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Where the card listener is.
+#[derive(Clone, Debug)]
+pub struct Portal {
+    pub address: SocketAddr,
+    pub server_ca: PathBuf,
+}
 
 /// One browser with its card in the reader, or without one.
 pub struct Browser {
@@ -20,14 +28,24 @@ pub struct Page {
     pub form_token: Option<String>,
 }
 
-impl Browser {
+impl Portal {
     /// Connects, which is when the card signs.
-    pub async fn with_card(world: &World, card: Option<&Pair>) -> Self {
-        let config = tls_config(&world.pki.servers.pem, card, &TLS12);
-        let connection = Connection::tls(world.ports.hpki, config).await;
-        Self { connection: connection.expect("the card listener") }
+    pub async fn browser(&self, card: Option<&Pair>) -> Browser {
+        let config = tls_config(&self.server_ca, card, &TLS12);
+        let connection = Connection::tls(self.address, config).await;
+        Browser { connection: connection.expect("the card listener") }
     }
 
+    /// Opens the link with `card` and approves: 303 is the answer when there is a return URL.
+    pub async fn approve(&self, card: &Pair, login_path: &str, number: Option<&str>) -> Reply {
+        let mut browser = self.browser(Some(card)).await;
+        let page = browser.open(login_path).await;
+        let Some(form_token) = page.form_token else { panic!("no form: {}", page.reply) };
+        browser.confirm(login_path, &form_token, number, "approve").await
+    }
+}
+
+impl Browser {
     /// Opens a login link, English pages.
     pub async fn open(&mut self, login_path: &str) -> Page {
         let reply = self.connection.get(&format!("{login_path}?lang=en")).await;
@@ -48,14 +66,6 @@ impl Browser {
         let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
         self.connection.ask(&format!("POST {login_path}"), headers, form.as_bytes()).await
     }
-}
-
-/// Opens the link with `card`, approves, and gives the answer to the form: 303 when there is a return URL.
-pub async fn approve(world: &World, card: &Pair, login_path: &str, number: Option<&str>) -> Reply {
-    let mut browser = Browser::with_card(world, Some(card)).await;
-    let page = browser.open(login_path).await;
-    let Some(form_token) = page.form_token else { panic!("no form: {}", page.reply) };
-    browser.confirm(login_path, &form_token, number, "approve").await
 }
 
 /// The code in the return URL of a confirmed sign-in.

@@ -12,6 +12,7 @@ use super::daemon::probe;
 use super::ehr::Ehr;
 use super::pki::Pki;
 use super::pki::Validity;
+use super::portal::Portal;
 use super::token::Token;
 use super::token::module;
 use serde_json::json;
@@ -158,13 +159,18 @@ impl World {
         std::fs::write(&self.launch.config, toml).expect("the configuration");
     }
 
+    /// The card listener, for browsers.
+    pub fn portal(&self) -> Portal {
+        Portal { address: self.ports.hpki, server_ca: self.pki.servers.pem.clone() }
+    }
+
     /// The first signing system.
-    pub fn ehr(&self) -> Ehr<'_> {
+    pub fn ehr(&self) -> Ehr {
         Ehr::new(self, &self.pki.ehr)
     }
 
     /// The second signing system.
-    pub fn ehr2(&self) -> Ehr<'_> {
+    pub fn ehr2(&self) -> Ehr {
         Ehr::new(self, &self.pki.ehr2)
     }
 

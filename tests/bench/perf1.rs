@@ -1,0 +1,164 @@
+//! PERF1: CPU per signature at 64 in flight against raw sign + verify + digest + sink, 100 kB documents.
+
+use crate::Effort;
+use crate::limits;
+use crate::load;
+use crate::load::Load;
+use crate::raw_sign::RawToken;
+use crate::report::Report;
+use crate::report::micros;
+use crate::sink::Sink;
+use rustls::version::TLS13;
+use std::sync::Arc;
+use std::time::Duration;
+use tests::support::http::tls_config;
+use tests::support::pki::Pki;
+use tests::support::world::Key;
+use tests::support::world::Plan;
+use tests::support::world::World;
+
+/// Requests at once.
+pub const IN_FLIGHT: usize = 64;
+/// Octets of a document.
+pub const DOCUMENT: usize = 100_000;
+/// Credential and the ratio that must not be exceeded.
+const ALGORITHMS: [(&str, f64); 4] =
+    [("rsa2048", 1.25), ("rsa3072", 1.25), ("p384", 1.25), ("p256", 1.5)];
+const KEYS: &[Key] =
+    &[("rsa2048", "rsa-2048"), ("rsa3072", "rsa-3072"), ("p384", "p-384"), ("p256", "p-256")];
+
+/// A world as it is measured.
+pub fn plan() -> Plan {
+    Plan { keys: KEYS, ..Plan::default() }
+}
+
+/// The load of signing `document` detached with `credential`.
+pub async fn signing(world: &World, credential: &str, document: Arc<Vec<u8>>) -> Load {
+    let session = world.ehr().sign_in(&world.pki.card).await;
+    Load {
+        to: world.ports.signing,
+        tls: tls_config(&world.pki.servers.pem, Some(&world.pki.ehr), &TLS13),
+        pid: world.daemon.pid(),
+        line: format!("POST /v1/sign?credential={credential}"),
+        head: format!("Signing-Session: {}\r\n", session.token),
+        body: document,
+    }
+}
+
+/// Medians are taken over these; each repeat measures all of them once.
+#[derive(Default)]
+struct Raw {
+    digests: Vec<f64>,
+    sinks: Vec<f64>,
+    signs: [Vec<f64>; 4],
+    verifications: [Vec<f64>; 4],
+}
+
+impl Raw {
+    /// One repeat; gives for each algorithm the sum that a signature cannot be below.
+    async fn repeat(&mut self, token: &RawToken, sinking: &Load, effort: Effort) -> [f64; 4] {
+        let short = Duration::from_millis(500);
+        let digest = micros(limits::sha256(&sinking.body, short));
+        let sunk = micros(load::run(sinking, IN_FLIGHT, effort.length).await.cpu);
+        self.digests.push(digest);
+        self.sinks.push(sunk);
+        let mut sums = [digest + sunk; 4];
+        for (n, (credential, _)) in ALGORITHMS.into_iter().enumerate() {
+            let signed = micros(token.measure(credential, effort.length));
+            let verified = micros(limits::verification(credential, short));
+            self.signs[n].push(signed);
+            self.verifications[n].push(verified);
+            sums[n] += signed + verified;
+        }
+        sums
+    }
+
+    fn report(self, report: &mut Report) {
+        report.add("PERF1", "raw: SHA-256 of 100 kB", "us", self.digests, None);
+        report.add("PERF1", "raw: mTLS sink of 100 kB", "us", self.sinks, None);
+        for ((credential, _), (signs, verifications)) in
+            ALGORITHMS.into_iter().zip(self.signs.into_iter().zip(self.verifications))
+        {
+            report.add(
+                "PERF1",
+                format!("{credential}: raw C_SignInit + C_Sign"),
+                "us",
+                signs,
+                None,
+            );
+            report.add(
+                "PERF1",
+                format!("{credential}: raw verification"),
+                "us",
+                verifications,
+                None,
+            );
+        }
+    }
+}
+
+/// The raw limits alone, without a daemon.
+pub async fn raw_limits(report: &mut Report, effort: Effort) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pki = Pki::new(folder.path());
+    let sink = Sink::start(&pki);
+    let token = RawToken::new();
+    let sinking = sinking(&pki, &sink, Arc::new(vec![0x5a; DOCUMENT]));
+    let mut raw = Raw::default();
+    for _repeat in 0..effort.repeats {
+        raw.repeat(&token, &sinking, effort).await;
+    }
+    raw.report(report);
+}
+
+/// The load of sending `document` to a sink.
+pub fn sinking(pki: &Pki, sink: &Sink, document: Arc<Vec<u8>>) -> Load {
+    Load {
+        to: sink.address,
+        tls: tls_config(&pki.servers.pem, Some(&pki.ehr), &TLS13),
+        pid: sink.pid(),
+        line: "POST /v1/sign".to_owned(),
+        head: String::new(),
+        body: document,
+    }
+}
+
+pub async fn run(report: &mut Report, effort: Effort) {
+    let world = World::new(plan()).await;
+    let sink = Sink::start(&world.pki);
+    let token = RawToken::new();
+    let document = Arc::new(vec![0x5a; DOCUMENT]);
+    let sinking = sinking(&world.pki, &sink, document.clone());
+    let mut loads = Vec::new();
+    for (credential, _) in ALGORITHMS {
+        loads.push(signing(&world, credential, document.clone()).await);
+    }
+    let mut raw = Raw::default();
+    let mut whole: [Vec<f64>; 4] = Default::default();
+    let mut rates: [Vec<f64>; 4] = Default::default();
+    let mut ratios: [Vec<f64>; 4] = Default::default();
+    for _repeat in 0..effort.repeats {
+        let sums = raw.repeat(&token, &sinking, effort).await;
+        for (n, load) in loads.iter().enumerate() {
+            let outcome = load::run(load, IN_FLIGHT, effort.length).await;
+            whole[n].push(micros(outcome.cpu));
+            rates[n].push(outcome.rate);
+            ratios[n].push(micros(outcome.cpu) / sums[n]);
+        }
+    }
+    raw.report(report);
+    for (n, (credential, limit)) in ALGORITHMS.into_iter().enumerate() {
+        let mut add = |what: &str, unit, values: &mut Vec<f64>, limit| {
+            report.add(
+                "PERF1",
+                format!("{credential}: {what}"),
+                unit,
+                std::mem::take(values),
+                limit,
+            );
+        };
+        add("daemon CPU per signature", "us", &mut whole[n], None);
+        add("signatures a second", "/s", &mut rates[n], None);
+        add("daemon CPU / sum of raw limits", "x", &mut ratios[n], Some(limit));
+    }
+}

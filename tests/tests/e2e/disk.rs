@@ -1,0 +1,142 @@
+//! A disk that is full or cannot be written: nothing is signed, nothing is lost, and space brings signing back.
+//!
+//! Needs root and a loop device; says so and stops where there is neither.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+use tests::support::build::target_dir;
+use tests::support::daemon::Daemon;
+use tests::support::ehr::Sign;
+use tests::support::world::Plan;
+use tests::support::world::World;
+
+/// A small ext4 of its own, unmounted when dropped.
+struct SmallDisk {
+    image: PathBuf,
+    mount: PathBuf,
+}
+
+impl SmallDisk {
+    fn new(name: &str, megabytes: u64) -> Option<Self> {
+        let folder = target_dir().join("e2e").join(format!("disk-{}-{name}", std::process::id()));
+        let disk = Self { image: folder.join("image"), mount: folder.join("mount") };
+        std::fs::create_dir_all(&disk.mount).unwrap();
+        std::fs::File::create(&disk.image).unwrap().set_len(megabytes << 20).unwrap();
+        let made = run("mkfs.ext4", &["-q", "-F", "-m", "0", path(&disk.image)])
+            && run("mount", &["-o", "loop", path(&disk.image), path(&disk.mount)]);
+        if !made {
+            println!("skipped: no loop device can be mounted here (root is needed)");
+            return None;
+        }
+        std::fs::remove_dir(disk.mount.join("lost+found")).unwrap();
+        Some(disk)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // The daemon may need a moment to be gone.
+        for _try in 0..50 {
+            if run("umount", &[path(&self.mount)]) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        if let Some(folder) = self.image.parent() {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn run(program: &str, arguments: &[&str]) -> bool {
+    let output = Command::new(program).args(arguments).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+/// Takes all the space that is left.
+fn fill(disk: &SmallDisk) -> PathBuf {
+    use std::io::Write;
+    let hog = disk.mount.join("hog");
+    let mut file = std::fs::File::create(&hog).unwrap();
+    for piece in [1 << 20, 64 << 10, 4 << 10, 1 << 10] {
+        while file.write_all(&vec![1; piece]).is_ok() {}
+    }
+    let _ = file.sync_all();
+    hog
+}
+
+#[tokio::test]
+async fn d6_full_disk_stops_signing_and_space_brings_it_back() {
+    let Some(disk) = SmallDisk::new("full", 96) else { return };
+    let data_dir = disk.mount.join("data");
+    let mut world = World::new(Plan { data_dir: Some(data_dir), ..Plan::default() }).await;
+    let session = world.ehr().sign_in(&world.pki.card).await;
+    let hog = fill(&disk);
+    let mut connection = world.ehr().connect().await;
+    let sign =
+        Sign { token: &session.token, credential: Some("p256"), content: b"x", ..Sign::default() };
+    let mut released = Vec::new();
+    let mut refusal = None;
+    // What was set aside before may still be used up.
+    for _time in 0..60_000 {
+        let reply = sign.send(&mut connection).await;
+        if reply.status != 200 {
+            refusal = Some(reply);
+            break;
+        }
+        released.push(reply.header("signature-receipt").to_owned());
+    }
+    let refusal = refusal.expect("signing goes on without space");
+    assert_eq!((refusal.status, refusal.code().as_str()), (503, "audit_unavailable"), "{refusal}");
+    std::fs::remove_file(hog).unwrap();
+    let mut back = false;
+    for _try in 0..100 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        if sign.send(&mut connection).await.status == 200 {
+            back = true;
+            break;
+        }
+    }
+    if !back {
+        // An error that reached the file stops the daemon's log for good: a restart, without repair, is allowed.
+        world.daemon.stop(Duration::from_secs(15));
+        world.restart();
+        sign.send(&mut world.ehr().connect().await).await.expect(200);
+    }
+    let records = tests::support::admin::audit_records(&world, "event=signature").await;
+    let recorded: Vec<String> = records.iter().map(|record| record["seq"].to_string()).collect();
+    assert!(released.iter().all(|receipt| recorded.contains(receipt)));
+    world.daemon.kill();
+    drop(world);
+}
+
+#[tokio::test]
+async fn read_only_disk_is_refused_at_start_and_named() {
+    let Some(disk) = SmallDisk::new("read-only", 96) else { return };
+    let data_dir = disk.mount.join("data");
+    let mut world = World::provisioned(&Plan { data_dir: Some(data_dir), ..Plan::default() });
+    assert!(run("mount", &["-o", "remount,ro", path(&disk.mount)]));
+    world.daemon = Daemon::spawn(&world.launch);
+    let reason = world.daemon.wait_refusal(Duration::from_secs(30)).to_lowercase();
+    assert!(reason.contains("read-only"), "{reason}");
+    world.daemon.kill();
+    assert!(run("mount", &["-o", "remount,rw", path(&disk.mount)]));
+    world.restart();
+    world.daemon.kill();
+}
+
+#[tokio::test]
+async fn d8_wrong_mode_of_the_data_directory_is_refused_and_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut world = World::provisioned(&Plan::default());
+    std::fs::set_permissions(&world.data_dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    world.daemon = Daemon::spawn(&world.launch);
+    let reason = world.daemon.wait_refusal(Duration::from_secs(30));
+    assert!(reason.contains("0700") || reason.contains("700"), "{reason}");
+}

@@ -1,0 +1,155 @@
+//! Starts that must not succeed: each says why, and nothing signs meanwhile.
+
+use std::time::Duration;
+use tests::support::daemon::Daemon;
+use tests::support::token::Token;
+use tests::support::world::Plan;
+use tests::support::world::World;
+
+/// A provisioned appliance whose daemon is down.
+fn down(shim: bool) -> World {
+    World::provisioned(&Plan { shim, ..Plan::default() })
+}
+
+/// Starts the daemon and gives the reason why it does not get ready.
+fn refusal(world: &mut World) -> String {
+    world.daemon = Daemon::spawn(&world.launch);
+    world.daemon.wait_refusal(Duration::from_secs(60)).to_lowercase()
+}
+
+fn assert_comes_back(world: &mut World) {
+    world.daemon.kill();
+    world.restart();
+}
+
+#[tokio::test]
+async fn wrong_pin_is_tried_once_and_named() {
+    let mut world = down(true);
+    world.token.set_pin_file("not-the-pin");
+    let _ = std::fs::remove_file(world.folder.join("shim-log"));
+    let reason = refusal(&mut world);
+    assert!(reason.contains("pin"), "{reason}");
+    assert!(!reason.contains("not-the-pin"));
+    std::thread::sleep(Duration::from_secs(2));
+    let log = std::fs::read_to_string(world.folder.join("shim-log")).unwrap();
+    assert_eq!(log.lines().filter(|line| line.starts_with("C_Login ")).count(), 1, "{log}");
+    world.token.set_pin_file(&world.token.pin);
+    assert_comes_back(&mut world);
+}
+
+#[tokio::test]
+async fn pin_file_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut world = down(false);
+    let file = world.token.credentials.join("hsm-pin");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let reason = refusal(&mut world);
+    assert!(reason.contains("hsm-pin") && reason.contains("mode"), "{reason}");
+}
+
+#[tokio::test]
+async fn missing_token_is_named() {
+    let mut world = down(false);
+    let hidden = world.folder.join("hidden-tokens");
+    std::fs::rename(&world.token.objects, &hidden).unwrap();
+    std::fs::create_dir(&world.token.objects).unwrap();
+    let reason = refusal(&mut world);
+    assert!(reason.contains("token") && reason.contains("inkan-e2e"), "{reason}");
+    world.daemon.kill();
+    std::fs::remove_dir_all(&world.token.objects).unwrap();
+    std::fs::rename(&hidden, &world.token.objects).unwrap();
+    world.restart();
+}
+
+#[tokio::test]
+async fn swapped_token_of_the_same_label_opens_nothing() {
+    let mut world = down(false);
+    std::fs::remove_dir_all(&world.token.objects).unwrap();
+    // Same folder, same label, same PIN, other keys.
+    Token::new(&world.folder.join("hsm"), "inkan-e2e");
+    let reason = refusal(&mut world);
+    assert!(reason.contains("key") || reason.contains("seal"), "{reason}");
+}
+
+#[tokio::test]
+async fn module_that_nobody_approved_is_not_loaded() {
+    let mut world = down(false);
+    let copy = world.folder.join("other-module.so");
+    let mut module = std::fs::read(&world.settings.module).unwrap();
+    module.extend_from_slice(b"one more octet");
+    std::fs::write(&copy, module).unwrap();
+    world.settings.module = copy;
+    world.write_config();
+    let reason = refusal(&mut world);
+    assert!(reason.contains("approved"), "{reason}");
+}
+
+#[tokio::test]
+async fn configuration_with_a_fault_starts_nothing_and_says_where() {
+    let mut world = down(false);
+    world.settings.more = "\n[hms]\nmodule = \"x\"\n".to_owned();
+    world.write_config();
+    world.daemon = Daemon::spawn(&world.launch);
+    let status = world.daemon.wait_end(Duration::from_secs(20)).expect("an end");
+    assert!(!status.success());
+    let log = world.daemon.log();
+    assert!(log.contains("hms") && log.contains("hsm"), "{log}");
+}
+
+#[tokio::test]
+async fn trust_record_edited_on_disk_is_refused_and_named() {
+    let mut world = World::new(Plan::default()).await;
+    world.daemon.stop(Duration::from_secs(15));
+    let edited = edit_everywhere(&world.data_dir, b"u-17", b"u-18");
+    assert!(edited > 0, "no trust record found to edit");
+    let reason = refusal(&mut world);
+    assert!(
+        reason.contains("seal") || reason.contains("damaged") || reason.contains("corrupt"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn unprovisioned_appliance_waits_for_the_ceremony() {
+    let mut world = down(false);
+    let empty = world.folder.join("empty-data");
+    std::fs::create_dir(&empty).unwrap();
+    let mode = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o700);
+    std::fs::set_permissions(&empty, mode).unwrap();
+    world.data_dir = empty;
+    world.write_config();
+    world.daemon = Daemon::spawn(&world.launch);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(world.daemon.is_running());
+    let (status, _) = tests::support::daemon::probe(world.ports.metrics, "/readyz").unwrap();
+    assert_eq!(status, 503);
+    let mut connection = world.ehr().connect().await;
+    connection.get("/v1/info").await.expect_problem(503, "not_operational");
+}
+
+/// Replaces `from` by `to` in every file under `folder` but the audit log; gives how often.
+fn edit_everywhere(folder: &std::path::Path, from: &[u8], to: &[u8]) -> usize {
+    let mut edited = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if !path.ends_with("audit") {
+                edited += edit_everywhere(&path, from, to);
+            }
+            continue;
+        }
+        let mut octets = std::fs::read(&path).unwrap();
+        let places: Vec<usize> = octets
+            .windows(from.len())
+            .enumerate()
+            .filter(|(_, window)| *window == from)
+            .map(|(at, _)| at)
+            .collect();
+        for at in &places {
+            octets[*at..at + from.len()].copy_from_slice(to);
+        }
+        edited += places.len();
+        std::fs::write(&path, octets).unwrap();
+    }
+    edited
+}
