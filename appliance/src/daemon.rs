@@ -38,6 +38,7 @@ use api::error::FrontError;
 use api::server::Front;
 use api::server::Sockets;
 use attest::clock::Clock;
+use attest::clock::ClockBehindFloor;
 use attest::judge::Judge;
 use attest::records::CardLink;
 use attest::records::Credential;
@@ -120,6 +121,9 @@ pub enum StartError {
     /// The first record.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The clock.
+    #[error(transparent)]
+    Clock(ClockBehindFloor),
     /// The token's keys.
     #[error(transparent)]
     KeySet(#[from] KeySetError),
@@ -348,7 +352,7 @@ fn first_state(config: &Config) -> State {
     }
 }
 
-fn open_audit(
+pub(crate) fn open_audit(
     data_dir: &DataDir,
     metrics: &prometheus::Registry,
 ) -> Result<(Arc<AuditLog>, audit::Opened), StartError> {
@@ -361,14 +365,14 @@ fn open_audit(
     Ok((Arc::new(log), found))
 }
 
-async fn open_hsm(config: HsmConfig) -> Result<Arc<Hsm>, StartError> {
+pub(crate) async fn open_hsm(config: HsmConfig) -> Result<Arc<Hsm>, StartError> {
     let pin = hsm::pin::read_pin(config.pin_file.as_deref())?;
     let opening = tokio::task::spawn_blocking(move || Hsm::open(config, pin));
     let opened = opening.await.map_err(|_| HsmError::Unreachable("the opening thread died"))?;
     Ok(Arc::new(opened?))
 }
 
-fn open_store(
+pub(crate) fn open_store(
     data_dir: &DataDir,
     clock: Arc<dyn Clock>,
     metrics: &prometheus::Registry,

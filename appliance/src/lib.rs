@@ -15,6 +15,7 @@ mod idempotency;
 pub mod keeper;
 pub mod metrics;
 mod problems;
+pub mod provision;
 mod queue;
 mod rate;
 pub mod sign;

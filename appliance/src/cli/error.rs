@@ -1,6 +1,7 @@
 //! What went wrong at the command line, in plain words, with the next command to type.
 
 use crate::config::ConfigFaults;
+use crate::provision::ProvisionError;
 use crate::x509::X509Error;
 use std::path::PathBuf;
 
@@ -59,6 +60,9 @@ pub enum CliError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigFaults),
+    /// The ceremony.
+    #[error(transparent)]
+    Provision(#[from] ProvisionError),
     /// Standard output or a file of results.
     #[error("the result could not be written: {0}")]
     Output(#[from] std::io::Error),
@@ -108,6 +112,11 @@ impl CliError {
                 "openssl x509 -in FILE -noout -subject -enddate   (is it the right file?)"
             }
             Self::Answer { .. } => "inkan doctor   (is this the address of the admin listener?)",
+            Self::Provision(ProvisionError::AlreadyProvisioned) => "inkan operator list",
+            Self::Provision(ProvisionError::TooFewOfficers) => {
+                "inkan init ... --operator ID:security_officer:FILE   (once for each of them)"
+            }
+            Self::Provision(_) => "inkan check-config FILE   (and correct what it names)",
             Self::Config(_) => "inkan check-config FILE   (says more, warnings included)",
             Self::Certificate { .. } => {
                 "openssl x509 -in FILE -noout -subject   (is it a certificate?)"

@@ -4,6 +4,7 @@ pub mod args;
 pub mod client;
 pub mod command;
 pub mod error;
+pub mod init;
 pub mod show;
 pub mod text;
 
@@ -64,6 +65,7 @@ pub fn main() -> ExitCode {
 pub async fn run(cli: &Cli, out: &mut impl Write) -> Result<(), CliError> {
     match &cli.command {
         Command::CheckConfig(check) => check_config(cli, check, out),
+        Command::Init(founding) => init::init(cli, founding, out).await,
         Command::Audit(Audit::Export { from, out: file }) => {
             export(cli, *from, file.as_deref(), out).await
         }

@@ -59,9 +59,10 @@ impl Keeper {
     /// [`KeySetError`]
     pub async fn check_key_set(&self) -> Result<(), KeySetError> {
         let present = self.key_set().await?;
-        let kept = self.parts.trust.load::<KeySet>(KEY_SET).await?;
-        let Some((kept, _)) = kept.filter(|(kept, _)| *kept != present) else {
-            return Ok(());
+        let kept = match self.parts.trust.load::<KeySet>(KEY_SET).await? {
+            None => return Ok(self.parts.trust.create(&present).await?),
+            Some((kept, _)) if kept == present => return Ok(()),
+            Some((kept, _)) => kept,
         };
         let detail =
             format!("the token's keys are {}, kept was {}", present.digest.0, kept.digest.0);
