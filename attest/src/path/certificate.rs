@@ -58,6 +58,8 @@ pub struct Certificate {
     tbs_der: Vec<u8>,
     subject_der: Vec<u8>,
     issuer_der: Vec<u8>,
+    subject_coarse: Vec<u8>,
+    issuer_coarse: Vec<u8>,
     spki_der: Vec<u8>,
     fingerprint: Fingerprint,
 }
@@ -83,8 +85,19 @@ impl Certificate {
         let subject_der = tbs.subject().to_der().map_err(encoding)?;
         let issuer_der = tbs.issuer().to_der().map_err(encoding)?;
         let spki_der = tbs.subject_public_key_info().to_der().map_err(encoding)?;
+        let (subject_coarse, issuer_coarse) =
+            (name::coarse(tbs.subject()), name::coarse(tbs.issuer()));
         let fingerprint = Fingerprint::of(der);
-        Ok(Self { pdv, tbs_der, subject_der, issuer_der, spki_der, fingerprint })
+        Ok(Self {
+            pdv,
+            tbs_der,
+            subject_der,
+            issuer_der,
+            subject_coarse,
+            issuer_coarse,
+            spki_der,
+            fingerprint,
+        })
     }
 
     /// The octets it was parsed from.
@@ -160,6 +173,12 @@ impl Certificate {
     /// Whether subject and issuer are the same name.
     pub fn is_self_issued(&self) -> bool {
         certval::compare_names(self.subject(), self.issuer())
+    }
+
+    /// Whether the subject of `ca` is the issuer of this certificate, by name alone (RFC 5280 §7.1).
+    pub(super) fn names_as_issuer(&self, ca: &Self) -> bool {
+        self.issuer_coarse == ca.subject_coarse
+            && certval::compare_names(ca.subject(), self.issuer())
     }
 
     /// Whether basicConstraints says that this is a CA.

@@ -23,6 +23,13 @@ pub fn printable(name: &Name) -> String {
     rdns.join(",")
 }
 
+/// The letters and digits of all values, ASCII and lower case: equal for names that are equal (RFC 5280 §7.1), cheap to
+/// compare, and far coarser than equality. It only spares comparisons.
+pub(super) fn coarse(name: &Name) -> Vec<u8> {
+    let values = name.iter_rdn().flat_map(|rdn| rdn.iter()).flat_map(|one| one.value.value());
+    values.filter(|octet| octet.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect()
+}
+
 fn attribute(attribute: &AttributeTypeAndValue) -> String {
     let key = KEYWORDS
         .iter()

@@ -159,10 +159,8 @@ where
     ) -> Vec<&'c T> {
         let wanted = child.authority_key_id();
         let at = self.request.at;
-        let mut named: Vec<_> = candidates
-            .iter()
-            .filter(|one| certval::compare_names(certificate(one).subject(), child.issuer()))
-            .collect();
+        let mut named: Vec<_> =
+            candidates.iter().filter(|one| child.names_as_issuer(certificate(one))).collect();
         named.sort_by_cached_key(|one| {
             let one = certificate(one);
             let other_key = wanted.is_some() && one.subject_key_id() != wanted;
