@@ -152,8 +152,10 @@ impl Gate {
         let now = self.clock.now()?;
         let system =
             self.registry.system_of(presented.certificate).ok_or(GateError::SystemUnknown)?;
-        let session =
-            self.sessions.by_token(presented.signing_token).ok_or(GateError::SessionUnknown)?;
+        let Some(session) = self.sessions.by_token(presented.signing_token) else {
+            let over = self.sessions.over_by_token(presented.signing_token, &system.system_id);
+            return Err(over.map_or(GateError::SessionUnknown, GateError::SessionOver));
+        };
         if session.system_id != system.system_id {
             return Err(GateError::SessionUnknown);
         }

@@ -42,6 +42,10 @@ use tokio::sync::Notify;
 
 /// Seconds for which a piece of evidence is remembered as used; it must be fresher than this to count.
 const EVIDENCE_REMEMBERED_SECONDS: u64 = 3600;
+/// Seconds for which the bearer of a token is told why its session is over: a night.
+const OVER_REMEMBERED_SECONDS: u64 = 12 * 3600;
+/// Sessions that are over and remembered: ten thousand holders, ten sign-ins each.
+const MAX_OVER: usize = 100_000;
 /// Largest block of signatures reserved at once.
 const MAX_BLOCK: u64 = 1024;
 /// Guarded writes tried before giving up on a contended record.
@@ -127,6 +131,14 @@ pub enum Activation {
 struct Live {
     by_id: HashMap<String, (Arc<LiveSession>, Fingerprint)>,
     by_token: HashMap<Fingerprint, Arc<LiveSession>>,
+    over: HashMap<Fingerprint, Over>,
+}
+
+/// What is remembered of a session that is over, so that the bearer of its token is told why.
+struct Over {
+    system_id: String,
+    reason: EndReason,
+    forget_at: UnixSeconds,
 }
 
 /// See the module.
@@ -151,12 +163,20 @@ impl Sessions {
         let now = self.clock.now()?;
         let mut loaded = 0;
         for record in self.trust.load_all::<SessionRecord>().await? {
-            if let Phase::Active { token, expires_at, .. } = &record.phase
-                && now < *expires_at
-                && let Some(session) = live_session(&record, now)
-            {
-                self.insert(token.clone(), session);
-                loaded += 1;
+            match &record.phase {
+                Phase::Active { token, expires_at, .. } if now < *expires_at => {
+                    if let Some(session) = live_session(&record, now) {
+                        self.insert(token.clone(), session);
+                        loaded += 1;
+                    }
+                }
+                Phase::Active { token, .. } => {
+                    self.remember(token.clone(), &record.system_id, EndReason::Expired, now);
+                }
+                Phase::Ended { token, reason, .. } => {
+                    self.remember(token.clone(), &record.system_id, *reason, now);
+                }
+                Phase::Pending { .. } | Phase::Approved { .. } | Phase::Denied { .. } => {}
             }
         }
         Ok(loaded)
@@ -379,11 +399,15 @@ impl Sessions {
             let Some((mut record, rev)) = self.record(session_id).await? else {
                 return Ok(false);
             };
-            let Phase::Active { approval, .. } = record.phase else {
+            let Phase::Active { approval, token, .. } = record.phase else {
                 return Ok(false);
             };
-            record.phase =
-                Phase::Ended { reason, holder_id: approval.holder_id, method: approval.method };
+            record.phase = Phase::Ended {
+                reason,
+                holder_id: approval.holder_id,
+                method: approval.method,
+                token,
+            };
             if self.replace(&record, rev, None).await? == Outcome::Committed {
                 return Ok(true);
             }
@@ -391,11 +415,38 @@ impl Sessions {
         Err(SessionError::Contended)
     }
 
-    /// Drops an ended session from memory.
+    /// Drops an ended session from memory, but for why it ended.
     pub fn forget(&self, session: &LiveSession) {
+        let removed = {
+            let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+            let removed = live.by_id.remove(&session.session_id);
+            if let Some((_, token)) = &removed {
+                live.by_token.remove(token);
+            }
+            removed
+        };
+        if let (Some((_, token)), Some(reason)) = (removed, session.ended()) {
+            let now = self.clock.now().unwrap_or(session.expires_at);
+            self.remember(token, &session.system_id, reason, now);
+        }
+    }
+
+    /// Why the session of this token, made for `system_id`, is over; `None` when none is known.
+    pub fn over_by_token(&self, signing_token: &str, system_id: &str) -> Option<EndReason> {
+        let token = Fingerprint::of(signing_token.as_bytes());
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        live.over.get(&token).filter(|over| over.system_id == system_id).map(|over| over.reason)
+    }
+
+    fn remember(&self, token: Fingerprint, system_id: &str, reason: EndReason, now: UnixSeconds) {
+        let forget_at = now.plus(Duration::from_secs(OVER_REMEMBERED_SECONDS));
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, token)) = live.by_id.remove(&session.session_id) {
-            live.by_token.remove(&token);
+        if live.over.len() >= MAX_OVER {
+            live.over.retain(|_, over| over.forget_at > now);
+        }
+        // Full of younger ones: the bearer is told that the session is unknown, which is true as well.
+        if live.over.len() < MAX_OVER {
+            live.over.insert(token, Over { system_id: system_id.to_owned(), reason, forget_at });
         }
     }
 

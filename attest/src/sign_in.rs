@@ -108,6 +108,8 @@ pub enum Phase {
         holder_id: String,
         /// How they had signed in.
         method: Method,
+        /// SHA-256 of the signing token: its bearer is told why it serves no more.
+        token: Fingerprint,
     },
 }
 

@@ -78,6 +78,21 @@ async fn rule_3_ended_session_is_refused_at_permit_too() {
 }
 
 #[tokio::test]
+async fn rule_3_bearer_of_an_ended_sessions_token_is_told_why_also_after_a_restart() {
+    let world = open().await;
+    world.sessions.end(&world.session.session_id, EndReason::Logout).await.unwrap();
+    world.session.end(EndReason::Logout);
+    world.sessions.forget(&world.session);
+    let refused = world.gate.admit(world.presented()).err().unwrap();
+    assert!(matches!(refused, GateError::SessionOver(EndReason::Logout)));
+    let trust = TrustStore::new(world.store.clone(), &[1; 32]);
+    let sessions = Sessions::new(trust, world.clock.clone());
+    sessions.load().await.unwrap();
+    assert_eq!(sessions.over_by_token(&world.signing_token, "ehr"), Some(EndReason::Logout));
+    assert_eq!(sessions.over_by_token(&world.signing_token, "other"), None);
+}
+
+#[tokio::test]
 async fn rule_4_clock_limit_counts_from_the_evidence() {
     let world = open().await;
     for at in (0..3_600).step_by(300) {

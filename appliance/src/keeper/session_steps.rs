@@ -81,7 +81,7 @@ impl Keeper {
                 view.remaining_seconds = 0;
                 view.reason = Some(deny_text(*reason).to_owned());
             }
-            Phase::Ended { reason, holder_id, method } => {
+            Phase::Ended { reason, holder_id, method, .. } => {
                 view.method = Some((*method).into());
                 view.holder = Some(holder_id.clone());
                 set_ended(&mut view, *reason);

@@ -229,11 +229,15 @@ impl Keeper {
             certificate_not_after: met.card.not_after,
             authenticated_at: met.evidence.handshake_at,
         };
-        // The evidence is durable before anything that rests on it.
-        let entry = entries::sign_in_approved(request_id, &met.record, &approval, evidence_json);
-        if let Err(error) = self.parts.audit.append(entry).await {
-            tracing::error!(request_id, %error, "a sign-in could not be recorded");
-            return Confirmed::Refused(SignInRefusal::Unavailable);
+        // The evidence is durable before anything that rests on it. A wrong number is no approval.
+        let is_number = number.is_some_and(|number| met.record.is_number(number));
+        if met.record.number.is_none() || is_number {
+            let entry =
+                entries::sign_in_approved(request_id, &met.record, &approval, evidence_json);
+            if let Err(error) = self.parts.audit.append(entry).await {
+                tracing::error!(request_id, %error, "a sign-in could not be recorded");
+                return Confirmed::Refused(SignInRefusal::Unavailable);
+            }
         }
         let outcome = self
             .parts
