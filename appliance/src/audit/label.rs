@@ -8,6 +8,7 @@ use crate::audit::frame::frame_at;
 use crate::audit::frame::put_frame;
 use crate::audit::hash::sha256;
 use attest::records::Fingerprint;
+use std::collections::HashMap;
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::io;
@@ -111,21 +112,40 @@ impl LabelFile {
 
 /// The label of record `seq` in the file at `path`.
 pub(super) fn find(path: &Path, seq: u64) -> io::Result<LabelFound> {
-    let octets = match File::open(path) {
-        Ok(file) => read_all(&file)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LabelFound::None),
-        Err(error) => return Err(error),
-    };
-    let Some((_, payload)) = locate(&octets, seq) else {
-        return Ok(LabelFound::None);
-    };
+    let octets = read_file(path)?;
+    Ok(locate(&octets, seq).map_or(LabelFound::None, |(_, payload)| parse(payload)))
+}
+
+/// The labels kept in the file at `path`, by record; erased ones are left out. A file that cannot be read holds none.
+pub(super) fn read_labels(path: &Path) -> HashMap<u64, Label> {
+    let octets = read_file(path).unwrap_or_default();
+    let (mut labels, mut at) = (HashMap::new(), 0);
+    while let Ok(Some(frame)) = frame_at(&octets, at) {
+        if let (Some(seq), LabelFound::Kept(label)) =
+            (frame.record.first_chunk(), parse(frame.record))
+        {
+            labels.insert(u64::from_be_bytes(*seq), label);
+        }
+        at = frame.end();
+    }
+    labels
+}
+
+fn parse(payload: &[u8]) -> LabelFound {
     let Some((salt, text)) = payload.get(8..).and_then(|rest| rest.split_first_chunk()) else {
-        return Ok(LabelFound::None);
+        return LabelFound::None;
     };
     match (*salt == [0; SALT_BYTES], std::str::from_utf8(text)) {
-        (true, _) => Ok(LabelFound::Erased),
-        (false, Ok(text)) => Ok(LabelFound::Kept(Label { salt: *salt, text: text.to_owned() })),
-        (false, Err(_)) => Ok(LabelFound::None),
+        (true, _) => LabelFound::Erased,
+        (false, Ok(text)) => LabelFound::Kept(Label { salt: *salt, text: text.to_owned() }),
+        (false, Err(_)) => LabelFound::None,
+    }
+}
+
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    match std::fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        other => other,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::audit::AuditError;
 use crate::audit::Receipt;
+use crate::audit::archive::Archive;
 use crate::audit::caretaker::Caretaker;
 use crate::audit::committer::Committer;
 use crate::audit::committer::Recorded;
@@ -47,6 +48,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::OnceLock;
+use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -253,6 +255,13 @@ impl AuditLog {
         }
         let offset = u32::try_from(offset).map_err(|error| unreadable(error.to_string()))?;
         read_at(&self.shared.layout, Location { seq, segment: first, offset }).map(Some)
+    }
+
+    /// The log for reading, as far as it is durable now.
+    pub fn archive(&self) -> Archive {
+        let segments = self.shared.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let layout = self.shared.layout.clone();
+        Archive::live(layout, segments.clone(), self.records())
     }
 
     /// The label kept for record `seq`.

@@ -7,6 +7,7 @@
 //!
 //! Nobody needs this program to check a log: frames, tiles and notes are simple files, and [`verify`] shows how.
 
+mod archive;
 mod caretaker;
 mod committer;
 mod config;
@@ -20,6 +21,7 @@ mod layout;
 mod log;
 mod metrics;
 pub mod note;
+pub mod proof;
 pub mod record;
 mod recover;
 mod retry;
@@ -27,7 +29,12 @@ mod segment;
 mod shared;
 mod slot;
 pub mod tree;
+pub mod verify;
 
+pub use crate::audit::archive::Archive;
+pub use crate::audit::archive::ArchiveError;
+pub use crate::audit::archive::Filter;
+pub use crate::audit::archive::RawRecord;
 pub use crate::audit::config::AuditConfig;
 pub use crate::audit::entry::Entry;
 pub use crate::audit::label::Label;
