@@ -2,8 +2,7 @@
 //!
 //! It holds the anchors, the intermediates, the accepted revocation lists and the profiles behind one snapshot, so that each
 //! judgement sees one consistent state while lists are loaded beside it. It is synchronous, fetches nothing and blocks on
-//! nothing but arithmetic. Valid paths are remembered per certificate until the snapshot changes or their own end; refusals
-//! are not remembered.
+//! nothing but arithmetic. What was found is remembered per certificate until the snapshot changes (see `cache`).
 //!
 //! After each list, anchor or mode that changed, the caller asks again about every live session: [`Judge::judge_leaf`] for
 //! the card of the evidence, [`Judge::judge_second_certificate`] for the certificate that signs.
@@ -34,6 +33,7 @@ use crate::hc_role::HcRole;
 use crate::hc_role::roles_of;
 use crate::path::Certificate;
 use crate::path::CertvalValidator;
+use crate::path::PathError;
 use crate::path::PathRequest;
 use crate::path::PathValidator;
 use crate::path::PolicySettings;
@@ -48,6 +48,7 @@ use crate::revocation::CrlRefusal;
 use crate::revocation::CrlStatus;
 use crate::revocation::CrlStore;
 use arc_swap::ArcSwap;
+use cache::Asked;
 use cache::PathCache;
 use const_oid::ObjectIdentifier;
 use material::Trust;
@@ -101,6 +102,13 @@ pub struct SecondCertificate {
     pub chain: Vec<Vec<u8>>,
     /// Issued under the policy of published test cards, accepted in test mode.
     pub is_test_card: bool,
+}
+
+impl SecondCertificate {
+    /// Texts of the roles under HPKI's coding scheme: what a credential's record keeps.
+    pub fn role_texts(&self) -> Vec<String> {
+        self.roles.iter().filter(|role| role.is_hpki).map(|role| role.text.clone()).collect()
+    }
 }
 
 struct Snapshot {
@@ -307,25 +315,26 @@ impl Judge {
         if leaf.is_ca() {
             return Err(CertificateRefusal::IsCa);
         }
-        if let Some(path) = snapshot.cache.get(purpose, leaf.fingerprint(), now) {
-            return Ok(path);
+        let asked = Asked::new(purpose, leaf, more);
+        if let Some(found) = snapshot.cache.get(&asked, now) {
+            return Ok(found?);
         }
         let settings = if is_test_card { any_policy() } else { PolicySettings::exactly(&policies) };
         let intermediates = [more, &trust.intermediates].concat();
-        let path = self.validator.validate(&PathRequest {
+        let mut found = self.validator.validate(&PathRequest {
             anchors,
             intermediates: &intermediates,
             target: leaf,
             at: now,
             policies: &settings,
             revocation: Revocation::Lists(&snapshot.lists),
-        })?;
+        });
         if is_test_card {
-            check_issuers_of_test_card(&path, &policies)?;
+            found = found.and_then(|path| check_issuers_of_test_card(path, &policies));
         }
-        let path = Arc::new(path);
-        snapshot.cache.put(purpose, leaf.fingerprint(), now, Arc::clone(&path));
-        Ok(path)
+        let found = found.map(Arc::new);
+        snapshot.cache.put(asked, now, &found);
+        Ok(found?)
     }
 
     fn put(&self, trust: Arc<Trust>, lists: CrlStore) {
@@ -338,7 +347,7 @@ fn parse_chain(
 ) -> Result<(Arc<Certificate>, Vec<Arc<Certificate>>), CertificateRefusal> {
     let [leaf, issuers @ ..] = chain else { return Err(CertificateRefusal::NoCertificate) };
     if chain.len() > MAX_CHAIN {
-        return Err(CertificateRefusal::Path(crate::path::PathError::PathTooLong));
+        return Err(CertificateRefusal::Path(PathError::PathTooLong));
     }
     let leaf = Arc::new(Certificate::from_der(leaf)?);
     let issuers = issuers
@@ -365,18 +374,17 @@ fn any_policy() -> PolicySettings {
 
 /// What is left of the policy check in test mode: every CA below the anchor is one for a policy of the profile.
 fn check_issuers_of_test_card(
-    path: &ValidPath,
+    path: ValidPath,
     policies: &[ObjectIdentifier],
-) -> Result<(), CertificateRefusal> {
-    let issuers = path.certificates.iter().rev().skip(1);
-    for issuer in issuers {
+) -> Result<ValidPath, PathError> {
+    for issuer in path.certificates.iter().rev().skip(1) {
         let asserted = issuer.policies();
         if !asserted.iter().any(|policy| policies.contains(policy)) {
             let asserted = asserted.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-            return Err(CertificateRefusal::Path(crate::path::PathError::Policy { asserted }));
+            return Err(PathError::Policy { asserted });
         }
     }
-    Ok(())
+    Ok(path)
 }
 
 fn role_missing(roles: &[HcRole]) -> CertificateRefusal {

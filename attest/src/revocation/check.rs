@@ -131,14 +131,14 @@ pub fn check(
         return unknown(CrlFault::KeyUsage { issuer });
     }
     let points = distribution_points(certificate).map_err(NotGood::Unknown)?;
-    let lists: Vec<_> =
-        store.lists().filter(|list| certval::compare_names(&list.crl.issuer, name)).collect();
+    let named = |list: &&AcceptedCrl| certval::compare_names(&list.crl.issuer, name);
+    let by_key = store.lists().filter(|list| keys.contains(&list.issuer_key));
+    let lists: Vec<_> = by_key.filter(named).collect();
     if lists.is_empty() {
-        return unknown(CrlFault::Missing { issuer });
-    }
-    let lists: Vec<_> = lists.into_iter().filter(|list| keys.contains(&list.issuer_key)).collect();
-    if lists.is_empty() {
-        return unknown(CrlFault::OtherKey { issuer });
+        return match store.lists().any(|list| named(&list)) {
+            true => unknown(CrlFault::OtherKey { issuer }),
+            false => unknown(CrlFault::Missing { issuer }),
+        };
     }
     let mut question = Question {
         store,

@@ -397,3 +397,29 @@ fn expired_cross_certificate_does_not_hide_the_good_one() {
     assert_eq!(code(&judge_of(&[&root], &[&old, &new], &lists), &card, NOW), "good");
     assert_eq!(code(&judge_of(&[&root], &[&old], &lists), &card, NOW), "ca_expired");
 }
+
+#[test]
+fn refusal_is_forgotten_when_a_list_comes() {
+    let root = Ca::root("Root");
+    let ca = root.sub("CA");
+    let judge = judge_of(&[&root], &[&ca], &[root.crl(1)]);
+    let card = ca.card().der;
+    assert_eq!(code(&judge, &card, NOW), "crl_missing");
+    assert_eq!(code(&judge, &card, NOW), "crl_missing");
+    judge.load_crl(&ca.crl(1), NOW).unwrap();
+    assert_eq!(code(&judge, &card, NOW), "good");
+}
+
+#[test]
+fn refusal_that_time_heals_is_not_remembered() {
+    let world = World::new();
+    let leaf = world.ca.issue(Draft::card("A").valid(later(60), later(DAY))).der;
+    assert_eq!(code(&world.judge, &leaf, NOW), "certificate_not_yet_valid");
+    assert_eq!(code(&world.judge, &leaf, later(60)), "good");
+    assert_eq!(code(&world.judge, &leaf, later(DAY + 1)), "certificate_expired");
+    assert_eq!(
+        code(&world.judge, &leaf, later(60)),
+        "good",
+        "what was found says nothing of before"
+    );
+}

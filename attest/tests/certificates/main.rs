@@ -12,6 +12,7 @@ mod evidence;
 mod group_c;
 mod hpki;
 mod lists;
+mod parsers;
 mod pki;
 mod profiles;
 mod tls;

@@ -203,6 +203,7 @@ fn second_certificate_is_judged_by_its_own_profile() {
     };
     let good = judge(second(), None).unwrap();
     assert_eq!(good.chain.len(), 2, "the certificate and its CA, not the anchor");
+    assert_eq!(good.role_texts(), ["Medical Doctor"]);
     let other_key = Certificate::from_der(&world.ca.card().der).unwrap().spki_der().to_vec();
     assert_eq!(judge(second(), Some(other_key)).unwrap_err(), CertificateRefusal::OtherKey);
     assert_eq!(judge(card(), None).unwrap_err(), CertificateRefusal::KeyUsage);
