@@ -1,6 +1,7 @@
 //! The daemon's life: from an empty process to an open door, and back in good order.
 
 use crate::admin::AdminDesk;
+use crate::admin::OwedError;
 use crate::audit;
 use crate::audit::AuditConfig;
 use crate::audit::AuditError;
@@ -50,7 +51,6 @@ use attest::records::Operator;
 use attest::records::SigningSystem;
 use attest::registry::LiveCredential;
 use attest::registry::Registry;
-use attest::revocation::CrlLimits;
 use attest::sessions::SessionError;
 use attest::sessions::Sessions;
 use attest::sign_in::RandomFailed;
@@ -124,6 +124,9 @@ pub enum StartError {
     /// The clock.
     #[error(transparent)]
     Clock(ClockBehindFloor),
+    /// Records that a crash left owing.
+    #[error(transparent)]
+    Owed(#[from] OwedError),
     /// The token's keys.
     #[error(transparent)]
     KeySet(#[from] KeySetError),
@@ -245,7 +248,7 @@ impl Daemon {
         let registry = Arc::new(load_registry(&trust).await?);
         load_keys(&hsm, &registry).await?;
         let material = configured_material(config)?;
-        let judge = Arc::new(material::judge(&material, &trust, crl_limits(config)).await?);
+        let judge = Arc::new(material::judge(&material, &trust, config.crl_limits()).await?);
         let sessions = Arc::new(Sessions::new(trust.clone(), clock.clone()));
         sessions.load().await?;
         // Step 6: the keeper, its certificates judged, a signature made for a test.
@@ -274,7 +277,11 @@ impl Daemon {
             tokio::spawn(watch.run(Duration::from_secs(config.revocation.refresh_seconds))),
             tokio::spawn(watch_clock(clock, audit.clone())),
         ];
-        let desk = Arc::new(AdminDesk::new(keeper.clone()));
+        let desk = Arc::new(AdminDesk::new(keeper.clone(), config.sessions.clone()));
+        let owed = desk.record_what_is_owed().await?;
+        if owed > 0 {
+            tracing::warn!(owed, "changes of trust that a crash left unrecorded are recorded now");
+        }
         self.doorway.open(Inside { keeper: keeper.clone(), desk });
         self.running = Some(Running { keeper, hsm, audit, tasks, _data_dir: data_dir });
         Ok(())
@@ -444,7 +451,7 @@ async fn load_keys(hsm: &Hsm, registry: &Registry) -> Result<(), HsmError> {
 /// Intermediates and profiles.
 fn configured_material(config: &Config) -> Result<ConfiguredMaterial, StartError> {
     let mut material =
-        ConfiguredMaterial { intermediates: Vec::new(), profiles: Default::default() };
+        ConfiguredMaterial { intermediates: Vec::new(), profiles: config.profiles() };
     for path in config.hpki.intermediates.iter().chain(&config.second_certificates.intermediates) {
         let failed = |error: rustls_pki_types::pem::Error| StartError::Intermediates {
             path: path.clone(),
@@ -455,14 +462,6 @@ fn configured_material(config: &Config) -> Result<ConfiguredMaterial, StartError
         }
     }
     Ok(material)
-}
-
-/// How revocation lists are limited.
-fn crl_limits(config: &Config) -> CrlLimits {
-    CrlLimits {
-        alarm_before_seconds: config.revocation.alarm_hours.saturating_mul(3_600),
-        ..CrlLimits::default()
-    }
 }
 
 /// Whether the ceremony has been held: it makes the store.

@@ -1,7 +1,29 @@
 //! What operators may do, alone and by two, and how it is done.
+//!
+//! ```text
+//! command -> who asks (certificate -> operator -> role) -> table -> plan: everything it would change
+//!    takes one, or only narrows:  perform
+//!    takes two:                   proposal, sealed, 7 days -> another operator reads the same plan -> perform
+//! perform: token -> store (with what is still to be recorded) -> audit record -> memory
+//!          what withdraws trust leaves memory first, and ends at its place in the audit order
+//! ```
 
-pub mod table;
-
+mod audit_view;
+mod cards;
+mod certificate;
 mod desk;
+mod doctor;
+mod holders;
+mod house;
+mod keys;
+mod perform;
+mod plan;
+mod proposal;
+mod refusal;
+mod status;
+mod systems;
+pub mod table;
+mod views;
 
 pub use desk::AdminDesk;
+pub use perform::OwedError;

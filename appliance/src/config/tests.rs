@@ -205,7 +205,7 @@ fn no_policy_at_all_is_refused() {
     let text = changed("policy_oids = [\"1.2.392.100495.1.5.1.2.3.1\"]", "policy_oids = []");
     one_error(&text, "hpki.profile.policy_oids", &["no certificate is ever accepted"]);
     let text = changed("1.2.392.100495.1.5.1.2.3.1", "1.2.x");
-    one_error(&text, "hpki.profile.policy_oids.0", &["no dotted object identifier"]);
+    one_error(&text, "hpki.profile.policy_oids", &["no dotted object identifier"]);
 }
 
 #[test]

@@ -1,0 +1,292 @@
+//! Everything inside the appliance that a new operator gets wrong or an old one forgets, checked, with what to type next.
+//!
+//! What can only be seen beside the appliance (files, modes, listeners) is checked by the command-line tool.
+
+use crate::admin::desk::AdminDesk;
+use crate::admin::house::LEAST_SECURITY_OFFICERS;
+use api::admin::answer::DoctorCheck;
+use api::admin::answer::DoctorView;
+use api::admin::answer::Verdict;
+use api::problem::Problem;
+use attest::clock::UnixSeconds;
+use attest::records::Anchor;
+use attest::records::AnchorPurpose;
+use attest::records::CredentialStatus;
+use attest::records::Role;
+use attest::registry::Standing;
+use hsm::HsmState;
+
+/// Days before the end of a second certificate at which a new one should be under way: the authority takes weeks.
+const CERTIFICATE_WARNING_DAYS: u64 = 60;
+/// Certificates named one by one; the rest is counted.
+const NAMED: usize = 10;
+
+impl AdminDesk {
+    pub(super) async fn doctor(&self) -> Result<DoctorView, Problem> {
+        let now = self.parts().clock.now().unwrap_or_else(|error| UnixSeconds(error.now));
+        Ok(DoctorView { checks: self.checks(now).await? })
+    }
+
+    /// Every check at `now`.
+    pub(super) async fn checks(&self, now: UnixSeconds) -> Result<Vec<DoctorCheck>, Problem> {
+        let mut checks = vec![self.token(), self.audit_log(), self.clock()];
+        checks.extend(self.revocation_lists(now));
+        checks.extend(self.anchor_of_each_purpose().await?);
+        checks.push(self.test_mode());
+        checks.push(self.security_officers());
+        checks.extend(self.keys_and_certificates(now));
+        checks.push(self.holders_without_card());
+        checks.push(self.signing_systems());
+        checks.push(self.open_proposals(now).await?);
+        Ok(checks)
+    }
+
+    fn token(&self) -> DoctorCheck {
+        let status = self.parts().hsm.status();
+        let found = format!(
+            "{} ({}), {} sessions live, {} hung, {} keys in service",
+            status.token.label,
+            status.token.serial,
+            status.sessions_live,
+            status.sessions_hung,
+            status.keys_in_service
+        );
+        match status.state {
+            HsmState::Serving if status.sessions_hung == 0 => good("token", found),
+            HsmState::Serving => {
+                warning("token", found, "look at the HSM; systemctl restart inkan")
+            }
+            HsmState::Down { reason } => bad(
+                "token",
+                format!("not reachable: {reason}"),
+                "is the HSM on, and its client daemon?",
+            ),
+            HsmState::PinRefused => bad(
+                "token",
+                "the token refused the PIN; it is not tried again",
+                "put the right PIN into the credential hsm-pin, then systemctl restart inkan",
+            ),
+            HsmState::ShutDown => bad("token", "shut down", "systemctl restart inkan"),
+        }
+    }
+
+    fn audit_log(&self) -> DoctorCheck {
+        let audit = &self.parts().audit;
+        let records = audit.records();
+        match (audit.ready(), audit.checkpoint()) {
+            (Err(error), _) => {
+                let next = "df -h; make room or mend the disk, then systemctl restart inkan";
+                bad("audit log", format!("nothing is signed: {error}"), next)
+            }
+            (Ok(()), None) if records > 0 => warning(
+                "audit log",
+                format!("{records} records, no checkpoint yet"),
+                "inkan status",
+            ),
+            (Ok(()), checkpoint) => {
+                let under = checkpoint.map_or(0, |signed| signed.checkpoint.size);
+                good("audit log", format!("{records} records, {under} under the newest checkpoint"))
+            }
+        }
+    }
+
+    fn clock(&self) -> DoctorCheck {
+        match self.parts().clock.now() {
+            Ok(now) => good("clock", crate::x509::rfc3339(now.0)),
+            Err(error) => bad("clock", error.to_string(), "timedatectl; set the clock right"),
+        }
+    }
+
+    fn revocation_lists(&self, now: UnixSeconds) -> Vec<DoctorCheck> {
+        let lists = self.parts().judge.crl_status(now);
+        if lists.is_empty() {
+            let found = "no revocation list is loaded; every certificate is refused";
+            let next =
+                "look at [hpki.crls] and [second_certificates.crls]; inkan check-config FILE";
+            return vec![bad("revocation lists", found, next)];
+        }
+        let check = |list: &attest::revocation::CrlStatus| {
+            let subject = format!("list of {}", list.issuer);
+            let hours = list.remaining_seconds / 3_600;
+            let found = format!("number {}, good for {hours} h", list.number);
+            let next = "bring a newer list to where the configuration says it comes from";
+            match (list.is_stale, list.is_alarm) {
+                (true, _) => bad(subject, "ended: every certificate under it is refused", next),
+                (false, true) => warning(subject, found, next),
+                (false, false) => good(subject, found),
+            }
+        };
+        lists.iter().map(check).collect()
+    }
+
+    async fn anchor_of_each_purpose(&self) -> Result<Vec<DoctorCheck>, Problem> {
+        let anchors =
+            self.parts().trust.load_all::<Anchor>().await.map_err(crate::admin::refusal::trust)?;
+        let check = |(purpose, name): (AnchorPurpose, &str)| {
+            let subject = format!("anchors for {name}");
+            match anchors.iter().filter(|anchor| anchor.purpose == purpose).count() {
+                0 => bad(
+                    subject,
+                    "none: every certificate is refused",
+                    format!("inkan anchor add {name} FILE"),
+                ),
+                count => good(subject, count.to_string()),
+            }
+        };
+        let purposes = [
+            (AnchorPurpose::HpkiCard, "hpki_card"),
+            (AnchorPurpose::SecondCertificate, "second_certificate"),
+        ];
+        Ok(purposes.into_iter().map(check).collect())
+    }
+
+    fn test_mode(&self) -> DoctorCheck {
+        match self.parts().judge.is_test_mode() {
+            false => good("test mode", "off"),
+            true => bad(
+                "test mode",
+                "ON: anybody with a published test card may sign in",
+                "inkan test-mode off",
+            ),
+        }
+    }
+
+    fn security_officers(&self) -> DoctorCheck {
+        let operators = self.parts().registry.operators();
+        let officers =
+            operators.iter().filter(|operator| operator.role == Role::SecurityOfficer).count();
+        let found = format!("{officers} security officers, {} operators", operators.len());
+        match officers {
+            0..LEAST_SECURITY_OFFICERS => bad(
+                "operators",
+                found,
+                "inkan operator add ID --role security_officer --certificate FILE",
+            ),
+            LEAST_SECURITY_OFFICERS => warning(
+                "operators",
+                format!("{found}: when one of them is away nothing can be granted"),
+                "inkan operator add ID --role security_officer --certificate FILE",
+            ),
+            _ => good("operators", found),
+        }
+    }
+
+    fn keys_and_certificates(&self, now: UnixSeconds) -> Vec<DoctorCheck> {
+        let credentials = self.parts().registry.credentials();
+        let mut checks = Vec::new();
+        for live in &credentials {
+            let (record, id) = (&live.record, &live.record.credential_id);
+            let days = now.seconds_until(record.not_after) / 86_400;
+            let subject = format!("key {id}");
+            match (record.status, live.standing()) {
+                (CredentialStatus::Quarantined, _) => checks.push(bad(
+                    subject,
+                    "in quarantine: a signature of it did not verify",
+                    format!("find out why, then inkan key release {id}, or inkan key revoke {id}"),
+                )),
+                (CredentialStatus::Active, Standing::Revoked) => {
+                    checks.push(bad(subject, "its certificate is revoked", format!("inkan key revoke {id}")));
+                }
+                (CredentialStatus::Active, Standing::Refused | Standing::Unknown) => checks.push(bad(
+                    subject,
+                    "its certificate does not pass: it signs nothing",
+                    "see the revocation lists and anchors above",
+                )),
+                (CredentialStatus::Active, Standing::Good) if days < CERTIFICATE_WARNING_DAYS => {
+                    let next = format!("make a new key: inkan key create NEW --holder {}", record.holder_id);
+                    checks.push(warning(subject, format!("its certificate ends in {days} days"), next));
+                }
+                (CredentialStatus::Generated, _) => checks.push(warning(
+                    subject,
+                    "has no certificate yet",
+                    format!("inkan key install {id} --chain FILE   (the request again: inkan key request {id})"),
+                )),
+                (CredentialStatus::Active, Standing::Good) | (CredentialStatus::Revoked, _) => {}
+            }
+        }
+        let more = checks.len().saturating_sub(NAMED);
+        checks.truncate(NAMED);
+        if more > 0 {
+            checks.push(warning("keys", format!("{more} more like these"), "inkan key list"));
+        }
+        let active = credentials.iter().filter(|live| live.may_sign()).count();
+        checks.push(match (active, credentials.len()) {
+            (0, _) => warning(
+                "keys",
+                "none may sign yet",
+                "inkan key create ID --holder HOLDER --type rsa-3072",
+            ),
+            (active, _) => good("keys", format!("{active} may sign")),
+        });
+        checks
+    }
+
+    fn holders_without_card(&self) -> DoctorCheck {
+        let registry = &self.parts().registry;
+        let (holders, cards) = (registry.holders(), registry.cards());
+        let has_card = |holder_id: &str| cards.iter().any(|link| link.holder_id == holder_id);
+        let mut without =
+            holders.iter().filter(|holder| holder.enabled && !has_card(&holder.holder_id));
+        let (first, more) = (without.next(), without.count());
+        match first {
+            _ if holders.is_empty() => {
+                warning("holders", "none yet", "inkan holder add ID --name NAME")
+            }
+            None => good("holders", format!("{} holders, every one with a card", holders.len())),
+            Some(holder) => warning(
+                "holders",
+                format!(
+                    "{} and {more} others have no card linked and cannot sign in",
+                    holder.holder_id
+                ),
+                format!("inkan holder link-card {} --certificate FILE", holder.holder_id),
+            ),
+        }
+    }
+
+    fn signing_systems(&self) -> DoctorCheck {
+        match self.parts().registry.systems().len() {
+            0 => warning(
+                "signing systems",
+                "none yet",
+                "inkan system add ID --name NAME --certificate FILE --all-holders --return-url URL",
+            ),
+            count => good("signing systems", count.to_string()),
+        }
+    }
+
+    async fn open_proposals(&self, now: UnixSeconds) -> Result<DoctorCheck, Problem> {
+        let proposals = self.proposals().await?;
+        let mut open = proposals.iter().filter(|proposal| proposal.is_open(now));
+        let (first, more) = (open.next(), open.count());
+        Ok(match first {
+            None => good("proposals", "none waits"),
+            Some(proposal) => warning(
+                "proposals",
+                format!("{} wait for a second operator", more + 1),
+                format!("inkan proposals show {}", proposal.proposal_id),
+            ),
+        })
+    }
+}
+
+fn good(subject: impl Into<String>, found: impl Into<String>) -> DoctorCheck {
+    DoctorCheck { subject: subject.into(), verdict: Verdict::Good, found: found.into(), next: None }
+}
+
+fn warning(
+    subject: impl Into<String>,
+    found: impl Into<String>,
+    next: impl Into<String>,
+) -> DoctorCheck {
+    let next = Some(next.into());
+    DoctorCheck { subject: subject.into(), verdict: Verdict::Warning, found: found.into(), next }
+}
+
+fn bad(
+    subject: impl Into<String>,
+    found: impl Into<String>,
+    next: impl Into<String>,
+) -> DoctorCheck {
+    DoctorCheck { verdict: Verdict::Bad, ..warning(subject, found, next) }
+}
