@@ -149,6 +149,8 @@ pub struct CrlStatus {
     pub number: String,
     /// thisUpdate.
     pub this_update: UnixSeconds,
+    /// nextUpdate.
+    pub next_update: UnixSeconds,
     /// nextUpdate, or the maximal age where that comes first.
     pub good_until: UnixSeconds,
     /// Seconds since thisUpdate.
@@ -305,6 +307,7 @@ impl CrlStore {
             is_delta: list.crl.delta_base.is_some(),
             number: list.crl.number.to_hex(),
             this_update: list.crl.this_update,
+            next_update: list.crl.next_update,
             good_until,
             age_seconds: list.crl.this_update.seconds_until(now),
             remaining_seconds,

@@ -8,6 +8,7 @@
     reason = "a test may end at once"
 )]
 
+mod algorithms;
 mod evidence;
 mod group_c;
 mod hpki;

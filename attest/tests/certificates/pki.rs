@@ -75,8 +75,11 @@ pub struct Leaf {
 
 impl Ca {
     pub fn root(name: &str) -> Self {
+        Self::root_with(name, KeyPair::generate().unwrap())
+    }
+
+    pub fn root_with(name: &str, key: KeyPair) -> Self {
         let params = ca_params(name);
-        let key = KeyPair::generate().unwrap();
         let der = params.self_signed(&key).unwrap().der().to_vec();
         Self { der, issuer: Issuer::new(params.clone(), key), params }
     }
