@@ -19,9 +19,9 @@ enrol() {
     chapter 'Two signing systems, each pinned to its client certificate'
     as administrator
     propose system add ehr --name 'Demo EHR' --certificate pki/ehr.pem --return-url "$return_url" \
-        --holder hanako --holder taro --method hpki --signatures 1000000 --raw
+        --holder hanako --holder taro --method hpki --signatures 1000000 --requests-per-second 10000 --raw
     propose system add ehr2 --name 'Demo EHR of another ward' --certificate pki/ehr2.pem --return-url "$return_url" \
-        --holder hanako --holder taro --method hpki --signatures 1000000
+        --holder hanako --holder taro --method hpki --signatures 1000000 --requests-per-second 10000
 }
 
 # doctor HOLDER NAME CARD

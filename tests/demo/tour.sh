@@ -70,9 +70,8 @@ log_out() {
     chapter 'Log out, and look at what was recorded'
     run "${signing[@]}" --request DELETE "https://localhost:$signing_port/v1/sessions/$session_id"
     as auditor
-    run inkan audit search --holder hanako
+    run inkan audit search --event signature
     run inkan audit head --key-out documents/audit-key.pem
-    run inkan audit verify data/audit --key documents/audit-key.pem
 }
 
 what_next() {
@@ -87,7 +86,7 @@ what_next() {
   The content inside              ?packaging=attached
   Two operators                   inkan holder enable taro; then try to approve your own proposal
   End every session of a doctor   inkan session end-all hanako
-  What an auditor looks at        inkan audit search --event signature
+  The audit log, offline          inkan audit verify data/audit --key documents/audit-key.pem
   What is measured                curl http://localhost:$metrics_port/metrics
   The API                         curl ... https://localhost:$signing_port/v1/openapi.json
 NEXT
