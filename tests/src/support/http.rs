@@ -80,7 +80,7 @@ impl Reply {
         let problem = self.json();
         assert_eq!(problem["status"], status);
         assert_eq!(problem["request_id"].as_str(), Some(self.header("request-id")));
-        assert!(problem["title"].is_string() && problem["title_ja"].is_string(), "{self}");
+        assert!(problem["text"]["en"].is_string() && problem["text"]["ja"].is_string(), "{self}");
         self
     }
 }
@@ -101,13 +101,18 @@ pub fn tls_config(
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(server_ca).expect("the server CA")).expect("a CA");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[version])
         .expect("a TLS version")
         .with_root_certificates(roots);
     let mut config = match identity {
+        // Not `with_client_auth_cert`: webpki would refuse to send a card's certificate, whose policies are critical.
         Some(pair) => {
-            builder.with_client_auth_cert(pair.chain(), pair.private_key()).expect("an identity")
+            let key = provider.key_provider.load_private_key(pair.private_key()).expect("a key");
+            let certified = rustls::sign::CertifiedKey::new(pair.chain(), key);
+            builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(
+                certified,
+            )))
         }
         None => builder.with_no_client_auth(),
     };
