@@ -6,12 +6,15 @@ use crate::SignatureValue;
 use crate::spki;
 use crate::tests::Bench;
 use crate::tests::alone;
+use attest::algorithm::ContentDigest;
 use attest::algorithm::DigestAlgorithm;
 use attest::algorithm::Dtbsr;
 use attest::algorithm::KeyType;
 use attest::algorithm::SignatureScheme;
+use attest::danger_testing::OpenGate;
 use attest::permit::HolderKey;
 use attest::permit::ToSign;
+use attest::records::SessionLimits;
 use aws_lc_rs::signature as lc;
 use std::process::Command;
 use std::sync::Arc;
@@ -154,6 +157,25 @@ fn openssl_verifies(
         scheme.name(),
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+#[test]
+fn permit_of_the_gate_makes_one_signature_over_what_was_permitted() {
+    alone(|bench| {
+        let hsm = bench.open();
+        for key_type in [KeyType::Rsa2048, KeyType::P256, KeyType::Ed25519] {
+            let made = HolderKey::from(bench.block_on(hsm.generate(key_type)).unwrap());
+            bench.block_on(async {
+                let world = OpenGate::new(made, SessionLimits::default()).await.unwrap();
+                let key = Arc::clone(&world.registry.credential("key").unwrap().key);
+                hsm.load(&key).await.unwrap();
+                let digest = ContentDigest::of(key_type.digest(), MESSAGE);
+                let (permit, _lease) = world.permit(digest).await.unwrap();
+                let signature = hsm.sign(permit.bind_octets(MESSAGE).unwrap()).await.unwrap();
+                verify(&key, key_type.default_scheme(), &signature);
+            });
+        }
+    });
 }
 
 #[test]
