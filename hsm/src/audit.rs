@@ -59,12 +59,16 @@ const fn rule(attribute: AttributeType, name: &'static str, required: bool) -> R
     Rule { attribute, name, required, may_be_unknown: false }
 }
 
+const fn rule_if_known(attribute: AttributeType, name: &'static str, required: bool) -> Rule {
+    Rule { attribute, name, required, may_be_unknown: true }
+}
+
 /// What holds for every private key that signs: a holder's and the house's.
 ///
 /// # Source
 /// PKCS #11 v3.1 §4.9 (private key objects), §4.4 (CKA_MODIFIABLE, CKA_COPYABLE: newer than v2.40, so a token may not
 /// know it).
-const PRIVATE_KEY: [Rule; 14] = [
+const PRIVATE_KEY: [Rule; 15] = [
     rule(AttributeType::Token, "CKA_TOKEN", true),
     rule(AttributeType::Private, "CKA_PRIVATE", true),
     rule(AttributeType::Sensitive, "CKA_SENSITIVE", true),
@@ -78,12 +82,9 @@ const PRIVATE_KEY: [Rule; 14] = [
     rule(AttributeType::Derive, "CKA_DERIVE", false),
     rule(AttributeType::SignRecover, "CKA_SIGN_RECOVER", false),
     rule(AttributeType::Modifiable, "CKA_MODIFIABLE", false),
-    Rule {
-        attribute: AttributeType::Copyable,
-        name: "CKA_COPYABLE",
-        required: false,
-        may_be_unknown: true,
-    },
+    rule_if_known(AttributeType::Copyable, "CKA_COPYABLE", false),
+    // A key that wants the PIN for every use would send every use down the recovery ladder.
+    rule_if_known(AttributeType::AlwaysAuthenticate, "CKA_ALWAYS_AUTHENTICATE", false),
 ];
 
 /// What holds for the secret key of the house.
@@ -105,23 +106,29 @@ const SECRET_KEY: [Rule; 15] = [
     rule(AttributeType::Unwrap, "CKA_UNWRAP", false),
     rule(AttributeType::Derive, "CKA_DERIVE", false),
     rule(AttributeType::Modifiable, "CKA_MODIFIABLE", false),
-    Rule {
-        attribute: AttributeType::Copyable,
-        name: "CKA_COPYABLE",
-        required: false,
-        may_be_unknown: true,
-    },
+    rule_if_known(AttributeType::Copyable, "CKA_COPYABLE", false),
 ];
 
-/// The attributes that [`private_key`] needs.
-pub(crate) fn private_key_attributes() -> impl Iterator<Item = AttributeType> {
-    PRIVATE_KEY.iter().map(|rule| rule.attribute)
-}
-
-/// The attributes that [`secret_key`] needs.
-pub(crate) fn secret_key_attributes() -> impl Iterator<Item = AttributeType> {
-    SECRET_KEY.iter().map(|rule| rule.attribute)
-}
+/// The attributes that [`private_key`] and [`secret_key`] need.
+pub(crate) const ATTRIBUTES: [AttributeType; 17] = [
+    AttributeType::Token,
+    AttributeType::Private,
+    AttributeType::Sensitive,
+    AttributeType::AlwaysSensitive,
+    AttributeType::Extractable,
+    AttributeType::NeverExtractable,
+    AttributeType::Local,
+    AttributeType::Sign,
+    AttributeType::SignRecover,
+    AttributeType::Encrypt,
+    AttributeType::Decrypt,
+    AttributeType::Wrap,
+    AttributeType::Unwrap,
+    AttributeType::Derive,
+    AttributeType::Modifiable,
+    AttributeType::Copyable,
+    AttributeType::AlwaysAuthenticate,
+];
 
 /// Checks a private key's attributes.
 ///
@@ -175,7 +182,8 @@ fn flag(attributes: &[Attribute], wanted: AttributeType) -> Option<bool> {
         | Attribute::Unwrap(value)
         | Attribute::Derive(value)
         | Attribute::Modifiable(value)
-        | Attribute::Copyable(value) => Some(*value),
+        | Attribute::Copyable(value)
+        | Attribute::AlwaysAuthenticate(value) => Some(*value),
         _ => None,
     }
 }
@@ -200,6 +208,7 @@ mod tests {
             Attribute::SignRecover(false),
             Attribute::Modifiable(false),
             Attribute::Copyable(false),
+            Attribute::AlwaysAuthenticate(false),
         ]
     }
 
@@ -207,6 +216,13 @@ mod tests {
     fn good_key_passes_also_where_copyable_is_unknown() {
         assert_eq!(private_key(&good()), Ok(()));
         assert_eq!(private_key(&good()[..13]), Ok(()));
+    }
+
+    #[test]
+    fn every_rule_reads_an_attribute_that_is_asked_for() {
+        for rule in PRIVATE_KEY.iter().chain(&SECRET_KEY) {
+            assert!(ATTRIBUTES.contains(&rule.attribute), "{}", rule.name);
+        }
     }
 
     #[test]
@@ -232,6 +248,7 @@ mod tests {
                 Attribute::SignRecover(_) => Attribute::SignRecover(true),
                 Attribute::Modifiable(_) => Attribute::Modifiable(true),
                 Attribute::Copyable(_) => Attribute::Copyable(true),
+                Attribute::AlwaysAuthenticate(_) => Attribute::AlwaysAuthenticate(true),
                 other => panic!("{other:?} has no rule"),
             };
             let Err(KeyFault::Attribute { attribute, required, found }) = private_key(&wrong)

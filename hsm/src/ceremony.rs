@@ -10,7 +10,6 @@ use crate::keys;
 use crate::keys::GeneratedKey;
 use crate::keys::HOLDER_ID_LEN;
 use crate::mechanism::SignMechanism;
-use crate::objects;
 use crate::objects::Holdings;
 use crate::signature;
 use crate::signature::SignatureValue;
@@ -53,10 +52,17 @@ impl Supervisor {
                 .map_err(|_| HsmError::Unreachable("the system's random generator failed"))?;
             let (fresh, holdings) = make_pair(session, key_type, &cka_id, HOLDER_LABEL)?;
             let spki_der = checked_pair(session, &fresh, &holdings, key_type, &cka_id)?;
-            this.key_set.add(&cka_id, &holdings);
+            this.note_made(&cka_id, &holdings);
             this.fresh.insert(cka_id.clone(), fresh);
             Ok(GeneratedKey { cka_id, spki_der, key_type })
         })
+    }
+
+    /// Destroys a pair that was made for a caller who gave up: nobody knows of it.
+    pub(crate) fn discard_unclaimed(&mut self, key: GeneratedKey) {
+        if let Err(error) = self.destroy(&key.into()) {
+            tracing::error!(%error, "a key pair that nobody waits for could not be destroyed");
+        }
     }
 
     /// Puts one key into service.
@@ -71,10 +77,7 @@ impl Supervisor {
     /// Puts keys into service after one enumeration of the token.
     pub(crate) fn load_all(&mut self, keys: Vec<Arc<HolderKey>>) -> Result<Loaded, HsmError> {
         self.administer(|this, session| {
-            let inventory = match this.inventory.take() {
-                Some(inventory) => inventory,
-                None => objects::enumerate(session)?,
-            };
+            let inventory = this.take_inventory(session)?;
             let nothing = Holdings::default();
             let mut loaded = Loaded::default();
             for key in keys {
@@ -131,7 +134,7 @@ impl Supervisor {
                 let template =
                     template::certificate(&key.cka_id, HOLDER_LABEL, subject_der, certificate_der);
                 let handle = session.create_object(&template).map_err(full)?;
-                this.key_set.add(&key.cka_id, &Holdings::of_certificate(session, handle)?);
+                this.note_made(&key.cka_id, &Holdings::of_certificate(session, handle)?);
             }
             this.put_into_service(session, key, &holdings)
         })
@@ -153,8 +156,7 @@ impl Supervisor {
                 .try_for_each(|handle| session.destroy_object(handle));
             // Whatever happened: what counts is what is left.
             let left = Holdings::of(session, &key.cka_id)?;
-            this.key_set.remove(&key.cka_id, &holdings);
-            this.key_set.add(&key.cka_id, &left);
+            this.note_destroyed(&key.cka_id, &holdings, &left);
             destroyed?;
             match left.handles().is_empty() {
                 true => Ok(()),
@@ -186,7 +188,7 @@ impl Supervisor {
         if holdings.handles().is_empty() {
             let (fresh, pair) = make_pair(session, HouseKey::PAIR_TYPE, key.cka_id(), key.name())?;
             checked_pair(session, &fresh, &pair, HouseKey::PAIR_TYPE, key.cka_id())?;
-            self.key_set.add(key.cka_id(), &pair);
+            self.note_made(key.cka_id(), &pair);
             made.push(key);
             holdings = pair;
         }
@@ -206,7 +208,7 @@ impl Supervisor {
                 .generate_key(&Mechanism::GenericSecretKeyGen, &template)
                 .map_err(|error| missing_or_full(error, "CKM_GENERIC_SECRET_KEY_GEN"))?;
             holdings = Holdings::of(session, key.cka_id())?;
-            self.key_set.add(key.cka_id(), &holdings);
+            self.note_made(key.cka_id(), &holdings);
             made.push(key);
         }
         supervisor::house_secret(&holdings, session.connection().epoch())

@@ -24,6 +24,8 @@ pub(crate) struct Dispatcher<J> {
 
 struct State<J> {
     jobs: VecDeque<J>,
+    /// Workers that wait for a job. Waking nobody would be a system call as well.
+    waiting: usize,
     /// Workers that have taken a job and not come back.
     active: usize,
     pauses: usize,
@@ -54,6 +56,7 @@ impl<J> Dispatcher<J> {
     pub(crate) fn new(capacity: usize) -> Self {
         let state = State {
             jobs: VecDeque::with_capacity(capacity),
+            waiting: 0,
             active: 0,
             pauses: 0,
             generation: 0,
@@ -75,8 +78,7 @@ impl<J> Dispatcher<J> {
             return Err(HsmError::Busy);
         }
         state.jobs.push_back(job);
-        drop(state);
-        self.work.notify_one();
+        self.wake_one(state);
         Ok(())
     }
 
@@ -95,7 +97,9 @@ impl<J> Dispatcher<J> {
                 seat.active = true;
                 return Some(job);
             }
+            state.waiting += 1;
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
         }
     }
 
@@ -110,8 +114,7 @@ impl<J> Dispatcher<J> {
             return Err(job);
         }
         state.jobs.push_front(job);
-        drop(state);
-        self.work.notify_one();
+        self.wake_one(state);
         Ok(())
     }
 
@@ -190,6 +193,14 @@ impl<J> Dispatcher<J> {
     /// Why no job is taken, if none is.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         self.lock().refusing.clone()
+    }
+
+    fn wake_one(&self, state: MutexGuard<'_, State<J>>) {
+        let is_awaited = state.waiting > 0;
+        drop(state);
+        if is_awaited {
+            self.work.notify_one();
+        }
     }
 
     fn wait_idle(&self, patience: Duration) -> bool {

@@ -328,6 +328,17 @@ impl Recovery {
     }
 }
 
+/// What `error` asks of session and module.
+pub(crate) fn recovery(error: &HsmError) -> Recovery {
+    match error {
+        HsmError::PinLocked | HsmError::PinFinalTry | HsmError::PinNotInitialised => {
+            Recovery::PinRefused
+        }
+        HsmError::KeyVanished { .. } => Recovery::Reinitialise,
+        _ => error.call().map_or(Recovery::Refuse, Call::recovery),
+    }
+}
+
 /// `CkrDeviceRemoved` -> `CKR_DEVICE_REMOVED`.
 fn screaming(camel: &str) -> String {
     let mut name = String::with_capacity(camel.len() + 8);

@@ -112,7 +112,8 @@ impl Hsm {
     /// else than was ordered (it is destroyed then), and those of every act of administration: [`HsmError::Busy`],
     /// [`HsmError::Deadline`], [`HsmError::Down`], [`HsmError::Hung`], [`HsmError::Token`].
     pub async fn generate(&self, key_type: KeyType) -> Result<GeneratedKey, HsmError> {
-        self.administer(move |supervisor| supervisor.generate(key_type)).await
+        let undo = |supervisor: &mut Supervisor, unclaimed| supervisor.discard_unclaimed(unclaimed);
+        self.administer_or_undo(move |supervisor| supervisor.generate(key_type), undo).await
     }
 
     /// Checks one key in the token and puts it into service.
@@ -251,7 +252,7 @@ impl Hsm {
     /// # Errors
     /// Those of every act of administration.
     pub async fn key_set_digest(&self) -> Result<[u8; 32], HsmError> {
-        self.administer(|supervisor| Ok(supervisor.key_set.digest())).await
+        self.administer(|supervisor| Ok(supervisor.key_set_digest())).await
     }
 
     /// A snapshot; asks neither token nor module.
@@ -344,10 +345,9 @@ impl Hsm {
                 self.shared.counters.busy.add();
             }
         })?;
-        match timeout(self.shared.config.deadline(), answer).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(HsmError::Unreachable("a worker died with the job")),
-            Err(_) => {
+        match within(self.shared.config.deadline(), answer).await {
+            Some(result) => result.unwrap_or(Err(HsmError::Unreachable("a worker died"))),
+            None => {
                 self.shared.counters.deadlines.add();
                 Err(HsmError::Deadline)
             }
@@ -358,16 +358,29 @@ impl Hsm {
         &self,
         act: impl FnOnce(&mut Supervisor) -> Result<T, HsmError> + Send + 'static,
     ) -> Result<T, HsmError> {
+        self.administer_or_undo(act, |_, _| {}).await
+    }
+
+    /// Lets the supervisor `act`; what nobody waits for any more when it is done is undone.
+    async fn administer_or_undo<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Supervisor) -> Result<T, HsmError> + Send + 'static,
+        undo: impl FnOnce(&mut Supervisor, T) + Send + 'static,
+    ) -> Result<T, HsmError> {
         let _place = Place::take(&self.administrations)?;
         let (reply, answer) = oneshot::channel();
         let act = move |supervisor: &mut Supervisor| {
-            let _ = reply.send(act(supervisor));
+            if reply.is_closed() {
+                return;
+            }
+            if let Err(Ok(unclaimed)) = reply.send(act(supervisor)) {
+                undo(supervisor, unclaimed);
+            }
         };
         self.commands.send(Command::Act(Box::new(act))).map_err(|_| HsmError::ShutDown)?;
-        match timeout(self.shared.config.admin_deadline(), answer).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(HsmError::ShutDown),
-            Err(_) => Err(HsmError::Deadline),
+        match within(self.shared.config.admin_deadline(), answer).await {
+            Some(result) => result.unwrap_or(Err(HsmError::ShutDown)),
+            None => Err(HsmError::Deadline),
         }
     }
 
@@ -396,6 +409,18 @@ impl Drop for Hsm {
             while !supervisor.is_finished() && Instant::now() < until {
                 thread::sleep(Duration::from_millis(1));
             }
+        }
+    }
+}
+
+/// What came within `deadline`, in its last moment included; `Some(None)` when the sender is gone. Afterwards the sender
+/// knows that nobody listens.
+async fn within<T>(deadline: Duration, mut answer: oneshot::Receiver<T>) -> Option<Option<T>> {
+    match timeout(deadline, &mut answer).await {
+        Ok(answered) => Some(answered.ok()),
+        Err(_) => {
+            answer.close();
+            answer.try_recv().ok().map(Some)
         }
     }
 }

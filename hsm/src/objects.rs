@@ -146,22 +146,28 @@ impl Holdings {
     }
 
     fn read(&mut self, session: &OpenSession, handle: ObjectHandle) -> Result<(), HsmError> {
-        let common = readable(session.get_attributes(handle, &COMMON))?;
-        self.read_rest(session, handle, &common)
+        let attributes = attributes(session, handle)?;
+        self.add(session, handle, &attributes)
     }
 
-    fn read_rest(
+    fn add(
         &mut self,
         session: &OpenSession,
         handle: ObjectHandle,
-        common: &[Attribute],
+        attributes: &[Attribute],
     ) -> Result<(), HsmError> {
-        match class(common) {
+        match class(attributes) {
             Some(ObjectClass::PRIVATE_KEY) => {
-                self.private.push(PrivateObject::read(session, handle)?);
+                self.private.push(PrivateObject::new(handle, attributes));
             }
-            Some(ObjectClass::PUBLIC_KEY) => self.public.push(PublicObject::read(session, handle)?),
-            Some(ObjectClass::SECRET_KEY) => self.secret.push(SecretObject::read(session, handle)?),
+            Some(ObjectClass::PUBLIC_KEY) => {
+                let key = spki::from_attributes(attributes).ok();
+                self.public.push(PublicObject { handle, key });
+            }
+            Some(ObjectClass::SECRET_KEY) => {
+                let audit = audit::secret_key(attributes);
+                self.secret.push(SecretObject { handle, audit });
+            }
             Some(ObjectClass::CERTIFICATE) => {
                 self.certificates.push(CertificateObject::read(session, handle)?);
             }
@@ -178,9 +184,9 @@ impl Holdings {
 pub(crate) fn enumerate(session: &OpenSession) -> Result<Inventory, HsmError> {
     let mut inventory = Inventory::new();
     for handle in find(session, &[])? {
-        let common = readable(session.get_attributes(handle, &COMMON))?;
-        let holdings = inventory.entry(cka_id(&common)).or_default();
-        holdings.read_rest(session, handle, &common)?;
+        let attributes = attributes(session, handle)?;
+        let holdings = inventory.entry(cka_id(&attributes)).or_default();
+        holdings.add(session, handle, &attributes)?;
     }
     Ok(inventory)
 }
@@ -210,6 +216,14 @@ const FIND_CHUNK: NonZeroUsize = match NonZeroUsize::new(1024) {
     Some(chunk) => chunk,
     None => NonZeroUsize::MIN,
 };
+
+/// Everything that is of interest of an object of any class, in the two calls that the lengths of CKA_ID, modulus and
+/// point cost. A class that lacks an attribute leaves it out (PKCS #11 v3.1 §5.7.5).
+fn attributes(session: &OpenSession, handle: ObjectHandle) -> Result<Vec<Attribute>, HsmError> {
+    let wanted: Vec<_> =
+        COMMON.into_iter().chain(spki::ATTRIBUTES).chain(audit::ATTRIBUTES).collect();
+    readable(session.get_attributes(handle, &wanted))
+}
 
 const COMMON: [AttributeType; 2] = [AttributeType::Class, AttributeType::Id];
 
@@ -245,12 +259,7 @@ fn cka_id(attributes: &[Attribute]) -> Vec<u8> {
 }
 
 impl PrivateObject {
-    fn read(session: &OpenSession, handle: ObjectHandle) -> Result<Self, HsmError> {
-        let wanted: Vec<_> = [AttributeType::KeyType, AttributeType::Modulus]
-            .into_iter()
-            .chain(audit::private_key_attributes())
-            .collect();
-        let attributes = readable(session.get_attributes(handle, &wanted))?;
+    fn new(handle: ObjectHandle, attributes: &[Attribute]) -> Self {
         let family = attributes.iter().find_map(|attribute| match attribute {
             Attribute::KeyType(family) => Some(*family),
             _ => None,
@@ -259,7 +268,7 @@ impl PrivateObject {
             Attribute::Modulus(modulus) => Some(without_leading_zeros(modulus).to_vec()),
             _ => None,
         });
-        Ok(Self { handle, audit: audit::private_key(&attributes), family, modulus })
+        Self { handle, audit: audit::private_key(attributes), family, modulus }
     }
 
     /// As far as a token tells: the kind of key, and the modulus of an RSA key. For the rest every signature is
@@ -279,21 +288,6 @@ impl PrivateObject {
             true => Ok(()),
             false => Err(KeyFault::OtherPrivateKey),
         }
-    }
-}
-
-impl PublicObject {
-    fn read(session: &OpenSession, handle: ObjectHandle) -> Result<Self, HsmError> {
-        let attributes = readable(session.get_attributes(handle, &spki::ATTRIBUTES))?;
-        Ok(Self { handle, key: spki::from_attributes(&attributes).ok() })
-    }
-}
-
-impl SecretObject {
-    fn read(session: &OpenSession, handle: ObjectHandle) -> Result<Self, HsmError> {
-        let wanted: Vec<_> = audit::secret_key_attributes().collect();
-        let attributes = readable(session.get_attributes(handle, &wanted))?;
-        Ok(Self { handle, audit: audit::secret_key(&attributes) })
     }
 }
 

@@ -4,7 +4,6 @@ use crate::config::HsmConfig;
 use crate::connection::Connection;
 use crate::connection::OpenSession;
 use crate::dispatcher::Dispatcher;
-use crate::error::Call;
 use crate::error::HsmError;
 use crate::error::Recovery;
 use crate::keys::Index;
@@ -253,12 +252,5 @@ impl Worker {
 }
 
 fn recovery(outcome: &Result<Vec<u8>, HsmError>) -> Recovery {
-    match outcome {
-        Ok(_) => Recovery::Refuse,
-        Err(HsmError::PinLocked | HsmError::PinFinalTry | HsmError::PinNotInitialised) => {
-            Recovery::PinRefused
-        }
-        Err(HsmError::KeyVanished { .. }) => Recovery::Reinitialise,
-        Err(error) => error.call().map_or(Recovery::Refuse, Call::recovery),
-    }
+    outcome.as_ref().err().map_or(Recovery::Refuse, crate::error::recovery)
 }

@@ -5,9 +5,9 @@ use crate::connection::Claim;
 use crate::connection::Connection;
 use crate::connection::OpenSession;
 use crate::dispatcher::Refusal;
-use crate::error::Call;
 use crate::error::HsmError;
 use crate::error::Recovery;
+use crate::error::recovery;
 use crate::house::HouseKey;
 use crate::keys::Identity;
 use crate::keys::KeyEntry;
@@ -68,9 +68,13 @@ pub(crate) struct Supervisor {
     /// Reconnections tried without a successful operation in between.
     relapses: u32,
     operations_at_connect: u64,
-    /// What the enumeration at start saw, until `load_all` has used it.
-    pub(crate) inventory: Option<Inventory>,
-    pub(crate) key_set: KeySet,
+    operations_at_probe: u64,
+    next_probe: Instant,
+    /// Not before this another worker is hired, after the token had no session for one.
+    next_hire: Instant,
+    /// What the enumeration at start saw, until `load_all` has used it or something changed.
+    inventory: Option<(u64, Inventory)>,
+    key_set: KeySet,
     pub(crate) fresh: HashMap<Vec<u8>, Fresh>,
     claim: Option<Claim>,
 }
@@ -102,6 +106,9 @@ impl Supervisor {
             outage: None,
             relapses: 0,
             operations_at_connect: 0,
+            operations_at_probe: 0,
+            next_probe: Instant::now() + PROBE_INTERVAL,
+            next_hire: Instant::now(),
             inventory: None,
             key_set: KeySet::default(),
             fresh: HashMap::new(),
@@ -157,26 +164,45 @@ impl Supervisor {
         let session = self.take_session()?;
         let shared = Arc::clone(&self.shared);
         let pause = match self.pauses_signing() {
-            true => Some(shared.dispatcher.pause(shared.config.deadline())?),
-            false => None,
+            true => shared.dispatcher.pause(shared.config.deadline()).map(Some),
+            false => Ok(None),
         };
-        let result = work(self, &session);
-        drop(pause);
-        let Err(error) = &result else {
-            self.admin = Some(session);
-            return result;
-        };
-        shared.counters.note_error(error);
-        match error.call().map_or(Recovery::Refuse, Call::recovery) {
-            Recovery::Refuse => self.admin = Some(session),
-            Recovery::NewSession | Recovery::PinRefused => drop(session),
-            Recovery::Reinitialise => {
+        let result = pause.and_then(|_pause| work(self, &session));
+        match result.as_ref().map_err(recovery) {
+            Ok(_) | Err(Recovery::Refuse) => self.admin = Some(session),
+            Err(Recovery::NewSession | Recovery::PinRefused) => drop(session),
+            Err(Recovery::Reinitialise) => {
                 drop(session);
-                shared.dispatcher.retire_from(self.generation);
-                self.meet_trouble();
+                self.raise_alarm();
             }
         }
-        result
+        result.inspect_err(|error| self.shared.counters.note_error(error))
+    }
+
+    /// Everything the token holds: what was read at start if that is still so, else read now.
+    pub(crate) fn take_inventory(&mut self, session: &OpenSession) -> Result<Inventory, HsmError> {
+        match self.inventory.take() {
+            Some((epoch, inventory)) if epoch == session.connection().epoch() => Ok(inventory),
+            _ => objects::enumerate(session),
+        }
+    }
+
+    /// Notes objects that were made under `cka_id`.
+    pub(crate) fn note_made(&mut self, cka_id: &[u8], made: &Holdings) {
+        self.inventory = None;
+        self.key_set.add(cka_id, made);
+    }
+
+    /// Notes that of the objects `before` under `cka_id` only `left` are left.
+    pub(crate) fn note_destroyed(&mut self, cka_id: &[u8], before: &Holdings, left: &Holdings) {
+        self.inventory = None;
+        self.key_set.remove(cka_id, before);
+        self.key_set.add(cka_id, left);
+    }
+
+    /// See [`Hsm::key_set_digest`](crate::Hsm::key_set_digest).
+    pub(crate) fn key_set_digest(&self) -> [u8; 32] {
+        self.key_set.digest()
     }
 
     /// The house keys.
@@ -184,15 +210,44 @@ impl Supervisor {
         *self.shared.house.write().unwrap_or_else(PoisonError::into_inner) = house.map(Arc::new);
     }
 
+    /// The session of administration, opened anew when it was lost. A token that opens none is in trouble.
     fn take_session(&mut self) -> Result<OpenSession, HsmError> {
         let Some(connection) = &self.connection else {
             let reason = self.shared.counters.last_error().unwrap_or_default();
             return Err(HsmError::Down { reason });
         };
-        match self.admin.take() {
-            Some(session) if crate::login::is_logged_in(&session).unwrap_or(false) => Ok(session),
-            _ => connection.read_write(),
+        if let Some(session) = self.admin.take()
+            && crate::login::is_logged_in(&session).unwrap_or(false)
+        {
+            return Ok(session);
         }
+        let opened = connection.read_write();
+        if let Err(error) = &opened {
+            self.shared.counters.note_error(error);
+            if recovery(error) != Recovery::Refuse {
+                self.raise_alarm();
+            }
+        }
+        opened
+    }
+
+    /// Looks whether the token is still there while nobody uses it, so that its loss is known before the next signature.
+    fn probe(&mut self) {
+        let used = self.shared.counters.operations.value();
+        let is_idle = std::mem::replace(&mut self.operations_at_probe, used) == used;
+        self.next_probe = Instant::now() + PROBE_INTERVAL;
+        if is_idle
+            && self.outage.is_none()
+            && let Ok(session) = self.take_session()
+        {
+            self.admin = Some(session);
+        }
+    }
+
+    /// Stops the workers of a module in trouble and reconnects.
+    fn raise_alarm(&mut self) {
+        self.shared.dispatcher.retire_from(self.generation);
+        self.meet_trouble();
     }
 
     fn pauses_signing(&self) -> bool {
@@ -219,7 +274,7 @@ impl Supervisor {
         self.fresh.clear();
         self.set_house(self.locate_house(&inventory, epoch)?);
         self.locate_keys(&inventory, epoch);
-        self.inventory = (self.shared.index.len() == 0).then_some(inventory);
+        self.inventory = (self.shared.index.len() == 0).then_some((epoch, inventory));
         self.generation = self.shared.dispatcher.generation();
         self.operations_at_connect = self.shared.counters.operations.value();
         for _ in 0..self.shared.config.sessions {
@@ -351,7 +406,7 @@ impl Supervisor {
     fn stay_down(&mut self, error: &HsmError) {
         self.shared.counters.note_error(error);
         self.refuse_all(&error.to_string());
-        if may_pass(error) {
+        if recovery(error) != Recovery::PinRefused {
             tracing::error!(%error, relapses = self.relapses, "reconnection failed");
             self.schedule(&error.to_string());
         } else {
@@ -363,6 +418,9 @@ impl Supervisor {
     /// Looks after workers: notices those that hang, replaces those and any that died.
     fn tend(&mut self) {
         self.reconnect_if_due();
+        if Instant::now() >= self.next_probe {
+            self.probe();
+        }
         let limit = self.shared.config.deadline();
         for worker in self.workers.iter_mut().filter(|worker| !worker.is_hung) {
             if worker.post.is_overdue(&self.shared, limit) {
@@ -384,13 +442,18 @@ impl Supervisor {
     /// Hires until enough workers serve; at most as many again as are configured, however many hang.
     fn fill_up(&mut self) {
         let sessions = self.shared.config.sessions;
-        while self.serving() < sessions && self.workers.len() < 2 * sessions {
-            if let Err(error) = self.hire() {
-                self.shared.counters.note_error(&error);
-                self.shared.dispatcher.retire_from(self.generation);
-                self.meet_trouble();
-                return;
+        while self.serving() < sessions
+            && self.workers.len() < 2 * sessions
+            && Instant::now() >= self.next_hire
+        {
+            let Err(error) = self.hire() else { continue };
+            self.shared.counters.note_error(&error);
+            if recovery(&error) != Recovery::Refuse {
+                return self.raise_alarm();
             }
+            // No room for another session: those there are go on.
+            tracing::warn!(%error, "no session in place of a lost one");
+            self.next_hire = Instant::now() + PROBE_INTERVAL;
         }
     }
 
@@ -434,6 +497,8 @@ impl Supervisor {
 
 /// How often workers are looked at.
 const TICK: Duration = Duration::from_millis(100);
+/// How often an idle token is looked at.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A house pair as the token holds it.
 pub(crate) fn house_pair(

@@ -6,6 +6,8 @@ use crate::audit::KeyFault;
 use crate::spki;
 use crate::tests::Bench;
 use crate::tests::alone;
+use crate::tests::bench::eventually;
+use crate::tests::bench::pin;
 use crate::tests::bench::refused;
 use crate::tests::signing;
 use attest::algorithm::KeyType;
@@ -486,6 +488,44 @@ fn full_token_is_named_and_signing_goes_on() {
         assert!(matches!(error, HsmError::TokenFull(_)), "{error}");
         signing::sign(&bench, &hsm, &key, KeyType::P256.default_scheme()).unwrap();
         assert_eq!(hsm.status().counters.reinitialisations, 0);
+    });
+}
+
+#[test]
+fn pair_that_came_after_its_deadline_is_destroyed() {
+    alone(|bench| {
+        let config = crate::HsmConfig { admin_deadline_ms: 1_000, ..bench.faulty_config() };
+        let hsm = Hsm::open(config, pin()).unwrap();
+        let empty = bench.block_on(hsm.key_set_digest()).unwrap();
+        bench.faults("C_GenerateKeyPair sleep 2s 1");
+        let error = refused(bench.block_on(hsm.generate(KeyType::P256)));
+        assert!(matches!(error, HsmError::Deadline), "{error}");
+        eventually("the pair is gone", || bench.count("C_DestroyObject") == 2);
+        assert_eq!(bench.block_on(hsm.key_set_digest()).unwrap(), empty);
+        bench.block_on(hsm.shutdown());
+        bench.tamper(|session| assert!(session.find_objects(&[]).unwrap().is_empty()));
+    });
+}
+
+#[test]
+fn keys_are_loaded_at_start_in_one_enumeration() {
+    alone(|bench| {
+        let hsm = bench.open_faulty();
+        let made: Vec<_> = (0..5).map(|_| bench.key(&hsm, KeyType::P256)).collect();
+        bench.block_on(hsm.shutdown());
+        bench.forget_calls();
+        let hsm = bench.open_faulty();
+        let loaded = bench.block_on(hsm.load_all(made.clone())).unwrap();
+        assert_eq!((loaded.in_service, loaded.refused.len()), (5, 0));
+        assert_eq!(bench.count("C_FindObjectsInit"), 1);
+        assert_eq!(hsm.status().keys_in_service, 5);
+
+        // What changed since is not answered from that enumeration.
+        let later = Arc::new(HolderKey::from(bench.block_on(hsm.generate(KeyType::P256)).unwrap()));
+        bench.block_on(hsm.destroy(&made[0])).unwrap();
+        let loaded = bench.block_on(hsm.load_all(vec![later, Arc::clone(&made[0])])).unwrap();
+        assert_eq!(loaded.in_service, 1);
+        assert_eq!(fault(loaded.refused.into_iter().next().unwrap()), KeyFault::PrivateKeys(0));
     });
 }
 

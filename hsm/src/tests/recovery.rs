@@ -169,6 +169,52 @@ fn token_that_stays_away_refuses_at_once_and_comes_back_by_itself() {
 }
 
 #[test]
+fn token_lost_while_nobody_signs_is_noticed() {
+    alone(|bench| {
+        let (hsm, key) = open_one_session(&bench);
+        bench.faults("C_GetSessionInfo CKR_DEVICE_REMOVED\nC_OpenSession CKR_TOKEN_NOT_PRESENT");
+        eventually("the pool is down", || matches!(hsm.status().state, HsmState::Down { .. }));
+        bench.faults("");
+        eventually("the pool serves", || hsm.status().state == HsmState::Serving);
+        sign(&bench, &hsm, &key).unwrap();
+    });
+}
+
+#[test]
+fn trouble_met_by_administration_is_recovered_from() {
+    alone(|bench| {
+        let (hsm, key) = open_one_session(&bench);
+        for fault in
+            ["C_GenerateKeyPair CKR_GENERAL_ERROR 1", "C_GenerateKeyPair CKR_DEVICE_REMOVED 1"]
+        {
+            bench.faults(fault);
+            let error = refused(bench.block_on(hsm.generate(KeyType::P256)));
+            assert!(error.is_retryable(), "{error}");
+            bench.key(&hsm, KeyType::P256);
+            sign(&bench, &hsm, &key).unwrap();
+        }
+        assert_eq!(hsm.status().counters.reinitialisations, 1);
+    });
+}
+
+#[test]
+fn token_without_another_session_goes_on_with_those_it_has() {
+    alone(|bench| {
+        let config = HsmConfig { sessions: 2, deadline_ms: 500, ..bench.faulty_config() };
+        let hsm = Hsm::open(config, pin()).unwrap();
+        let key = bench.key(&hsm, KeyType::P256);
+        bench.faults("C_Sign hang 1\nC_OpenSession CKR_SESSION_COUNT");
+        assert!(matches!(refused(sign(&bench, &hsm, &key)), HsmError::Deadline));
+        eventually("the hang is seen", || hsm.status().sessions_hung == 1);
+        for _ in 0..10 {
+            sign(&bench, &hsm, &key).unwrap();
+        }
+        assert_eq!(hsm.status().state, HsmState::Serving);
+        assert_eq!(hsm.status().sessions_live, 1);
+    });
+}
+
+#[test]
 fn reconnections_that_help_nobody_are_backed_off() {
     alone(|bench| {
         let (hsm, key) = open_one_session(&bench);
