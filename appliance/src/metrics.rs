@@ -74,9 +74,9 @@ pub struct Metrics {
     /// Live sessions.
     pub sessions: IntGauge,
     sign_ins: IntCounterVec,
-    /// Age of each revocation list, by issuer.
+    /// Age of each revocation list, by issuer and scope.
     pub crl_age: GaugeVec,
-    /// Time until each revocation list is out of date, by issuer.
+    /// Time until each revocation list is out of date, by issuer and scope.
     pub crl_remaining: GaugeVec,
     /// Time until the first second certificate in use ends.
     pub certificate_left: Gauge,
@@ -115,8 +115,8 @@ impl Metrics {
             &["version"],
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let gauges =
-            |name: &str, help: &str, label: &str| GaugeVec::new(Opts::new(name, help), &[label]);
+        let list_gauges =
+            |name: &str, help: &str| GaugeVec::new(Opts::new(name, help), &["issuer", "scope"]);
         let int_gauges =
             |name: &str, help: &str, label: &str| IntGaugeVec::new(Opts::new(name, help), &[label]);
         let metrics = Self {
@@ -134,15 +134,13 @@ impl Metrics {
                 Opts::new("inkan_sign_ins_total", "Sign-ins by method and result."),
                 &["method", "result"],
             )?,
-            crl_age: gauges(
+            crl_age: list_gauges(
                 "inkan_crl_age_seconds",
                 "Time since thisUpdate of each revocation list.",
-                "issuer",
             )?,
-            crl_remaining: gauges(
+            crl_remaining: list_gauges(
                 "inkan_crl_remaining_seconds",
                 "Time until each revocation list is out of date; 0 when it is.",
-                "issuer",
             )?,
             certificate_left: Gauge::new(
                 "inkan_second_certificate_remaining_seconds",

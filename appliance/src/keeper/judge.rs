@@ -137,13 +137,12 @@ impl Keeper {
 
     fn note_lists(&self, now: UnixSeconds) {
         for list in self.parts.judge.crl_status(now) {
-            let CrlStatus { issuer, age_seconds, remaining_seconds, .. } = &list;
-            self.parts.metrics.crl_age.with_label_values(&[issuer]).set(*age_seconds as f64);
-            self.parts
-                .metrics
-                .crl_remaining
-                .with_label_values(&[issuer])
-                .set(*remaining_seconds as f64);
+            let CrlStatus { issuer, scope, age_seconds, remaining_seconds, .. } = &list;
+            // One issuer may have several lists; the first octets of the scope tell them apart.
+            let labels = [issuer.as_str(), scope.0.get(..16).unwrap_or_default()];
+            let metrics = &self.parts.metrics;
+            metrics.crl_age.with_label_values(&labels).set(*age_seconds as f64);
+            metrics.crl_remaining.with_label_values(&labels).set(*remaining_seconds as f64);
             if list.is_alarm {
                 tracing::warn!(
                     issuer,
