@@ -333,7 +333,17 @@ pub struct AuditHeadView {
     pub public_key_pem: Option<String>,
 }
 
-/// Answer of `GET /admin/v1/audit/records` and `GET /admin/v1/audit/export`.
+/// Answer of `GET /admin/v1/audit/export`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditLines {
+    /// One record a line, octet by octet as the log holds it, with its proof of inclusion; the last line is the checkpoint
+    /// that the proofs lead to.
+    pub lines: Vec<String>,
+    /// Where to go on; absent at the end.
+    pub next: Option<u64>,
+}
+
+/// Answer of `GET /admin/v1/audit/records`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditRecords {
     /// Records in order.

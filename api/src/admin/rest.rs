@@ -265,7 +265,7 @@ pub const ROUTES: &[Route] = &[
             }))
         },
     ),
-    get::<answer::AuditRecords>(
+    get::<answer::AuditLines>(
         "/audit/export",
         "Audit records in order",
         &["from", "limit"],

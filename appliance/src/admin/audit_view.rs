@@ -1,21 +1,23 @@
-//! The audit log for operators: found or exported record by record. Reading it is recorded, too.
+//! The audit log for operators: found by what it is about, or exported line by line with proofs. Reading it is recorded.
 
 use crate::admin::desk::AdminDesk;
 use crate::admin::desk::Asking;
 use crate::admin::refusal;
+use crate::audit::Archive;
+use crate::audit::ArchiveError;
 use crate::audit::Entry;
 use crate::audit::Event;
+use crate::audit::Filter;
 use crate::audit::Principal;
-use crate::audit::Record;
+use api::admin::answer::AuditLines;
 use api::admin::answer::AuditRecords;
 use api::admin::check::MAX_AUDIT_RECORDS;
 use api::admin::command::AuditQuery;
 use api::problem::Problem;
+use serde_json::Value;
 
 /// Records found where nobody says how many.
 const DEFAULT_FOUND: u64 = 100;
-/// Records looked at for one answer; the next one goes on behind them.
-const MAX_LOOKED_AT: u64 = 20_000;
 
 impl AdminDesk {
     pub(super) async fn audit_search(
@@ -23,10 +25,11 @@ impl AdminDesk {
         asking: &Asking,
         query: &AuditQuery,
     ) -> Result<AuditRecords, Problem> {
-        self.note_read(asking, "search", serde_json::to_string(query).unwrap_or_default()).await?;
+        let asked = serde_json::to_string(query).unwrap_or_default();
+        self.note_read(asking, "search", asked).await?;
+        let filter = filter(query);
         let limit = query.limit.unwrap_or(DEFAULT_FOUND).min(MAX_AUDIT_RECORDS);
-        let from = query.from.unwrap_or(0);
-        self.collect(from, limit, MAX_LOOKED_AT, |record| fits(query, record))
+        self.reading(move |archive| found(&archive, filter, limit)).await
     }
 
     pub(super) async fn audit_export(
@@ -34,36 +37,26 @@ impl AdminDesk {
         asking: &Asking,
         from: u64,
         limit: u64,
-    ) -> Result<AuditRecords, Problem> {
+    ) -> Result<AuditLines, Problem> {
         if from == 0 {
             self.note_read(asking, "export", String::new()).await?;
         }
         let limit = limit.min(MAX_AUDIT_RECORDS);
-        self.collect(from, limit, limit, |_| true)
+        self.reading(move |archive| exported(&archive, from, limit)).await
     }
 
-    fn collect(
+    /// One reader of the log at a time, beside the threads that serve: signatures do not wait for auditors.
+    async fn reading<T: Send + 'static>(
         &self,
-        from: u64,
-        limit: u64,
-        look_at: u64,
-        is_wanted: impl Fn(&Record) -> bool,
-    ) -> Result<AuditRecords, Problem> {
-        let audit = &self.parts().audit;
-        let end = audit.records().min(from.saturating_add(look_at));
-        let mut found = AuditRecords { records: Vec::new(), next: None };
-        let mut seq = from;
-        while seq < end && (found.records.len() as u64) < limit {
-            let record =
-                audit.record(seq).map_err(|error| refusal::internal("an audit record", &error))?;
-            if let Some(record) = record.filter(|record| is_wanted(record)) {
-                let value = serde_json::to_value(&record);
-                found.records.push(value.map_err(|error| refusal::internal("a record", &error))?);
-            }
-            seq += 1;
+        read: impl FnOnce(Archive) -> Result<T, ArchiveError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let _one_at_a_time = self.reading_log.lock().await;
+        let archive = self.parts().audit.archive();
+        match tokio::task::spawn_blocking(move || read(archive)).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(refusal::internal("the audit log", &error)),
+            Err(error) => Err(refusal::internal("the reader of the audit log", &error)),
         }
-        found.next = (seq < audit.records()).then_some(seq);
-        Ok(found)
     }
 
     async fn note_read(
@@ -79,21 +72,50 @@ impl AdminDesk {
     }
 }
 
-fn fits(query: &AuditQuery, record: &Record) -> bool {
-    let is = |wanted: &Option<String>, found: Option<&str>| {
-        wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
-    };
-    let operator = match &record.principal {
-        Principal::Operator(operator_id) => Some(operator_id.as_str()),
-        _ => None,
-    };
-    let seconds = record.time_ms / 1_000;
-    is(&query.holder_id, record.event.holder_id())
-        && is(&query.system_id, record.event.system_id())
-        && is(&query.credential_id, record.event.credential_id())
-        && is(&query.operator_id, operator)
-        && is(&query.event, Some(record.event.kind()))
-        && is(&query.request_id, Some(&record.request_id))
-        && query.since.is_none_or(|since| seconds >= since)
-        && query.until.is_none_or(|until| seconds < until)
+/// The archive's filter for a query of the API.
+pub(crate) fn filter(query: &AuditQuery) -> Filter {
+    let milliseconds = |seconds: Option<u64>| seconds.map(|seconds| seconds.saturating_mul(1_000));
+    Filter {
+        holder_id: query.holder_id.clone(),
+        system_id: query.system_id.clone(),
+        credential_id: query.credential_id.clone(),
+        operator_id: query.operator_id.clone(),
+        kind: query.event.clone(),
+        request_id: query.request_id.clone(),
+        since_ms: milliseconds(query.since),
+        until_ms: milliseconds(query.until),
+        from: query.from.unwrap_or(0),
+    }
+}
+
+/// Up to `limit` records that fit, and where the next one stands.
+pub(crate) fn found(
+    archive: &Archive,
+    filter: Filter,
+    limit: u64,
+) -> Result<AuditRecords, ArchiveError> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut answer = AuditRecords { records: Vec::new(), next: None };
+    for record in archive.search(filter).take(limit.saturating_add(1)) {
+        let record = record?;
+        if answer.records.len() == limit {
+            answer.next = Some(record.seq);
+            break;
+        }
+        // The log's own records are JSON; one that is not would have failed its check sum.
+        answer
+            .records
+            .push(serde_json::from_str(&record.json).unwrap_or(Value::String(record.json)));
+    }
+    Ok(answer)
+}
+
+fn exported(archive: &Archive, from: u64, limit: u64) -> Result<AuditLines, ArchiveError> {
+    let mut octets = Vec::new();
+    let count = archive.export(from, limit, &mut octets)?;
+    let text = String::from_utf8_lossy(&octets);
+    Ok(AuditLines {
+        lines: text.lines().map(str::to_owned).collect(),
+        next: (count == limit).then(|| from.saturating_add(count)),
+    })
 }

@@ -47,6 +47,8 @@ pub struct AdminDesk {
     /// One change at a time: a plan is made and performed before the next one looks.
     changing: tokio::sync::Mutex<()>,
     denials: RateLimiter,
+    /// One reader of the audit log at a time.
+    pub(super) reading_log: tokio::sync::Mutex<()>,
     /// When it was made: the start of the daemon, nearly.
     pub(super) started: Instant,
 }
@@ -82,9 +84,14 @@ impl Admin for AdminDesk {
 impl AdminDesk {
     /// A desk before this keeper; no registration goes beyond `ceilings`.
     pub fn new(keeper: Arc<Keeper>, ceilings: Ceilings) -> Self {
-        let changing = tokio::sync::Mutex::default();
-        let (denials, started) = (RateLimiter::default(), Instant::now());
-        Self { keeper, ceilings, changing, denials, started }
+        Self {
+            keeper,
+            ceilings,
+            changing: tokio::sync::Mutex::default(),
+            denials: RateLimiter::default(),
+            reading_log: tokio::sync::Mutex::default(),
+            started: Instant::now(),
+        }
     }
 
     pub(super) fn parts(&self) -> &Parts {

@@ -8,7 +8,7 @@
 //!          what withdraws trust leaves memory first, and ends at its place in the audit order
 //! ```
 
-mod audit_view;
+pub(crate) mod audit_view;
 mod cards;
 mod certificate;
 mod desk;

@@ -458,8 +458,11 @@ pub enum Audit {
     },
     /// Finds records
     Search(AuditSearch),
-    /// Writes records as JSON lines
+    /// Writes records as JSON lines, each with its proof, the checkpoint last
     Export {
+        /// Reads the files themselves, or a copy of them, instead of asking the appliance
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
         /// First sequence number
         #[arg(long, default_value_t = 0)]
         from: u64,
@@ -483,6 +486,9 @@ pub enum Audit {
 /// `inkan audit search`
 #[derive(Debug, Default, Args)]
 pub struct AuditSearch {
+    /// Reads the files themselves, or a copy of them, instead of asking the appliance
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
     /// About this holder
     #[arg(long)]
     pub holder: Option<String>,

@@ -52,7 +52,7 @@ pub fn admin_command(command: &Command) -> Result<Option<AdminCommand>, CliError
             AdminCommand::ProposalReject { proposal_id: proposal_id.clone() }
         }
         Command::Audit(args::Audit::Head { .. }) => AdminCommand::AuditHead {},
-        Command::Audit(args::Audit::Search(search)) => {
+        Command::Audit(args::Audit::Search(search)) if search.dir.is_none() => {
             AdminCommand::AuditSearch(audit_query(search)?)
         }
         Command::Audit(_) | Command::Doctor | Command::CheckConfig(_) | Command::Init(_) => {
@@ -236,7 +236,11 @@ fn proposal(one: Option<&args::Proposal>) -> AdminCommand {
     }
 }
 
-fn audit_query(search: &args::AuditSearch) -> Result<AuditQuery, CliError> {
+/// What is looked for in the audit log.
+///
+/// # Errors
+/// [`CliError::Wrong`] when a time cannot be read.
+pub fn audit_query(search: &args::AuditSearch) -> Result<AuditQuery, CliError> {
     Ok(AuditQuery {
         holder_id: search.holder.clone(),
         system_id: search.system.clone(),

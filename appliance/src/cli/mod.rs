@@ -1,10 +1,12 @@
 //! The command-line tool `inkan`: operators' commands over the admin listener, and what works beside the appliance.
 
 pub mod args;
+mod audit;
 pub mod client;
 pub mod command;
+mod doctor;
 pub mod error;
-pub mod init;
+mod init;
 pub mod show;
 pub mod text;
 
@@ -17,14 +19,13 @@ use crate::cli::args::Proposal;
 use crate::cli::client::Client;
 use crate::cli::error::CliError;
 use crate::config;
+use crate::config::Config;
 use crate::config::Severity;
 use api::admin::AdminAnswer;
 use api::admin::AdminCommand;
 use api::admin::answer::AuditHeadView;
-use api::admin::answer::AuditRecords;
 use api::admin::answer::KeyRequestView;
 use api::admin::answer::ProposalView;
-use api::admin::check::MAX_AUDIT_RECORDS;
 use clap::Parser;
 use serde::Deserialize;
 use std::io::BufRead;
@@ -65,13 +66,28 @@ pub fn main() -> ExitCode {
 pub async fn run(cli: &Cli, out: &mut impl Write) -> Result<(), CliError> {
     match &cli.command {
         Command::CheckConfig(check) => check_config(cli, check, out),
-        Command::Init(founding) => init::init(cli, founding, out).await,
-        Command::Audit(Audit::Export { from, out: file }) => {
-            export(cli, *from, file.as_deref(), out).await
+        Command::Init(arguments) => {
+            let file = cli.connection.config.as_deref().ok_or(CliError::NotGiven {
+                what: "the configuration file",
+                how: "inkan init --config FILE ...",
+            })?;
+            init::init(&Config::load(file)?, arguments, cli.json, out).await
+        }
+        Command::Doctor => doctor::doctor(&cli.connection, cli.json, out).await,
+        Command::Audit(Audit::Verify { dir, key, checkpoint }) => {
+            audit::verify(dir, key, checkpoint.as_deref(), cli.json, out)
+        }
+        Command::Audit(Audit::Search(search)) if search.dir.is_some() => {
+            let dir = search.dir.as_deref().unwrap_or_else(|| Path::new("."));
+            audit::search(dir, search, cli.json, out)
+        }
+        Command::Audit(Audit::Export { dir, from, out: file }) => {
+            let client = || Client::new(&cli.connection);
+            audit::export(client, dir.as_deref(), *from, file.as_deref(), out).await
         }
         command => match command::admin_command(command)? {
             Some(admin_command) => ask(cli, &admin_command, out).await,
-            None => Err(CliError::Wrong("this command is not there yet".into())),
+            None => Err(CliError::Wrong("this command needs --dir or another option".into())),
         },
     }
 }
@@ -167,38 +183,6 @@ fn keeps_file(cli: &Cli, answer: &AdminAnswer, out: &mut impl Write) -> Result<b
         (false, _) => writeln!(out, "{} holds the public key.", file.display())?,
     }
     Ok(true)
-}
-
-async fn export(
-    cli: &Cli,
-    from: u64,
-    file: Option<&Path>,
-    out: &mut impl Write,
-) -> Result<(), CliError> {
-    let client = Client::new(&cli.connection)?;
-    let mut lines: Box<dyn Write + '_> = match file {
-        Some(path) => Box::new(std::io::BufWriter::new(
-            std::fs::File::create(path)
-                .map_err(|source| CliError::File { path: path.to_owned(), source })?,
-        )),
-        None => Box::new(out),
-    };
-    let mut next = Some(from);
-    while let Some(from) = next {
-        let command = AdminCommand::AuditExport { from, limit: MAX_AUDIT_RECORDS };
-        let answer = client.run(&command).await?;
-        let page = AuditRecords::deserialize(&answer.body).map_err(|error| CliError::Answer {
-            url: client.url().to_owned(),
-            reason: error.to_string(),
-        })?;
-        for record in &page.records {
-            writeln!(lines, "{record}")?;
-        }
-        // An answer that does not go on would be asked for without end.
-        next = page.next.filter(|next| *next > from);
-    }
-    lines.flush()?;
-    Ok(())
 }
 
 fn check_config(cli: &Cli, check: &CheckConfig, out: &mut impl Write) -> Result<(), CliError> {

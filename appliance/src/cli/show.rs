@@ -7,6 +7,7 @@ use api::admin::AdminCommand;
 use api::admin::Outcome;
 use api::admin::answer::AnchorView;
 use api::admin::answer::AuditHeadView;
+use api::admin::answer::AuditLines;
 use api::admin::answer::AuditRecords;
 use api::admin::answer::CardView;
 use api::admin::answer::Change;
@@ -54,7 +55,8 @@ pub fn answer(command: &AdminCommand, answer: &AdminAnswer) -> Result<String, se
         C::ProposalList {} => proposals(&read::<Vec<_>>(body)?),
         C::ProposalShow { .. } => proposal(&read(body)?),
         C::AuditHead {} => audit_head(&read(body)?),
-        C::AuditSearch(_) | C::AuditExport { .. } => records(&read(body)?),
+        C::AuditSearch(_) => records(&read(body)?),
+        C::AuditExport { .. } => read::<AuditLines>(body)?.lines.join("\n"),
         _ => done(&read(body)?),
     })
 }
@@ -317,7 +319,8 @@ fn audit_head(head: &AuditHeadView) -> String {
     format!("{} records\n\n{checkpoint}\n{key}", head.size)
 }
 
-fn records(list: &AuditRecords) -> String {
+/// Records, one a line.
+pub fn records(list: &AuditRecords) -> String {
     let mut text: String = list.records.iter().map(|record| format!("{record}\n")).collect();
     if let Some(next) = list.next {
         text.push_str(&format!("more: --from {next}\n"));

@@ -12,6 +12,7 @@ pub use fault::ConfigFaults;
 pub use fault::Fault;
 pub use fault::Severity;
 pub use fault::nearest;
+pub use rules::addresses_of;
 
 use api::config::FrontConfig;
 use attest::judge::HpkiLoginProfile;
