@@ -99,7 +99,7 @@ pub fn read_signature_algorithm(der: &[u8]) -> Option<SignatureScheme> {
         .find(|scheme| signature_algorithm_der(*scheme).as_ref() == der)
 }
 
-/// The kind of key that the algorithm of a `SubjectPublicKeyInfo` names; `None` for RSA means that the size decides.
+/// What the algorithm of a `SubjectPublicKeyInfo` says about the type of the key.
 ///
 /// # Source
 /// RFC 3279 §2.3.1 (RSA); RFC 5480 §2.1.1 (named curves); RFC 8410 §3 (Ed25519).
@@ -229,8 +229,7 @@ mod tests {
         }
     }
 
-    /// Made with `openssl dgst`-independent means: `openssl cms -sign -keyopt rsa_padding_mode:pss` writes the same octets
-    /// (the matrix test lets OpenSSL read them); here against the encoding of RFC 4055 §3.1 by hand.
+    /// RFC 4055 §3.1, encoded by hand. That others read it so is shown by the interoperability tests.
     #[test]
     fn pss_parameters_are_der() {
         let der = |salt_len| rsa_pss_der(DigestAlgorithm::Sha256, salt_len);

@@ -54,7 +54,6 @@ fn ed25519_signatures_are_verified_by_others() {
     judge(KeyType::Ed25519);
 }
 
-/// The document of no octets is the one case that GnuTLS cannot read, so both others have to.
 #[test]
 fn every_signature_has_two_verifiers() {
     for scheme in KeyType::ALL.into_iter().flat_map(schemes) {
