@@ -23,6 +23,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 HASHES = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
 
 
+# asn1crypto reads every value of subjectDirectoryAttributes as a flat SET and fails on HPKI's hcRole, whose SETs nest
+# (domain facts, section 1.4). No check here looks at that extension.
+x509.Extension._oid_specs.pop("subject_directory_attributes", None)
+
+
 class Refused(Exception):
     """The signature is not good, for this reason."""
 
