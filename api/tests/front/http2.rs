@@ -4,6 +4,7 @@ use crate::support::client::PATIENCE;
 use crate::support::client::client_config;
 use crate::support::keeper::TOKEN;
 use crate::support::rig::Rig;
+use crate::support::rig::signing;
 use crate::support::tools::curl;
 use crate::support::tools::text;
 use bytes::Bytes;
@@ -60,6 +61,24 @@ async fn streams_of_one_connection_are_signed_side_by_side() {
     let distinct: std::collections::HashSet<_> = signed.into_iter().collect();
     assert_eq!(distinct.len(), 20);
     assert!(started.elapsed().as_millis() < 20 * 300, "one after the other it would take longer");
+}
+
+#[tokio::test]
+async fn streams_past_the_limit_wait_for_one_to_end() {
+    let rig = Rig::with(|config, _| signing(config).limits.streams = 2);
+    rig.keeper.slow_ms.store(300, Ordering::Relaxed);
+    let mut sender = connect(&rig).await;
+    // The limit is known once the first answer is in.
+    assert_eq!(sender.send_request(sign(vec![])).await.unwrap().status(), 200);
+    let started = std::time::Instant::now();
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let mut sender = sender.clone();
+        all.spawn(async move { sender.send_request(sign(vec![1])).await.unwrap().status() });
+    }
+    let statuses = timeout(PATIENCE, all.join_all()).await.unwrap();
+    assert!(statuses.iter().all(|status| *status == 200));
+    assert!(started.elapsed().as_millis() >= 600, "two at a time");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod admin;
 mod attached;
 mod framing;
 mod http2;
+mod http2_attacks;
 mod lifecycle;
 mod limits;
 mod monitoring;
