@@ -60,8 +60,6 @@ codes! {
         "There is nothing under this address." "指定された宛先は存在しません。"
     MethodNotAllowed "method_not_allowed" 405 false
         "This method is not offered here." "このメソッドは利用できません。"
-    NotAcceptable "not_acceptable" 406 false
-        "No representation that you accept is offered." "指定された応答形式には対応していません。"
     UnsupportedMediaType "unsupported_media_type" 415 false
         "This content type is not accepted here." "このコンテンツタイプは受け付けられません。"
     MisdirectedRequest "misdirected_request" 421 false
