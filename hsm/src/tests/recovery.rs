@@ -200,7 +200,7 @@ fn trouble_met_by_administration_is_recovered_from() {
 #[test]
 fn token_without_another_session_goes_on_with_those_it_has() {
     alone(|bench| {
-        let config = HsmConfig { sessions: 2, deadline_ms: 500, ..bench.faulty_config() };
+        let config = HsmConfig { sessions: 2, deadline_ms: 1_000, ..bench.faulty_config() };
         let hsm = Hsm::open(config, pin()).unwrap();
         let key = bench.key(&hsm, KeyType::P256);
         bench.faults("C_Sign hang 1\nC_OpenSession CKR_SESSION_COUNT");
@@ -269,7 +269,7 @@ fn key_destroyed_behind_the_appliances_back_is_refused_and_does_not_disturb_othe
 #[test]
 fn hanging_call_costs_its_caller_a_deadline_and_others_nothing() {
     alone(|bench| {
-        let config = HsmConfig { sessions: 2, deadline_ms: 1_000, ..bench.faulty_config() };
+        let config = HsmConfig { sessions: 2, deadline_ms: 2_000, ..bench.faulty_config() };
         let hsm = Hsm::open(config, pin()).unwrap();
         let key = bench.key(&hsm, KeyType::P256);
         bench.faults("C_Sign hang 1");
