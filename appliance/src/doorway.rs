@@ -194,7 +194,13 @@ impl SignIn for Doorway {
 #[async_trait]
 impl Admin for Doorway {
     async fn admin(&self, caller: &Caller, command: AdminCommand) -> Result<AdminAnswer, Problem> {
-        self.inside()?.desk.admin(caller, command).await
+        let inside = self.inside().map_err(|mut problem| {
+            let state = self.state();
+            problem.detail =
+                Some(format!("the state is {}; next: {}", state.name(), state.next_step()));
+            problem
+        })?;
+        inside.desk.admin(caller, command).await
     }
 }
 

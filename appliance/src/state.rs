@@ -2,10 +2,12 @@
 //!
 //! | state | signing, sign-in | admin | metrics, health |
 //! |---|---|---|---|
-//! | `Unprovisioned` | `not_operational` | `status` | alive, not ready |
-//! | `Locked` | `not_operational` | `status` | alive, not ready |
+//! | `Unprovisioned` | `not_operational` | `not_operational`, with state and next step | alive, not ready |
+//! | `Locked` | `not_operational` | `not_operational`, with state and next step | alive, not ready |
 //! | `Operational` | everything | everything | alive, ready |
-//! | `Failed` | `not_operational` | `status` | alive, not ready; the reason is in the log and in `status` |
+//! | `Failed` | `not_operational` | `not_operational`, with state and next step | alive, not ready; the reason is in the log |
+//!
+//! Operators are sealed records: before the HSM has opened them, nobody can be told more than that.
 
 use serde::Serialize;
 
