@@ -72,6 +72,7 @@ log_out() {
     as auditor
     run inkan audit search --event signature
     run inkan audit head --key-out documents/audit-key.pem
+    run inkan audit verify data/audit --key documents/audit-key.pem
 }
 
 what_next() {
