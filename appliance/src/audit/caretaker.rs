@@ -4,15 +4,19 @@
 //! while the log grows, every minute in any case, and once at the end.
 
 use crate::audit::committer::is_full;
+use crate::audit::entry::Entry;
 use crate::audit::history;
+use crate::audit::layout::Layout;
 use crate::audit::layout::make_directory;
 use crate::audit::layout::sync_directory;
 use crate::audit::note::Checkpoint;
 use crate::audit::note::SignedCheckpoint;
+use crate::audit::record::Principal;
 use crate::audit::segment;
 use crate::audit::shared::Shared;
 use crate::audit::shared::Signer;
 use crate::audit::shared::lock;
+use crate::audit::slot::Slot;
 use crate::audit::tree::Tile;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -40,6 +44,7 @@ impl Caretaker {
         loop {
             let rung = self.shared.bell.wait(self.shared.config.checkpoint_every);
             self.make_ready();
+            self.summarise_denials();
             self.write_tiles_and_checkpoint(rung.checkpoint || rung.end, rung.end);
             if rung.end {
                 let _ = std::fs::remove_file(self.shared.layout.next_segment());
@@ -67,8 +72,19 @@ impl Caretaker {
                 }
             }
         }
-        shared.next_ready.store(*ready, Ordering::Release);
         shared.low_space.store(low, Ordering::Release);
+    }
+
+    /// Records how many refusals got no record of their own.
+    fn summarise_denials(&self) {
+        for event in lock(&self.shared.denials).summaries() {
+            let entry = Entry::new("", Principal::Appliance, event);
+            // A full queue means that the log is busy with something better; the count is then lost, not the order.
+            let limit = self.shared.config.queue_limit.saturating_mul(2);
+            if let Ok(slot) = Slot::take(&self.shared, 1, limit) {
+                slot.append_unheard(entry);
+            }
+        }
     }
 
     fn write_tiles_and_checkpoint(&mut self, wanted: bool, end: bool) {
@@ -80,7 +96,7 @@ impl Caretaker {
             let mut growing = lock(&shared.tree);
             (growing.tree.clone(), std::mem::take(&mut growing.tiles))
         };
-        if let Err(error) = write_tiles(&shared, &tiles) {
+        if let Err(error) = write_tiles(&shared.layout, &tiles) {
             lock(&shared.tree).tiles.splice(..0, tiles);
             return self.fail("a tile", &error);
         }
@@ -159,11 +175,11 @@ fn sign(
 }
 
 /// Writes full tiles to their files, durably.
-pub(super) fn write_tiles(shared: &Shared, tiles: &[Tile]) -> io::Result<()> {
+pub(super) fn write_tiles(layout: &Layout, tiles: &[Tile]) -> io::Result<()> {
     let mut directories = BTreeSet::new();
     for tile in tiles {
-        let path = shared.layout.tile(tile.level, tile.index);
-        make_parents(&path, &shared.layout.directory, &mut directories)?;
+        let path = layout.tile(tile.level, tile.index);
+        make_parents(&path, &layout.directory, &mut directories)?;
         let mut options = OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path)?;
         file.write_all(&tile.encode())?;
@@ -199,7 +215,7 @@ pub(super) fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
 }
 
 /// Free octets on the file system, and how many there should be: `wanted`, on a small one a twentieth of it.
-fn space(path: &Path, wanted: u64) -> (u64, u64) {
+pub(super) fn space(path: &Path, wanted: u64) -> (u64, u64) {
     let Ok(found) = nix::sys::statvfs::statvfs(path) else {
         return (0, wanted);
     };

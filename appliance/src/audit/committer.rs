@@ -189,7 +189,6 @@ impl Committer {
         metrics.sync_seconds.observe(started.elapsed().as_secs_f64());
         metrics.syncs.inc();
         metrics.records.set(i64::try_from(self.next_seq).unwrap_or(i64::MAX));
-        self.shared.room.store(self.segment.room(), Ordering::Release);
         self.shared.durable.store(self.next_seq, Ordering::Release);
         self.shared.floor.set(self.last_time_ms);
         self.index_retries(offset);
@@ -264,13 +263,11 @@ impl Committer {
             }
         };
         *ready = false;
-        shared.next_ready.store(false, Ordering::Release);
         drop(ready);
         // Only blocks that hold zeros are given back; if it fails, the file is longer than it need be.
         let _ = self.segment.finish();
         shared.segments.write().unwrap_or_else(PoisonError::into_inner).push(next.first);
         self.segment = next;
-        shared.room.store(self.segment.room(), Ordering::Release);
         shared.bell.ring(|_| {});
         Ok(())
     }

@@ -61,6 +61,10 @@ impl Entry {
         self
     }
 
+    pub(super) fn event_mut(&mut self) -> &mut Event {
+        &mut self.statement.event
+    }
+
     /// Writes the part of the record that does not depend on its place.
     pub(super) fn prepare(self) -> Result<Prepared, AuditError> {
         let body = body(&self.statement)?;

@@ -4,9 +4,11 @@ use crate::audit::AuditError;
 use crate::audit::Receipt;
 use crate::audit::archive::Archive;
 use crate::audit::caretaker::Caretaker;
+use crate::audit::caretaker::space;
 use crate::audit::committer::Committer;
 use crate::audit::committer::Recorded;
 use crate::audit::config::AuditConfig;
+use crate::audit::denials::Denials;
 use crate::audit::entry::Entry;
 use crate::audit::frame::FRAME_HEADER_BYTES;
 use crate::audit::frame::MAX_RECORD_BYTES;
@@ -56,6 +58,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use std::time::Instant;
 use tokio::sync::watch;
 
 /// The audit log. Dropping it writes what waits, signs a last checkpoint and ends its threads.
@@ -98,7 +101,7 @@ impl AuditLog {
         let opened =
             Opened { records, cut_bytes: found.cut_bytes, checkpoint: found.checkpoint.clone() };
         let last_time_ms = found.last_time_ms;
-        let shared = Arc::new(share(layout, config, wall, metrics, found, retries, segment.room()));
+        let shared = Arc::new(share(layout, config, wall, metrics, found, retries));
         shared.floor.set(last_time_ms);
         let committer = Committer::new(Arc::clone(&shared), segment, records, last_time_ms);
         let caretaker = Caretaker { shared: Arc::clone(&shared), signed: None, kept: None };
@@ -178,15 +181,10 @@ impl AuditLog {
     /// [`AuditError::Stopped`], [`AuditError::NoSpace`] (the disk is nearly full), [`AuditError::Busy`].
     pub fn reserve(&self, records: usize) -> Result<Slot, AuditError> {
         self.shared.working()?;
-        let shared = &self.shared;
-        let reserved = shared.reserved.load(Ordering::Acquire).saturating_add(records);
-        let needed = u64::try_from(reserved).unwrap_or(u64::MAX).saturating_mul(RESERVE_BYTES);
-        let room = shared.next_ready.load(Ordering::Acquire)
-            || shared.room.load(Ordering::Acquire) >= needed.saturating_add(SPARE_BYTES);
-        if shared.low_space.load(Ordering::Acquire) || !room {
+        if self.shared.low_space.load(Ordering::Acquire) {
             return Err(AuditError::NoSpace);
         }
-        Slot::take(shared, records, shared.config.queue_limit)
+        Slot::take(&self.shared, records, self.shared.config.queue_limit)
     }
 
     /// Records `entry`; `Ok` when it is durable. For everything but signatures: it does not ask for free space, so that
@@ -198,6 +196,18 @@ impl AuditLog {
         self.shared.working()?;
         let limit = self.shared.config.queue_limit.saturating_mul(2);
         Slot::take(&self.shared, 1, limit)?.append(entry).await
+    }
+
+    /// Records a refusal, or only counts it in a flood (then `None`); the count is recorded within seconds.
+    ///
+    /// # Errors
+    /// As [`Slot::append`].
+    pub async fn append_denial(&self, mut entry: Entry) -> Result<Option<Receipt>, AuditError> {
+        let admitted = lock(&self.shared.denials).admit(entry.event_mut(), Instant::now());
+        match admitted {
+            true => self.append(entry).await.map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Records all `entries` together; one result for each.
@@ -368,12 +378,14 @@ fn share(
     metrics: AuditMetrics,
     found: Found,
     retries: RetryIndex,
-    room: u64,
 ) -> Shared {
     let records = found.tree.size();
+    let (free, enough) = space(&layout.directory, config.min_free_bytes);
+    let is_low = free < enough;
     metrics.records.set(i64::try_from(records).unwrap_or(i64::MAX));
     Shared {
         queue: Queue::new(config.queue_limit.saturating_mul(2)),
+        denials: Mutex::new(Denials::new(config.denials_per_second, config.denials_burst)),
         config,
         layout,
         wall,
@@ -382,10 +394,8 @@ fn share(
         requests: AtomicUsize::new(0),
         reserved: AtomicUsize::new(0),
         durable: AtomicU64::new(records),
-        room: AtomicU64::new(room),
         next: Mutex::new(false),
-        next_ready: AtomicBool::new(false),
-        low_space: AtomicBool::new(false),
+        low_space: AtomicBool::new(is_low),
         tree: Mutex::new(Growing { tree: found.tree, tiles: found.tiles }),
         segments: RwLock::new(found.segments),
         retries: Mutex::new(retries),
@@ -493,9 +503,5 @@ fn read_frame(path: &Path, offset: u32) -> io::Result<Vec<u8>> {
     Ok(octets)
 }
 
-/// Room that one reserved record is counted with: an RSA-4096 signature's record has 2 KiB.
-const RESERVE_BYTES: u64 = 4096;
-/// Room kept for what is not reserved: logouts, denials, the stop.
-const SPARE_BYTES: u64 = 256 * 1024;
 /// What a checkpoint may take beside the HSM's own time.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(5);

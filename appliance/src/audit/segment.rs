@@ -44,12 +44,7 @@ impl Segment {
 
     /// Whether `bytes` more fit, with four octets to spare for the zero length that ends the file.
     pub(super) fn has_room(&self, bytes: u64) -> bool {
-        self.room() >= bytes
-    }
-
-    /// Octets that still fit.
-    pub(super) fn room(&self) -> u64 {
-        self.capacity.saturating_sub(self.end).saturating_sub(4)
+        self.capacity.saturating_sub(self.end).saturating_sub(4) >= bytes
     }
 
     /// Where the next frame goes.

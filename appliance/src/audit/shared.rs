@@ -3,6 +3,7 @@
 use crate::audit::AuditError;
 use crate::audit::committer::Job;
 use crate::audit::config::AuditConfig;
+use crate::audit::denials::Denials;
 use crate::audit::layout::Layout;
 use crate::audit::metrics::AuditMetrics;
 use crate::audit::note::CheckpointSigner;
@@ -41,18 +42,15 @@ pub(super) struct Shared {
     pub(super) reserved: AtomicUsize,
     /// Records that are durable.
     pub(super) durable: AtomicU64,
-    /// Octets left in the segment that is written to.
-    pub(super) room: AtomicU64,
     /// Whether the next segment is ready; held while it is made or taken.
     pub(super) next: Mutex<bool>,
-    /// The same, to be read without waiting.
-    pub(super) next_ready: AtomicBool,
     /// Whether the file system has less free than it must have.
     pub(super) low_space: AtomicBool,
     pub(super) tree: Mutex<Growing>,
     /// First numbers of all segments, ascending.
     pub(super) segments: RwLock<Vec<u64>>,
     pub(super) retries: Mutex<RetryIndex>,
+    pub(super) denials: Mutex<Denials>,
     pub(super) signer: Mutex<Option<Signer>>,
     pub(super) checkpoint: watch::Sender<Option<Arc<SignedCheckpoint>>>,
     pub(super) bell: Bell,

@@ -78,6 +78,16 @@ impl Slot {
             }
         }
     }
+
+    /// Records `entry`; nobody waits for it.
+    pub(super) fn append_unheard(self, entry: Entry) {
+        let Self { held } = self;
+        let shared = Arc::clone(&held.shared);
+        if let Ok(prepared) = entry.prepare() {
+            let (answer, _) = oneshot::channel();
+            let _ = shared.queue.put(Job { entries: vec![prepared], answer, held });
+        }
+    }
 }
 
 impl Drop for Held {

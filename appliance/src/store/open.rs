@@ -120,6 +120,7 @@ impl SledStore {
         });
         let writer = Writer {
             shared: Arc::clone(&shared),
+            directory: directory.to_owned(),
             state,
             next_rev: state.rev.saturating_add(1),
             floor,

@@ -14,6 +14,8 @@ use attest::store::Outcome;
 use attest::store::StoreError;
 use attest::store::Txn;
 use std::collections::VecDeque;
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::PoisonError;
@@ -70,6 +72,7 @@ impl Shared {
 /// The thread's own side.
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
+    pub(super) directory: PathBuf,
     pub(super) state: StoreState,
     pub(super) next_rev: u64,
     pub(super) floor: Floor,
@@ -99,6 +102,13 @@ impl Writer {
     }
 
     fn commit(&mut self, jobs: VecDeque<Job>) {
+        if is_nearly_full(&self.directory) {
+            // sled does not survive a write that finds no room: nothing is begun that may not end.
+            for job in jobs {
+                let _ = job.answer.send(Err(StoreError::Busy));
+            }
+            return;
+        }
         let started = Instant::now();
         self.shared.metrics.queue_depth.set(i64::try_from(self.shared.queue.len()).unwrap_or(0));
         let answers = match self.apply(jobs) {
@@ -149,7 +159,7 @@ impl Writer {
     }
 
     fn sweep(&mut self) {
-        if self.shared.stopped.get().is_some() {
+        if self.shared.stopped.get().is_some() || is_nearly_full(&self.directory) {
             return;
         }
         for _ in 0..SWEEPS_AT_ONCE {
@@ -230,6 +240,16 @@ impl Drop for StopOnUnwind {
     }
 }
 
+/// Whether the file system has less than 16 MiB free, or on a small one less than a fiftieth.
+fn is_nearly_full(directory: &Path) -> bool {
+    nix::sys::statvfs::statvfs(directory).is_ok_and(|found| {
+        let bytes = |blocks: u64| blocks.saturating_mul(found.fragment_size());
+        bytes(found.blocks_available()) < MIN_FREE_BYTES.min(bytes(found.blocks()) / 50)
+    })
+}
+
+/// What the largest group of transactions and sled's own segments may take; the audit log stops signing long before.
+const MIN_FREE_BYTES: u64 = 16 * 1024 * 1024;
 /// How often expired records are swept: often enough that the expiry index stays short.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Records removed in one transaction: keeps readers waiting for a few milliseconds at most.
