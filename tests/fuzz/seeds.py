@@ -13,6 +13,7 @@ import hashlib
 import os
 import pathlib
 import sys
+import zlib
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -50,6 +51,13 @@ ADMIN = [
     "GET audit?from=1&limit=100&holder=u-17\n",
 ]
 
+RECORD = (
+    '{"v":1,"seq":41,"time_ms":1795437296000,"synced":40,"request_id":"r-1","principal":{"kind":"appliance"},'
+    '"event":{"kind":"log_read","operation":"search","filter":"holder=u-17"}}'
+)
+
+CHECKPOINT = "inkan.example/audit\n42\n" + "A" * 43 + "=\n\n\u2014 inkan.example/audit AAAAAAAAAAAAAAAA\n"
+
 # hcRole of the published test cards of HPKI: a whole extension value, and actors.
 HC_ROLE = [
     "MDQwMgYGKIGFQgABMSgxJjAkoCIxIKAMBgoqgwiGkQ8BBgEBohAMDk1lZGljYWwgRG9jdG9y",
@@ -85,6 +93,13 @@ def revocation_lists():
                 revoked = revoked.add_extension(x509.CRLReason(x509.ReasonFlags.key_compromise), critical=False)
             builder = builder.add_revoked_certificate(revoked.build())
         yield builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def frames(*records):
+    """Length, CRC-32 over length and record, record."""
+    for record in records:
+        length = len(record).to_bytes(4, "big")
+        yield length + zlib.crc32(length + record).to_bytes(4, "big") + record
 
 
 def handshakes(certificate):
@@ -140,6 +155,9 @@ def seeds():
         yield "wire_json", body.encode()
     for request in ADMIN:
         yield "admin_rest", request.encode()
+    yield "audit", RECORD.encode()
+    yield "audit", b"".join(frames(RECORD.encode(), RECORD.replace("41", "42").encode()))
+    yield "audit", CHECKPOINT.encode()
     for octets in vectors(".crl"):
         yield "crl", octets
     for octets in vectors(".crt", ".cer", ".der"):
