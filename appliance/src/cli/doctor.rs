@@ -100,7 +100,7 @@ fn disk(config: &Config, checks: &mut Vec<DoctorCheck>) {
     let Ok(space) = statvfs(path) else {
         return;
     };
-    let free = u64::from(space.blocks_available()).saturating_mul(space.fragment_size());
+    let free = space.blocks_available().saturating_mul(space.fragment_size());
     let found = format!("{} MiB free for {}", free / (1024 * 1024), path.display());
     checks.push(match free {
         0..FREE_AT_ONCE => {
