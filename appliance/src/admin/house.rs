@@ -183,6 +183,7 @@ pub(crate) fn anchor(
     let [certificate_der] = list.as_slice() else {
         return Err(refusal::malformed(format!("{field}: exactly one certificate")));
     };
+    Facts::of(certificate_der).map_err(|error| refusal::certificate_text(field, error))?;
     let trusted = TrustAnchor::from_der(certificate_der);
     let trusted = trusted.map_err(|fault| refusal::not_permitted(format!("{field}: {fault}")))?;
     if now > trusted.certificate().not_after() {

@@ -79,9 +79,9 @@ pub struct Refusal {
     /// Public sentence, English.
     #[serde(default)]
     pub title: String,
-    /// Public sentence, Japanese.
+    /// The same in every language.
     #[serde(default)]
-    pub title_ja: String,
+    pub text: Sentences,
     /// What exactly was wrong.
     #[serde(default)]
     pub detail: Option<String>,
@@ -90,10 +90,18 @@ pub struct Refusal {
     pub request_id: String,
 }
 
+/// A public sentence by language.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+pub struct Sentences {
+    /// Japanese.
+    #[serde(default)]
+    pub ja: String,
+}
+
 impl Refusal {
     fn sentence(&self) -> String {
-        let title = match speaks_japanese() && !self.title_ja.is_empty() {
-            true => &self.title_ja,
+        let title = match speaks_japanese() && !self.text.ja.is_empty() {
+            true => &self.text.ja,
             false => &self.title,
         };
         let detail = self.detail.as_deref().map(|detail| format!(" {detail}")).unwrap_or_default();

@@ -23,6 +23,7 @@ mod idempotency;
 mod listeners;
 mod logout;
 mod monitoring;
+mod operators;
 mod requests;
 mod sessions;
 mod sign_in;
