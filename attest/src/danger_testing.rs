@@ -12,6 +12,7 @@ use crate::permit::ForContent;
 use crate::permit::HolderKey;
 use crate::permit::Lease;
 use crate::permit::Permit;
+use crate::records::CardLink;
 use crate::records::Credential;
 use crate::records::CredentialStatus;
 use crate::records::Fingerprint;
@@ -88,6 +89,7 @@ impl OpenGate {
         let registry = Arc::new(Registry::default());
         let certificate = Fingerprint::of(b"client certificate of ehr");
         registry.put_holder(holder("u-1"));
+        registry.put_card(card("u-1"));
         let system = system("ehr", certificate.clone(), limits);
         registry.put_system(system.clone());
         registry
@@ -169,6 +171,16 @@ pub fn holder(holder_id: &str) -> Holder {
         enabled: true,
         ca_contact: None,
         created_at: UnixSeconds(START),
+    }
+}
+
+/// The card that [`approval`] is made with.
+pub fn card(holder_id: &str) -> CardLink {
+    CardLink {
+        card: Fingerprint::of(holder_id.as_bytes()),
+        holder_id: holder_id.into(),
+        subject: format!("CN={holder_id}"),
+        linked_at: UnixSeconds(START),
     }
 }
 

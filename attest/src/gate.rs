@@ -15,7 +15,8 @@
 //! 10. the credential is active: neither revoked, nor quarantined, nor without certificate;
 //! 11. its certificate passed its last check (path, revocation) and is within its validity;
 //! 12. the content digest is of the algorithm that the key signs with;
-//! 13. the certificate behind the evidence passed its last check, too.
+//! 13. the certificate behind the evidence passed its last check, too;
+//! 14. the card that proved presence is still linked to the holder.
 
 use crate::algorithm::ContentDigest;
 use crate::algorithm::DigestAlgorithm;
@@ -216,6 +217,9 @@ impl Gate {
         if let Some(reason) = session.over(now) {
             return Err(GateError::SessionOver(reason));
         }
+        if !self.is_factor_linked(session) {
+            return Err(GateError::SessionOver(EndReason::EvidenceRevoked));
+        }
         if session.evidence_standing() != Standing::Good {
             return Err(GateError::EvidenceNotGood(session.evidence_standing()));
         }
@@ -230,6 +234,11 @@ impl Gate {
             true => Ok(()),
             false => Err(GateError::HolderNotAllowed),
         }
+    }
+
+    fn is_factor_linked(&self, session: &LiveSession) -> bool {
+        let link = self.registry.card(&session.factor);
+        link.is_some_and(|link| link.holder_id == session.holder_id)
     }
 
     fn credential(

@@ -361,13 +361,23 @@ impl Sessions {
                 reserved: 0,
                 approval,
             };
-            if self.replace(&record, rev, None).await? == Outcome::Committed {
-                let Some(session) = live_session(&record, now) else {
-                    return Ok(Activation::Expired);
-                };
-                let session = self.insert(token, session);
-                return Ok(Activation::Active { signing_token, session });
+            let Some(session) = live_session(&record, now) else {
+                return Ok(Activation::Expired);
+            };
+            // In memory before it is durable: a logout that comes in between finds it, and nobody knows its token yet.
+            let session = self.insert(token, session);
+            let committed = self.replace(&record, rev, None).await;
+            if !matches!(committed, Ok(Outcome::Committed)) {
+                session.end(EndReason::Operator);
+                self.forget(&session);
+                committed?;
+                continue;
             }
+            if let Some(reason) = session.ended() {
+                self.end(session_id, reason).await?;
+                return Ok(Activation::AlreadyUsed);
+            }
+            return Ok(Activation::Active { signing_token, session });
         }
         Err(SessionError::Contended)
     }
@@ -387,6 +397,28 @@ impl Sessions {
         }
         let outcome = self.replace(&record, rev, None).await?;
         Ok((outcome == Outcome::Committed).then_some(denied))
+    }
+
+    /// Denies every sign-in that is approved but not active yet and that `which` picks, as the session it would become: what
+    /// withdraws live sessions withdraws these, too.
+    ///
+    /// # Errors
+    /// [`SessionError`] when one could not be made durable.
+    pub async fn deny_approved(
+        &self,
+        which: &(dyn Fn(&LiveSession) -> bool + Send + Sync),
+    ) -> Result<u64, SessionError> {
+        let mut denied = 0;
+        for record in self.trust.load_all::<SessionRecord>().await? {
+            let Phase::Approved { approval, .. } = &record.phase else {
+                continue;
+            };
+            let would_be = would_be_session(&record, approval);
+            if which(&would_be) && self.deny(&record.session_id, DenyReason::Withdrawn).await? {
+                denied += 1;
+            }
+        }
+        Ok(denied)
     }
 
     /// Makes the end durable. The caller then lets the audit log apply it to memory, in its order, and calls
@@ -623,6 +655,24 @@ fn expiry(approval: &Approval, limits: SessionLimits) -> UnixSeconds {
     let by_clock = approval.authenticated_at.plus(Duration::from_secs(seconds));
     // The certificate is good in its last second.
     by_clock.min(approval.certificate_not_after.plus(Duration::from_secs(1)))
+}
+
+/// The session that an approved sign-in would become, with nothing left in it.
+fn would_be_session(record: &SessionRecord, approval: &Approval) -> LiveSession {
+    LiveSession::new(SessionFacts {
+        session_id: record.session_id.clone(),
+        holder_id: approval.holder_id.clone(),
+        system_id: record.system_id.clone(),
+        method: approval.method,
+        evidence: approval.evidence.clone(),
+        factor: approval.factor.clone(),
+        certificate_b64: approval.certificate_b64.clone(),
+        authenticated_at: approval.authenticated_at,
+        expires_at: approval.authenticated_at,
+        limits: SessionLimits { seconds: 0, idle_seconds: 0, signatures: 0 },
+        used: 0,
+        last_used: approval.authenticated_at,
+    })
 }
 
 fn live_session(record: &SessionRecord, now: UnixSeconds) -> Option<LiveSession> {

@@ -252,6 +252,38 @@ async fn rule_13_evidence_certificate_of_unknown_status_is_refused_until_it_is_k
 }
 
 #[tokio::test]
+async fn rule_14_session_of_a_card_no_longer_linked_is_refused() {
+    let world = open().await;
+    world.registry.remove_card(&world.session.factor);
+    let refused = world.permit(digest()).await;
+    assert!(matches!(refused, Err(GateError::SessionOver(EndReason::EvidenceRevoked))));
+    let mut link = attest::danger_testing::card("u-1");
+    link.holder_id = "u-2".into();
+    world.registry.put_card(link);
+    assert!(world.permit(digest()).await.is_err());
+}
+
+#[tokio::test]
+async fn approved_sign_in_is_denied_with_what_withdraws_its_session() {
+    let world = open().await;
+    let ehr = system("ehr", world.certificate.clone(), LIMITS);
+    let wanted = attest::sessions::Wanted {
+        holder_id: None,
+        methods: vec![attest::records::Method::Hpki],
+        return_url: Some("https://ehr.example/return".into()),
+    };
+    let id = world.sessions.create(&ehr, wanted).await.unwrap().record.session_id;
+    let approval = attest::danger_testing::approval("u-1", "fresh");
+    let once_key = Fingerprint::of(b"fresh");
+    let approved = world.sessions.approve(&id, approval, &once_key, None).await.unwrap();
+    let attest::sessions::Approved::Code(Some(code)) = approved else { panic!("no code") };
+    assert_eq!(world.sessions.deny_approved(&|other| other.holder_id == "u-2").await.unwrap(), 0);
+    assert_eq!(world.sessions.deny_approved(&|other| other.holder_id == "u-1").await.unwrap(), 1);
+    let outcome = world.sessions.activate(&id, &code, LIMITS).await.unwrap();
+    assert!(matches!(outcome, attest::sessions::Activation::Denied(_)));
+}
+
+#[tokio::test]
 async fn credential_left_out_is_the_only_usable_one() {
     let world = open().await;
     let shown = Presented { credential_id: None, ..world.presented() };
@@ -363,6 +395,7 @@ async fn wrong_code_five_times_denies_the_sign_in() {
 async fn session_of_another_holder_does_not_open_this_holders_key() {
     let world = open().await;
     world.registry.put_holder(attest::danger_testing::holder("u-2"));
+    world.registry.put_card(attest::danger_testing::card("u-2"));
     let ehr = system("ehr", world.certificate.clone(), LIMITS);
     let (token, _) = sign_in(&world.sessions, &ehr, "u-2").await.unwrap();
     let shown = Presented { signing_token: &token, ..world.presented() };

@@ -128,7 +128,7 @@ impl AdminDesk {
             self.store_and_record(asking, guards, writes, event, Vec::new()).await?;
             self.apply(effect).await?;
             if let Some(ends) = ends {
-                ended = self.end_sessions(asking, self.ending(&ends), ends.reason).await?;
+                ended = self.end_all(asking, &ends).await?;
             }
         } else {
             // Step 2: durable, out of memory, then recorded: at that place of the order it ends for what is under way.
@@ -136,12 +136,15 @@ impl AdminDesk {
             self.store(asking, guards, writes, owed.as_ref()).await?;
             let withdraws = self.withdrawals(&effect);
             let applied = self.apply(effect).await;
-            if let Some(event) = owed {
-                self.record(asking, event, withdraws).await?;
-            }
+            let recorded = match owed {
+                Some(event) => self.record(asking, event, withdraws).await,
+                None => Ok(()),
+            };
+            // Sessions end whether or not the record could be written: what is withdrawn is withdrawn.
             if let Some(ends) = ends {
-                ended = self.end_sessions(asking, self.ending(&ends), ends.reason).await?;
+                ended = self.end_all(asking, &ends).await?;
             }
+            recorded?;
             applied?;
         }
         tracing::info!(
@@ -272,6 +275,14 @@ impl AdminDesk {
     /// The sessions that end, as of now: memory is changed already, so none can come into being that should be among them.
     fn ending(&self, ends: &Ends) -> Vec<Arc<LiveSession>> {
         self.parts().sessions.all().into_iter().filter(|session| (ends.which)(session)).collect()
+    }
+
+    /// Ends every session picked, and every sign-in that is approved but not active yet.
+    async fn end_all(&self, asking: &Asking, ends: &Ends) -> Result<u64, Problem> {
+        let denied = self.parts().sessions.deny_approved(ends.which.as_ref()).await;
+        let ended = self.end_sessions(asking, self.ending(ends), ends.reason).await?;
+        denied.map_err(refusal::session)?;
+        Ok(ended)
     }
 
     /// Ends sessions: durable first, then in the audit log's order, then out of memory.

@@ -148,7 +148,7 @@ impl Keeper {
         // Step 3: possession is proved; from here on the person is told.
         let link_over = NotMet::Refused(SignInRefusal::LinkOver);
         let record = record.filter(|record| !record.link_is_over(now)).ok_or(link_over)?;
-        let met = self.holder_of(&record, &card);
+        let met = self.holder_of(&record, &card, now);
         let (system, holder) = match met {
             Ok(met) => met,
             Err(refusal) => {
@@ -180,6 +180,7 @@ impl Keeper {
         &self,
         record: &SessionRecord,
         card: &CardIdentity,
+        now: UnixSeconds,
     ) -> Result<(Arc<SigningSystem>, Arc<Holder>), SignInRefusal> {
         let registry = &self.parts.registry;
         let link = registry.card(&card.fingerprint).ok_or(SignInRefusal::CardNotRegistered)?;
@@ -195,15 +196,25 @@ impl Keeper {
             && record.accepts(Method::Hpki)
             && system.methods.contains(&Method::Hpki);
         match allowed {
-            true => self.check_role(card, &holder).map(|()| (system, holder)),
+            true => self.check_role(card, &holder, now).map(|()| (system, holder)),
             false => Err(SignInRefusal::NotAllowedHere),
         }
     }
 
-    /// The qualification, in the card or in one of the holder's second certificates, as the profile wants it.
-    fn check_role(&self, card: &CardIdentity, holder: &Holder) -> Result<(), SignInRefusal> {
+    /// The qualification, in the card or in a second certificate that may sign now, as the profile wants it.
+    fn check_role(
+        &self,
+        card: &CardIdentity,
+        holder: &Holder,
+        now: UnixSeconds,
+    ) -> Result<(), SignInRefusal> {
         let credentials = self.parts.registry.credentials_of(&holder.holder_id);
-        let texts = credentials.iter().flat_map(|credential| credential.record.hc_roles.iter());
+        let good = credentials.iter().filter(|credential| {
+            let record = &credential.record;
+            credential.may_sign() && record.not_before <= now && now <= record.not_after
+        });
+        // Only texts of HPKI's own coding scheme are stored with a credential.
+        let texts = good.flat_map(|credential| credential.record.hc_roles.iter());
         let second: Vec<HcRole> =
             texts.map(|text| HcRole { text: text.clone(), is_hpki: true }).collect();
         match self.parts.judge.hc_role_rule().is_kept(&card.roles, &second) {

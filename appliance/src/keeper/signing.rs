@@ -193,14 +193,15 @@ impl Signing for Keeper {
         let system = self.system(caller)?;
         self.own_session(&system, session_id).await?;
         if let Some(session) = self.parts.sessions.by_id(session_id) {
-            let by = Principal::System(system.system_id.clone());
-            return self.end_live(&caller.request_id, by, &session, EndReason::Logout).await.map_err(|error| {
-                tracing::error!(request_id = caller.request_id, %error, "the end of a session is not durable");
-                Problem::new(Code::AuditUnavailable)
-            });
+            return self.log_out(caller, &system, &session).await;
         }
         let denied = self.parts.sessions.deny(session_id, DenyReason::Withdrawn).await;
-        denied.map(drop).map_err(|error| problems::session(&error))
+        let denied = denied.map_err(|error| problems::session(&error))?;
+        match self.parts.sessions.by_id(session_id) {
+            // It became active while it was being denied.
+            Some(session) if !denied => self.log_out(caller, &system, &session).await,
+            _ => Ok(()),
+        }
     }
 
     async fn credentials(
@@ -375,6 +376,21 @@ impl Keeper {
             &detail,
         ));
         problem
+    }
+
+    /// Ends a live session for its signing system; after `Ok` nothing is released under it.
+    async fn log_out(
+        &self,
+        caller: &Caller,
+        system: &SigningSystem,
+        session: &Arc<LiveSession>,
+    ) -> Result<(), Problem> {
+        let by = Principal::System(system.system_id.clone());
+        let ended = self.end_live(&caller.request_id, by, session, EndReason::Logout).await;
+        ended.map_err(|error| {
+            tracing::error!(request_id = caller.request_id, %error, "the end of a session is not durable");
+            Problem::new(Code::AuditUnavailable)
+        })
     }
 
     fn start(&self, idempotency: &Idempotency) -> Result<RunningGuard, Problem> {
