@@ -71,6 +71,8 @@ use tokio::task::JoinHandle;
 
 /// How long requests in flight may take after the order to stop.
 const GRACE: Duration = Duration::from_secs(8);
+/// Looks at a ceremony under way before giving up: two minutes.
+const CEREMONY_LOOKS: usize = 120;
 /// How often the clock is looked at for jumps.
 const CLOCK_LOOK: Duration = Duration::from_secs(5);
 /// Where the audit log lies in the data directory.
@@ -146,8 +148,8 @@ pub enum StartError {
     },
     /// Another PKCS#11 module than the one two operators approved.
     #[error(
-        "the PKCS#11 module has SHA-256 {found}, approved is {approved}; if the new module is right, run: \
-         inkan module approve {found}"
+        "the PKCS#11 module has SHA-256 {found}, approved is {approved}: it was not loaded. If the new one is right, put \
+         the approved one back, start, have two operators run inkan module approve {found}, and change it again"
     )]
     ModuleChanged {
         /// What lies there.
@@ -216,6 +218,9 @@ impl Daemon {
         while !is_provisioned(&self.config) {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+        if matches!(*self.doorway.state(), State::Unprovisioned) {
+            wait_for_the_end_of_the_ceremony(&self.config).await;
+        }
         self.doorway.set(State::Locked { waits_for: "the HSM".to_owned() });
         match self.unlock().await {
             Ok(()) => Ok(()),
@@ -237,12 +242,17 @@ impl Daemon {
             audit.time_floor(),
             DurableClock::DEFAULT_GRACE,
         ));
-        // Step 3: the HSM, with the PIN from its credential file; a wrong PIN is never tried twice.
-        let hsm = open_hsm(config.hsm.clone()).await?;
-        // Step 4: the store and, under the HSM's key, the trust records; a broken seal stops here.
+        // Step 3: the store, and the HSM with the PIN from its credential file. Another module than the approved one is
+        // neither loaded nor given the PIN; a wrong PIN is never tried twice.
         let store = open_store(&data_dir, clock.clone(), &self.registry)?;
+        let module = hsm::module_fingerprint(&config.hsm.module)?;
+        let module = Fingerprint(hex::encode(module));
+        let peeked = TrustStore::danger_peek_unsealed::<Mode>(&*store, "mode").await?;
+        check_module(peeked, &module)?;
+        let hsm = open_hsm(config.hsm.clone()).await?;
+        // Step 4: under the HSM's key, the trust records; a broken seal stops here.
         let trust = TrustStore::new(store, &*hsm.sealing_key().await?);
-        check_module(&trust, &config.hsm.module).await?;
+        check_module(trust.load::<Mode>("mode").await?.map(|(mode, _)| mode), &module)?;
         audit.set_signer(Arc::new(HsmCheckpointSigner::new(hsm.clone())?))?;
         // Step 5: everybody the appliance knows, and the keys in the token.
         let registry = Arc::new(load_registry(&trust).await?);
@@ -274,7 +284,10 @@ impl Daemon {
             tracing::warn!("DANGER: test mode is on; published test cards may sign in");
         }
         let tasks = vec![
-            tokio::spawn(watch.run(Duration::from_secs(config.revocation.refresh_seconds))),
+            tokio::spawn(supervise(
+                watch.run(Duration::from_secs(config.revocation.refresh_seconds)),
+                self.doorway.clone(),
+            )),
             tokio::spawn(watch_clock(clock, audit.clone())),
         ];
         let desk = Arc::new(AdminDesk::new(keeper.clone(), config.sessions.clone()));
@@ -390,13 +403,20 @@ pub(crate) fn open_store(
     Ok(Arc::new(SledStore::open(&directory, &StoreConfig::default(), clock, store_metrics)?))
 }
 
-async fn check_module(trust: &TrustStore, module: &Path) -> Result<(), StartError> {
-    let found = Fingerprint(hex::encode(hsm::module_fingerprint(module)?));
-    let (mode, _) = trust.load::<Mode>("mode").await?.ok_or(StartError::NotProvisioned)?;
-    match mode.module == found {
+fn check_module(mode: Option<Mode>, found: &Fingerprint) -> Result<(), StartError> {
+    let approved = mode.ok_or(StartError::NotProvisioned)?.module;
+    match approved == *found {
         true => Ok(()),
-        false => Err(StartError::ModuleChanged { found: found.0, approved: mode.module.0 }),
+        false => Err(StartError::ModuleChanged { found: found.0.clone(), approved: approved.0 }),
     }
+}
+
+/// Runs what must never end. When it does, by a panic, certificates would be believed for ever: the door closes.
+async fn supervise(work: impl Future<Output = ()> + Send + 'static, doorway: Arc<Doorway>) {
+    let died = tokio::spawn(work).await;
+    let reason = died.err().map_or_else(|| "it ended".to_owned(), |error| error.to_string());
+    tracing::error!(reason, "ALARM: the watch over certificates died");
+    doorway.set(State::Failed { reason: format!("the watch over certificates died: {reason}") });
 }
 
 /// Records every jump of the clock, for good.
@@ -443,6 +463,12 @@ async fn load_keys(hsm: &Hsm, registry: &Registry) -> Result<(), HsmError> {
     let loaded = hsm.load_all(keys.map(|credential| credential.key.clone()).collect()).await?;
     for error in &loaded.refused {
         tracing::error!(%error, "ALARM: a key is refused and signs nothing");
+        if let HsmError::KeyRefused { cka_id_hex, .. } = error {
+            let of_key = |credential: &&Arc<LiveCredential>| {
+                hex::encode(&credential.record.cka_id) == *cka_id_hex
+            };
+            credentials.iter().filter(of_key).for_each(|credential| credential.stop());
+        }
     }
     tracing::info!(keys = loaded.in_service, refused = loaded.refused.len(), "keys loaded");
     Ok(())
@@ -462,6 +488,17 @@ fn configured_material(config: &Config) -> Result<ConfiguredMaterial, StartError
         }
     }
     Ok(material)
+}
+
+/// The ceremony holds the data directory while it goes on.
+async fn wait_for_the_end_of_the_ceremony(config: &Config) {
+    for _ in 0..CEREMONY_LOOKS {
+        let held = DataDir::open(&config.data_dir, config.danger_allow_unsafe_file_system);
+        match held {
+            Err(DiskFault::Locked { .. }) => tokio::time::sleep(LOOK_AGAIN).await,
+            Ok(_) | Err(_) => return,
+        }
+    }
 }
 
 /// Whether the ceremony has been held: it makes the store.

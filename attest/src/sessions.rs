@@ -40,8 +40,9 @@ use std::sync::RwLock;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Seconds for which a piece of evidence is remembered as used; it must be fresher than this to count.
-const EVIDENCE_REMEMBERED_SECONDS: u64 = 3600;
+/// Seconds for which a piece of evidence is remembered as used: 30 days. Its age is the front's word, so this is far more
+/// than its freshness; some hundred octets for each sign-in.
+const EVIDENCE_REMEMBERED_SECONDS: u64 = 30 * 24 * 3600;
 /// Seconds for which the bearer of a token is told why its session is over: a night.
 const OVER_REMEMBERED_SECONDS: u64 = 12 * 3600;
 /// Sessions that are over and remembered: ten thousand holders, ten sign-ins each.
@@ -165,7 +166,7 @@ impl Sessions {
         for record in self.trust.load_all::<SessionRecord>().await? {
             match &record.phase {
                 Phase::Active { token, expires_at, .. } if now < *expires_at => {
-                    if let Some(session) = live_session(&record, now) {
+                    if let Some(session) = live_session(&record) {
                         self.insert(token.clone(), session);
                         loaded += 1;
                     }
@@ -359,9 +360,10 @@ impl Sessions {
                 token: token.clone(),
                 limits,
                 reserved: 0,
+                last_used: now,
                 approval,
             };
-            let Some(session) = live_session(&record, now) else {
+            let Some(session) = live_session(&record) else {
                 return Ok(Activation::Expired);
             };
             // In memory before it is durable: a logout that comes in between finds it, and nobody knows its token yet.
@@ -519,7 +521,8 @@ impl Sessions {
             return Ok(Some(EndReason::Expired));
         };
         let reserved = match &mut record.phase {
-            Phase::Active { reserved, limits, .. } => {
+            Phase::Active { reserved, limits, last_used, .. } => {
+                *last_used = session.last_used().max(self.clock.now()?);
                 let block = (limits.signatures / 8).clamp(1, MAX_BLOCK);
                 let wanted =
                     session.used().saturating_add(count).max(*reserved).saturating_add(block);
@@ -544,10 +547,9 @@ impl Sessions {
             let Some((mut record, rev)) = self.record(&session.session_id).await? else {
                 continue;
             };
-            if let Phase::Active { reserved, .. } = &mut record.phase
-                && *reserved != session.used()
-            {
+            if let Phase::Active { reserved, last_used, .. } = &mut record.phase {
                 *reserved = session.used();
+                *last_used = session.last_used();
                 self.replace(&record, rev, None).await?;
             }
         }
@@ -675,8 +677,9 @@ fn would_be_session(record: &SessionRecord, approval: &Approval) -> LiveSession 
     })
 }
 
-fn live_session(record: &SessionRecord, now: UnixSeconds) -> Option<LiveSession> {
-    let Phase::Active { approval, expires_at, limits, reserved, .. } = &record.phase else {
+fn live_session(record: &SessionRecord) -> Option<LiveSession> {
+    let Phase::Active { approval, expires_at, limits, reserved, last_used, .. } = &record.phase
+    else {
         return None;
     };
     Some(LiveSession::new(SessionFacts {
@@ -691,6 +694,6 @@ fn live_session(record: &SessionRecord, now: UnixSeconds) -> Option<LiveSession>
         expires_at: *expires_at,
         limits: *limits,
         used: *reserved,
-        last_used: now,
+        last_used: *last_used,
     }))
 }

@@ -94,6 +94,8 @@ pub enum Phase {
         limits: SessionLimits,
         /// Signatures that may have been used: the count in memory never passes it.
         reserved: u64,
+        /// Newest use known to the record: the idle limit goes on from it over a restart.
+        last_used: UnixSeconds,
     },
     /// Final.
     Denied {

@@ -68,6 +68,24 @@ impl TrustStore {
         }
     }
 
+    /// The record named `id` as it lies there, its seal unread: for what must be known before the HSM can give the key. What
+    /// it says is believed only once [`TrustStore::load`] has read the seal.
+    ///
+    /// # Errors
+    /// [`TrustError::Unreadable`], [`TrustError::SealBroken`] when it is too short to hold a seal.
+    pub async fn danger_peek_unsealed<R: TrustRecord>(
+        store: &dyn Store,
+        id: &str,
+    ) -> Result<Option<R>, TrustError> {
+        let key = record_key::<R>(id);
+        let Some(sealed) = store.get(&key).await? else {
+            return Ok(None);
+        };
+        let json = sealed.value.get(1 + SEAL_BYTES..).unwrap_or_default();
+        let record = serde_json::from_slice(json);
+        record.map(Some).map_err(|error| TrustError::Unreadable(printable(&key), error))
+    }
+
     /// Every record of one kind; the first broken seal refuses them all.
     ///
     /// # Errors

@@ -38,9 +38,7 @@ impl AdminDesk {
         from: u64,
         limit: u64,
     ) -> Result<AuditLines, Problem> {
-        if from == 0 {
-            self.note_read(asking, "export", String::new()).await?;
-        }
+        self.note_read(asking, "export", format!("from={from} limit={limit}")).await?;
         let limit = limit.min(MAX_AUDIT_RECORDS);
         self.reading(move |archive| exported(&archive, from, limit)).await
     }

@@ -103,21 +103,34 @@ impl AdminDesk {
         match &command {
             C::ProposalApprove { proposal_id } => {
                 let _one_at_a_time = self.changing.lock().await;
+                self.is_still_operator(asking)?;
                 done(&self.approve(asking, proposal_id).await?)
             }
             C::ProposalReject { proposal_id } => {
                 let _one_at_a_time = self.changing.lock().await;
+                self.is_still_operator(asking)?;
                 done(&self.reject(asking, proposal_id).await?)
             }
             C::KeyCreate(new) => {
                 let _one_at_a_time = self.changing.lock().await;
+                self.is_still_operator(asking)?;
                 answer(Outcome::Created, &self.create_key(asking, new).await?)
             }
             command if is_change(command) => {
                 let _one_at_a_time = self.changing.lock().await;
+                self.is_still_operator(asking)?;
                 self.change(asking, command).await
             }
             command => self.read(asking, command).await,
+        }
+    }
+
+    /// An operator removed while the command waited for its turn does nothing any more.
+    fn is_still_operator(&self, asking: &Asking) -> Result<(), Problem> {
+        let now = self.parts().registry.operator_of(&asking.operator.certificate);
+        match now.is_some_and(|operator| *operator == *asking.operator) {
+            true => Ok(()),
+            false => Err(Code::ClientUnknown.into()),
         }
     }
 

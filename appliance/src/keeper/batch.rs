@@ -20,10 +20,14 @@ use attest::clock::UnixSeconds;
 use attest::registry::LiveCredential;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt;
+use futures_util::stream;
 use hsm::EcdsaDer;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+/// Items of one batch that are under way at once.
+const AT_ONCE: usize = 64;
 /// Raw octets of one item: the largest SignedInfo seen in practice has a few references.
 const MAX_RAW_OCTETS: usize = 64 * 1024;
 
@@ -193,7 +197,8 @@ impl Keeper {
         }
         let running =
             jobs.into_iter().map(|(id, job)| self.run(caller, &request, &credential, id, job, at));
-        let items = futures_util::future::join_all(running).await;
+        // Never more at once than the HSM's queue takes beside other callers.
+        let items: Vec<_> = stream::iter(running).buffered(AT_ONCE).collect().await;
         let now = self.now()?;
         Ok(SignedBatch {
             answer: wire::SignedDigests { items },

@@ -1,6 +1,7 @@
 //! Gauges read at each scrape, and what readiness needs.
 
 use super::Keeper;
+use attest::records::CredentialStatus;
 
 impl Keeper {
     /// Brings the gauges up to date.
@@ -10,6 +11,13 @@ impl Keeper {
         let status = self.parts.hsm.status();
         metrics.hsm_sessions.with_label_values(&["live"]).set(gauge(status.sessions_live));
         metrics.hsm_sessions.with_label_values(&["hung"]).set(gauge(status.sessions_hung));
+        let credentials = self.parts.registry.credentials();
+        let stopped =
+            |status| status == CredentialStatus::Active || status == CredentialStatus::Quarantined;
+        let quarantined = credentials
+            .iter()
+            .filter(|credential| credential.is_stopped() && stopped(credential.record.status));
+        metrics.quarantined.set(gauge(quarantined.count()));
         metrics.hsm_queue.set(gauge(status.queue_depth));
         metrics.sessions.set(gauge(self.parts.sessions.all().len()));
         metrics.danger_test_mode.set(i64::from(self.parts.judge.is_test_mode()));

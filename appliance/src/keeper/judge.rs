@@ -11,6 +11,7 @@ use attest::revocation::CrlStatus;
 use attest::session::EndReason;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::future::join_all;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,9 +33,8 @@ impl CertificateWatch {
     /// Fetches every list once and judges everything; failures are logged and leave the older list in force.
     pub async fn once(&self) {
         let ids: Vec<String> = self.fetcher.target_ids().map(str::to_owned).collect();
-        for target_id in ids {
-            self.load(&target_id).await;
-        }
+        // Side by side: a server that does not answer holds up none of the others.
+        join_all(ids.iter().map(|target_id| self.load(target_id))).await;
         if let Ok(now) = self.keeper.parts.clock.now() {
             self.keeper.keep_floors(now).await;
         }
@@ -183,7 +183,6 @@ impl Keeper {
         if let Err(error) = stored.await {
             tracing::error!(request_id, credential_id, %error, "a quarantine is not durable; it holds in memory");
         }
-        self.parts.metrics.quarantined.inc();
         if let Err(error) =
             self.parts.audit.append(entries::quarantined(request_id, credential)).await
         {

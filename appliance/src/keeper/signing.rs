@@ -37,12 +37,14 @@ use attest::gate::may_name;
 use attest::records::Fingerprint;
 use attest::records::SigningSystem;
 use attest::registry::LiveCredential;
+use attest::registry::Standing;
 use attest::session::EndReason;
 use attest::session::LiveSession;
 use attest::sessions::Activation;
 use attest::sessions::Wanted;
 use attest::sign_in::DenyReason;
 use attest::sign_in::link_token;
+use hsm::HsmError;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -446,7 +448,13 @@ impl Keeper {
                 (SignatureResult::Withheld, problems::ended(*reason))
             }
             SignError::Withdrawn(attest::permit::LeaseWithdrawn::Credential) => {
-                (SignatureResult::Withheld, Problem::new(Code::CredentialRevoked))
+                (SignatureResult::Withheld, stopped(credential))
+            }
+            SignError::Hsm(HsmError::KeyRefused { .. } | HsmError::NotInService { .. }) => {
+                (SignatureResult::Unavailable, Problem::new(Code::CredentialQuarantined))
+            }
+            SignError::Hsm(error) if !error.is_retryable() => {
+                (SignatureResult::Unavailable, Problem::new(Code::Internal))
             }
             SignError::Hsm(_) => (
                 SignatureResult::Unavailable,
@@ -464,6 +472,15 @@ impl Keeper {
         let credential_id = &credential.record.credential_id;
         tracing::error!(request_id = caller.request_id, credential_id, %error, "no signature left");
         problem
+    }
+}
+
+/// Why a credential that was withdrawn while it signed may not sign.
+fn stopped(credential: &LiveCredential) -> Problem {
+    match (credential.is_stopped(), credential.standing()) {
+        (true, _) => Code::CredentialQuarantined.into(),
+        (false, Standing::Revoked | Standing::Refused) => Code::CredentialRevoked.into(),
+        (false, _) => Code::RevocationUnavailable.into(),
     }
 }
 
