@@ -7,16 +7,29 @@ use super::pki::Pair;
 use super::world::World;
 use rustls::version::TLS13;
 use serde_json::Value;
+use std::io;
 
 /// One operator's request, on a connection of its own.
 pub async fn ask(world: &World, operator: &Pair, line: &str, body: Option<&Value>) -> Reply {
+    try_ask(world, operator, line, body).await.expect("the admin listener")
+}
+
+/// The same of a daemon that may be gone.
+///
+/// # Errors
+/// Refused, reset, or broken off.
+pub async fn try_ask(
+    world: &World,
+    operator: &Pair,
+    line: &str,
+    body: Option<&Value>,
+) -> io::Result<Reply> {
     let config = tls_config(&world.pki.servers.pem, Some(operator), &TLS13);
-    let mut connection =
-        Connection::tls(world.ports.admin, config).await.expect("the admin listener");
+    let mut connection = Connection::tls(world.ports.admin, config).await?;
     let (method, path) = line.split_once(' ').expect("method and path");
     let body = body.map(Value::to_string).unwrap_or_default();
     let headers = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
-    connection.ask(&format!("{method} /admin/v1{path}"), headers, body.as_bytes()).await
+    connection.try_ask(&format!("{method} /admin/v1{path}"), headers, body.as_bytes()).await
 }
 
 /// Files a proposal and gives its id.

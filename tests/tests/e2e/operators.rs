@@ -296,3 +296,64 @@ async fn doctor_names_what_is_bad_and_the_next_command() {
         assert!(check["next"].as_str().is_some_and(|next| !next.is_empty()), "{check:#}");
     }
 }
+
+/// Approves one proposal after the other until the daemon is gone; what was acknowledged, by holder.
+async fn approve_until_broken(world: &World, proposals: &[(String, String)]) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    for (holder, proposal) in proposals {
+        let line = format!("POST /proposals/{proposal}/approve");
+        match admin::try_ask(world, &world.pki.officer, &line, None).await {
+            Ok(reply) if reply.status == 200 => acknowledged.push(holder.clone()),
+            _ => break,
+        }
+    }
+    acknowledged
+}
+
+#[tokio::test]
+async fn kill_9_leaves_no_change_of_trust_without_its_record() {
+    let mut world = World::new(Plan::default()).await;
+    for round in 0..6_u64 {
+        let mut proposals = Vec::new();
+        for n in 0..25 {
+            let holder = format!("k-{round}-{n}");
+            let body = json!({ "holder_id": holder, "display_name": "Kill" });
+            let id =
+                admin::propose(&world, &world.pki.registrar, "POST /holders", Some(&body)).await;
+            proposals.push((holder, id));
+        }
+        let pid = nix::unistd::Pid::from_raw(world.daemon.pid().try_into().unwrap());
+        let killer = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(20 + 37 * round));
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+        });
+        let acknowledged = approve_until_broken(&world, &proposals).await;
+        killer.join().unwrap();
+        world.daemon.kill();
+        world.restart();
+
+        let listed =
+            admin::ask(&world, &world.pki.auditor, "GET /holders", None).await.expect(200).json();
+        let listed: Vec<_> =
+            listed.as_array().unwrap().iter().map(|one| one["holder_id"].clone()).collect();
+        let records = admin::audit_records(&world, "event=trust_changed").await;
+        let is_recorded = |holder: &Value| {
+            records.iter().any(|record| {
+                record["event"]["id"] == *holder && record["event"]["what"] == "holder"
+            })
+        };
+        for holder in &acknowledged {
+            assert!(listed.contains(&json!(holder)), "{holder} was acknowledged and is lost");
+        }
+        for holder in &listed {
+            assert!(is_recorded(holder), "{holder} is trusted and no record says why");
+        }
+        for (holder, proposal) in &proposals {
+            let shown = format!("GET /proposals/{proposal}");
+            let state =
+                admin::ask(&world, &world.pki.auditor, &shown, None).await.expect(200).json();
+            let is_approved = state["state"] == "approved";
+            assert_eq!(is_approved, listed.contains(&json!(holder)), "{holder}: {state}");
+        }
+    }
+}
