@@ -96,3 +96,58 @@ impl Proposal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MADE: u64 = 1_800_000_000;
+
+    fn proposal() -> Proposal {
+        Proposal {
+            proposal_id: "p-1".into(),
+            command: AdminCommand::TestModeOn {},
+            summary: "turn test mode ON".into(),
+            changes: Vec::new(),
+            proposed_by: "a".into(),
+            proposed_at: UnixSeconds(MADE),
+            expires_at: UnixSeconds(MADE).plus(OPEN_FOR),
+            decision: None,
+        }
+    }
+
+    fn state(proposal: &Proposal, now: u64, is_void: bool) -> String {
+        proposal.view(UnixSeconds(now), &[Role::SecurityOfficer], is_void).state
+    }
+
+    #[test]
+    fn proposal_waits_seven_days_to_the_second() {
+        let (proposal, end) = (proposal(), MADE + 7 * 86_400);
+        assert!(proposal.is_open(UnixSeconds(end - 1)));
+        assert!(!proposal.is_open(UnixSeconds(end)));
+        assert_eq!(state(&proposal, end - 1, false), "open");
+        assert_eq!(state(&proposal, end, false), "expired");
+    }
+
+    #[test]
+    fn decision_is_final_whatever_happens_later() {
+        let decision =
+            |approved| Some(Decision { approved, by: "b".into(), at: UnixSeconds(MADE + 1) });
+        for (approved, word) in [(true, "approved"), (false, "rejected")] {
+            let decided = Proposal { decision: decision(approved), ..proposal() };
+            assert!(!decided.is_open(UnixSeconds(MADE + 2)));
+            assert_eq!(state(&decided, MADE + 30 * 86_400, true), word);
+        }
+    }
+
+    #[test]
+    fn proposal_of_somebody_who_may_not_propose_it_any_more_is_void() {
+        assert_eq!(state(&proposal(), MADE, true), "void");
+    }
+
+    #[test]
+    fn expired_proposal_is_still_shown_for_a_month() {
+        let forgotten = proposal().expires().unwrap();
+        assert_eq!(forgotten, UnixSeconds(MADE + 37 * 86_400));
+    }
+}

@@ -330,3 +330,76 @@ fn purpose_name(purpose: args::Purpose) -> AnchorPurposeName {
         args::Purpose::SecondCertificate => AnchorPurposeName::SecondCertificate,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::Cli;
+    use clap::CommandFactory;
+    use clap::Parser;
+
+    fn typed(line: &str) -> AdminCommand {
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        admin_command(&cli.command).unwrap().unwrap()
+    }
+
+    #[test]
+    fn command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn update_names_only_what_was_typed() {
+        let AdminCommand::SystemUpdate { system_id, change } =
+            typed("inkan system update ehr --raw off --signatures 5")
+        else {
+            panic!("another command");
+        };
+        assert_eq!(system_id, "ehr");
+        let limits = NewLimits { signatures: Some(5), ..NewLimits::default() };
+        let expected = SystemChange { raw_allowed: Some(false), limits, ..SystemChange::default() };
+        assert_eq!(change, expected);
+        let named = typed("inkan system update ehr --holder u-1 --holder u-2");
+        let AdminCommand::SystemUpdate { change, .. } = named else { panic!("another command") };
+        assert_eq!(change.holders, Some(vec!["u-1".into(), "u-2".into()]));
+        assert_eq!(change.all_holders, Some(false));
+    }
+
+    #[test]
+    fn fingerprint_is_taken_as_people_paste_it() {
+        let pasted = ["AB:CD:"; 16].concat();
+        let typed = typed(&format!("inkan card unlink {}", pasted.trim_end_matches(':')));
+        assert_eq!(typed, AdminCommand::CardUnlink { card: Fingerprint("abcd".repeat(16)) });
+    }
+
+    #[test]
+    fn time_is_taken_as_people_write_it() {
+        assert_eq!(unix_seconds("0").unwrap(), 0);
+        assert_eq!(unix_seconds("1970-01-01T09:00:10+09:00").unwrap(), 10);
+        assert!(unix_seconds("yesterday").is_err());
+    }
+
+    #[test]
+    fn key_type_is_known_by_its_wire_name() {
+        let typed = typed("inkan key create k --holder u --type RSA-3072");
+        assert!(matches!(typed, AdminCommand::KeyCreate(new) if new.key_type == KeyType::Rsa3072));
+        let unknown =
+            Cli::try_parse_from("inkan key create k --holder u --type dsa".split(' ')).unwrap();
+        assert!(admin_command(&unknown.command).unwrap_err().to_string().contains("p-256"));
+    }
+
+    #[test]
+    fn certificate_file_sheds_what_stands_around_the_certificate() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate =
+            rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
+        let (pem, der) = (dir.path().join("a.pem"), dir.path().join("a.der"));
+        let around = format!("Subject: somebody\n{}{}", certificate.pem(), key.serialize_pem());
+        std::fs::write(&pem, around).unwrap();
+        std::fs::write(&der, certificate.der()).unwrap();
+        let read = certificate_pem(&pem).unwrap();
+        assert!(!read.contains("PRIVATE KEY"));
+        assert_eq!(read, certificate_pem(&der).unwrap());
+    }
+}

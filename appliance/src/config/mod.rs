@@ -321,4 +321,6 @@ fn two_minutes() -> u64 {
 }
 
 #[cfg(test)]
+mod file_tests;
+#[cfg(test)]
 mod tests;
