@@ -34,6 +34,7 @@ use attest::clock::UnixSeconds;
 use attest::gate::Admission;
 use attest::gate::Presented;
 use attest::gate::may_name;
+use attest::records::CredentialStatus;
 use attest::records::Fingerprint;
 use attest::records::SigningSystem;
 use attest::registry::LiveCredential;
@@ -448,11 +449,12 @@ impl Keeper {
                 (SignatureResult::Withheld, problems::ended(*reason))
             }
             SignError::Withdrawn(attest::permit::LeaseWithdrawn::Credential) => {
-                (SignatureResult::Withheld, stopped(credential))
+                (SignatureResult::Withheld, self.stopped(credential, Code::RevocationUnavailable))
             }
-            SignError::Hsm(HsmError::KeyRefused { .. } | HsmError::NotInService { .. }) => {
-                (SignatureResult::Unavailable, Problem::new(Code::CredentialQuarantined))
-            }
+            SignError::Hsm(HsmError::KeyRefused { .. } | HsmError::NotInService { .. }) => (
+                SignatureResult::Unavailable,
+                self.stopped(credential, Code::CredentialQuarantined),
+            ),
             SignError::Hsm(error) if !error.is_retryable() => {
                 (SignatureResult::Unavailable, Problem::new(Code::Internal))
             }
@@ -473,14 +475,19 @@ impl Keeper {
         tracing::error!(request_id = caller.request_id, credential_id, %error, "no signature left");
         problem
     }
-}
 
-/// Why a credential that was withdrawn while it signed may not sign.
-fn stopped(credential: &LiveCredential) -> Problem {
-    match (credential.is_stopped(), credential.standing()) {
-        (true, _) => Code::CredentialQuarantined.into(),
-        (false, Standing::Revoked | Standing::Refused) => Code::CredentialRevoked.into(),
-        (false, _) => Code::RevocationUnavailable.into(),
+    /// Why a credential may not sign that was taken away while it did: as its record says by now; `otherwise` when
+    /// nothing stands against it.
+    fn stopped(&self, credential: &LiveCredential, otherwise: Code) -> Problem {
+        let now = self.parts.registry.credential(&credential.record.credential_id);
+        let is_revoked = now.is_some_and(|live| live.record.status == CredentialStatus::Revoked);
+        match (is_revoked, credential.is_stopped(), credential.standing()) {
+            (true, ..) => Code::CredentialRevoked.into(),
+            (false, true, _) => Code::CredentialQuarantined.into(),
+            (false, false, Standing::Revoked | Standing::Refused) => Code::CredentialRevoked.into(),
+            (false, false, Standing::Unknown) => Code::RevocationUnavailable.into(),
+            (false, false, Standing::Good) => otherwise.into(),
+        }
     }
 }
 
