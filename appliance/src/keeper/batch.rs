@@ -149,8 +149,9 @@ impl Keeper {
         idempotency: &Idempotencies,
         known: Vec<Option<KnownSignature>>,
     ) -> Result<SignedBatch, Problem> {
-        let admission =
-            self.admission(caller, &idempotency.signing_token, request.credential.as_deref())?;
+        let admission = self
+            .admission(caller, &idempotency.signing_token, request.credential.as_deref())
+            .await?;
         let (session, credential) = (admission.session().clone(), admission.credential().clone());
         let (scheme, at) = (credential.record.key_type.default_scheme(), admission.at());
         let contents = request
@@ -165,9 +166,13 @@ impl Keeper {
             .map(|(_, content)| content.digest.clone())
             .collect();
         let permits = self.gate.permit_all(admission, scheme, fresh).await;
-        let permits = permits.map_err(|error| {
-            self.shut(caller, &error, Some(&credential.record.credential_id), scheme.name())
-        })?;
+        let permits = match permits {
+            Ok(permits) => permits,
+            Err(error) => {
+                let id = Some(credential.record.credential_id.as_str());
+                return Err(self.shut(caller, &error, id, scheme.name()).await);
+            }
+        };
         let mut permits = permits.into_iter();
         let mut jobs = Vec::with_capacity(contents.len());
         for (index, (content, known)) in contents.into_iter().zip(known).enumerate() {

@@ -169,23 +169,18 @@ impl Keeper {
             .map_err(|wait| Problem::new(Code::RateLimited).retry_after(wait))
     }
 
-    /// Records a refusal that nobody waits for. A flood is thinned out: what has no record of its own is counted in the next
-    /// metric, so that successes are never crowded out.
-    fn note(&self, entry: Entry) {
-        if self
-            .rates
-            .take("refusals", REFUSALS_PER_SECOND, REFUSALS_AT_ONCE, Instant::now())
-            .is_err()
-        {
+    /// Records a refusal of somebody in `crowd`. A flood is thinned out, crowd by crowd: what has no record of its own is
+    /// counted in a metric, so that neither successes nor other people's refusals are crowded out.
+    async fn note(&self, crowd: &str, entry: Entry) {
+        let name = format!("refusals/{crowd}");
+        let now = Instant::now();
+        if self.rates.take(&name, REFUSALS_PER_SECOND, REFUSALS_AT_ONCE, now).is_err() {
             self.parts.metrics.refusals_not_recorded.inc();
             return;
         }
-        let audit = self.parts.audit.clone();
-        tokio::spawn(async move {
-            if let Err(error) = audit.append(entry).await {
-                tracing::warn!(%error, "a refusal could not be recorded");
-            }
-        });
+        if let Err(error) = self.parts.audit.append(entry).await {
+            tracing::warn!(%error, "a refusal could not be recorded");
+        }
     }
 
     /// Ends a live session: durable first, then in the audit log's order, then out of memory. After `Ok` nothing is

@@ -99,7 +99,7 @@ impl SignIn for Keeper {
     }
 
     async fn card_handshake_failed(&self, request_id: &str, reason: &str) {
-        self.note(entries::sign_in_denied(request_id, None, "handshake_failed", reason));
+        self.note_refusal(request_id, None, "handshake_failed", reason).await;
     }
 }
 
@@ -132,19 +132,27 @@ impl Keeper {
             now,
             max_age: Duration::from_secs(settings.handshake_seconds),
         };
-        let verified = evidence.verify(&expected).map_err(|error| {
-            tracing::info!(request_id, reason = %error, "a card's proof was refused");
-            self.note_refusal(request_id, record.as_ref(), error.code(), &error.to_string());
-            match record {
-                Some(_) => NotMet::Refused(SignInRefusal::ProofNotFresh),
-                None => NotMet::Nothing,
+        let verified = match evidence.verify(&expected) {
+            Ok(verified) => verified,
+            Err(error) => {
+                tracing::info!(request_id, reason = %error, "a card's proof was refused");
+                let detail = error.to_string();
+                self.note_refusal(request_id, record.as_ref(), error.code(), &detail).await;
+                return Err(match record {
+                    Some(_) => NotMet::Refused(SignInRefusal::ProofNotFresh),
+                    None => NotMet::Nothing,
+                });
             }
-        })?;
-        let card = self.parts.judge.judge_card(&verified, now).map_err(|refusal| {
-            tracing::info!(request_id, reason = %refusal, "a card was refused");
-            self.note_refusal(request_id, record.as_ref(), refusal.code(), &refusal.to_string());
-            NotMet::Refused(standing::for_person(&refusal))
-        })?;
+        };
+        let card = match self.parts.judge.judge_card(&verified, now) {
+            Ok(card) => card,
+            Err(refusal) => {
+                tracing::info!(request_id, reason = %refusal, "a card was refused");
+                let detail = refusal.to_string();
+                self.note_refusal(request_id, record.as_ref(), refusal.code(), &detail).await;
+                return Err(NotMet::Refused(standing::for_person(&refusal)));
+            }
+        };
         // Step 3: possession is proved; from here on the person is told.
         let link_over = NotMet::Refused(SignInRefusal::LinkOver);
         let record = record.filter(|record| !record.link_is_over(now)).ok_or(link_over)?;
@@ -153,7 +161,7 @@ impl Keeper {
             Ok(met) => met,
             Err(refusal) => {
                 let detail = format!("card {}", card.fingerprint.0);
-                self.note_refusal(request_id, Some(&record), refusal_name(refusal), &detail);
+                self.note_refusal(request_id, Some(&record), refusal_name(refusal), &detail).await;
                 return Err(NotMet::Refused(refusal));
             }
         };
@@ -263,7 +271,7 @@ impl Keeper {
             Ok(Approved::LinkOver) => Confirmed::Refused(SignInRefusal::LinkOver),
             Ok(Approved::EvidenceUsed) => Confirmed::Refused(SignInRefusal::ProofNotFresh),
             Ok(Approved::WrongNumber { .. }) => {
-                self.note_refusal(request_id, Some(&met.record), "wrong_number", "");
+                self.note_refusal(request_id, Some(&met.record), "wrong_number", "").await;
                 Confirmed::Refused(SignInRefusal::WrongNumber)
             }
             Err(error) => {
@@ -290,7 +298,7 @@ impl Keeper {
         match self.parts.sessions.deny(&met.record.session_id, DenyReason::ByHolder).await {
             Ok(true) => {
                 self.parts.metrics.sign_in(Method::Hpki.name(), "denied");
-                self.note_refusal(request_id, Some(&met.record), "denied_by_holder", "");
+                self.note_refusal(request_id, Some(&met.record), "denied_by_holder", "").await;
                 Confirmed::Denied { system: met.system.display_name.clone() }
             }
             Ok(false) => Confirmed::Refused(SignInRefusal::LinkOver),
@@ -301,7 +309,7 @@ impl Keeper {
         }
     }
 
-    fn note_refusal(
+    async fn note_refusal(
         &self,
         request_id: &str,
         record: Option<&SessionRecord>,
@@ -309,7 +317,7 @@ impl Keeper {
         detail: &str,
     ) {
         self.parts.metrics.sign_in(Method::Hpki.name(), "refused");
-        self.note(entries::sign_in_denied(request_id, record, code, detail));
+        self.note("sign-in", entries::sign_in_denied(request_id, record, code, detail)).await;
     }
 }
 

@@ -174,7 +174,7 @@ impl Signing for Keeper {
             Activation::WrongCode { denied } => {
                 let entry =
                     entries::sign_in_denied(&caller.request_id, Some(&record), "wrong_code", "");
-                self.note(entry);
+                self.note(&system.system_id, entry).await;
                 let detail = match denied {
                     true => "wrong code, too often: this sign-in is denied",
                     false => "wrong code",
@@ -239,7 +239,8 @@ impl Signing for Keeper {
                 .ok_or(Code::CredentialUnknown)?;
             return Ok(admitted(&credential));
         }
-        let admission = self.admission(caller, &head.signing_token, head.credential.as_deref())?;
+        let admission =
+            self.admission(caller, &head.signing_token, head.credential.as_deref()).await?;
         Ok(admitted(admission.credential()))
     }
 
@@ -268,7 +269,8 @@ impl Signing for Keeper {
             return self.repeat(&known, &request);
         }
         let timer = self.parts.metrics.stage(Stage::Gate);
-        let admission = self.admission(caller, &head.signing_token, head.credential.as_deref())?;
+        let admission =
+            self.admission(caller, &head.signing_token, head.credential.as_deref()).await?;
         let (session, credential) = (admission.session().clone(), admission.credential().clone());
         let scheme = credential.record.key_type.default_scheme();
         let digest = ContentDigest::new(credential.record.key_type.digest(), content_digest)
@@ -290,9 +292,13 @@ impl Signing for Keeper {
         let at = admission.at();
         let permitted = self.gate.permit(admission, scheme, digest.clone()).await;
         drop(timer);
-        let (permit, lease) = permitted.map_err(|error| {
-            self.shut(caller, &error, Some(&credential.record.credential_id), scheme.name())
-        })?;
+        let (permit, lease) = match permitted {
+            Ok(permitted) => permitted,
+            Err(error) => {
+                let id = Some(credential.record.credential_id.as_str());
+                return Err(self.shut(caller, &error, id, scheme.name()).await);
+            }
+        };
         let order = Order { permit, lease, content_digest: digest, request: asked };
         match self.line.sign_cms(order, &certificate, at).await {
             Ok(Released { signature, seq }) => {
@@ -346,7 +352,7 @@ impl Keeper {
         names.into_iter().map(str::to_owned).collect()
     }
 
-    pub(super) fn admission(
+    pub(super) async fn admission(
         &self,
         caller: &Caller,
         signing_token: &str,
@@ -354,11 +360,14 @@ impl Keeper {
     ) -> Result<Admission, Problem> {
         let presented =
             Presented { certificate: &caller.certificate, signing_token, credential_id };
-        self.gate.admit(presented).map_err(|error| self.shut(caller, &error, credential_id, ""))
+        match self.gate.admit(presented) {
+            Ok(admission) => Ok(admission),
+            Err(error) => Err(self.shut(caller, &error, credential_id, "").await),
+        }
     }
 
     /// The gate stayed shut: counted, logged under the request id, told to the peer as far as it may know.
-    pub(super) fn shut(
+    pub(super) async fn shut(
         &self,
         caller: &Caller,
         error: &attest::gate::GateError,
@@ -371,13 +380,9 @@ impl Keeper {
         let system = self.parts.registry.system_of(&caller.certificate);
         let system_id = system.as_ref().map(|system| system.system_id.as_str());
         let detail = error.to_string();
-        self.note(entries::denial(
-            &caller.request_id,
-            system_id,
-            credential_id,
-            problem.code.name(),
-            &detail,
-        ));
+        let code = problem.code.name();
+        let entry = entries::denial(&caller.request_id, system_id, credential_id, code, &detail);
+        self.note(system_id.unwrap_or("nobody"), entry).await;
         problem
     }
 
