@@ -255,6 +255,8 @@ impl Committer {
             segment::prepare(&shared.layout, shared.config.segment_bytes)
                 .map_err(|error| self.no_segment(&error))?;
         }
+        segment::claim(&shared.layout, self.next_seq).map_err(|error| self.no_segment(&error))?;
+        *ready = false;
         let next = match Segment::begin(&shared.layout, self.next_seq) {
             Ok(next) => next,
             Err(error) => {
@@ -262,7 +264,6 @@ impl Committer {
                 return shared.working();
             }
         };
-        *ready = false;
         drop(ready);
         // Only blocks that hold zeros are given back; if it fails, the file is longer than it need be.
         let _ = self.segment.finish();
@@ -272,13 +273,14 @@ impl Committer {
         Ok(())
     }
 
-    /// A full disk refuses this record, because nothing of it was written; any other failure stops the log.
+    /// A full disk refuses this record, because nothing of it was written: there is no next segment, or it is still under
+    /// its old name (the longer one may need a block more). Any other failure stops the log.
     fn no_segment(&self, error: &io::Error) -> AuditError {
         if is_full(error) {
             self.shared.low_space.store(true, Ordering::Release);
             return AuditError::NoSpace;
         }
-        let reason = format!("the next segment could not be made ready: {error}");
+        let reason = format!("the next segment could not be begun: {error}");
         self.shared.stop(reason.clone());
         AuditError::Stopped(reason)
     }

@@ -416,6 +416,7 @@ fn begin_or_resume(
         found.segments.push(0);
         return at(&layout.next_segment(), |_| {
             segment::prepare(layout, segment_bytes)?;
+            segment::claim(layout, 0)?;
             Segment::begin(layout, 0)
         });
     };

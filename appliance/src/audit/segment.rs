@@ -22,12 +22,10 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Turns the file made ready at `next` into the segment that begins with record `first`, durably.
+    /// The segment that begins with record `first`, just claimed; its name is durable.
     pub(super) fn begin(layout: &Layout, first: u64) -> io::Result<Self> {
-        let path = layout.segment(first);
-        std::fs::rename(layout.next_segment(), &path)?;
         sync_directory(&layout.directory)?;
-        let file = OpenOptions::new().read(true).write(true).open(&path)?;
+        let file = OpenOptions::new().read(true).write(true).open(layout.segment(first))?;
         let capacity = file.metadata()?.len();
         Ok(Self { file, first, end: 0, capacity })
     }
@@ -88,6 +86,12 @@ pub(super) fn prepare(layout: &Layout, capacity: u64) -> io::Result<()> {
         let _ = std::fs::remove_file(&path);
     }
     made
+}
+
+/// Gives the file made ready at `next` the name of the segment that begins with record `first`. After an error it is
+/// still at `next`.
+pub(super) fn claim(layout: &Layout, first: u64) -> io::Result<()> {
+    std::fs::rename(layout.next_segment(), layout.segment(first))
 }
 
 /// The whole file of a segment.

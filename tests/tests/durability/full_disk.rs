@@ -41,7 +41,7 @@ fn work_through_a_full_disk(kind: Kind, megabytes: u64) {
         let before = worker.said.len();
         fill(&hog);
         if !worker.wait_for("full", Duration::from_secs(30)) {
-            assert!(kind == Kind::Store, "round {round}: goes on without space");
+            assert!(kind == Kind::Store, "round {round}: {:?}", last(&worker));
             return stopped_safely(&mut work, worker, &directory, &hog);
         }
         worker.hear(Duration::from_millis(300));
@@ -49,7 +49,7 @@ fn work_through_a_full_disk(kind: Kind, megabytes: u64) {
         let starts = if kind == Kind::Audit { "a " } else { "c " };
         let heard = worker.said.len();
         if !worker.wait_for(starts, Duration::from_secs(30)) {
-            assert!(kind == Kind::Store, "round {round}: {:?}", &worker.said[before..]);
+            assert!(kind == Kind::Store, "round {round}: {:?}", last(&worker));
             return stopped_safely(&mut work, worker, &directory, &hog);
         }
         assert!(!worker.said[before..].iter().any(|line| line.starts_with("stopped")));
@@ -58,6 +58,11 @@ fn work_through_a_full_disk(kind: Kind, megabytes: u64) {
     }
     work.hear(&worker.kill());
     work.check(&directory);
+}
+
+/// The last that a worker said: a reason, if it stopped.
+fn last(worker: &Worker) -> &[String] {
+    &worker.said[worker.said.len().saturating_sub(5)..]
 }
 
 /// The disk filled up between the store's look at it and its write: a failed write stops the store for good, which is the
