@@ -2,8 +2,8 @@
 //!
 //! One tree, one writer thread. The thread drains its queue, evaluates the guards of every transaction inside one
 //! transaction of the engine, then flushes, calls `fdatasync` on a descriptor of its own, and only then answers
-//! (measured: sled's own `flush` loses acknowledged writes at a power cut, this does not). A failed write or sync stops
-//! the store for good. Every record carries a check sum and a revision, and every commit leaves a sum over all records,
+//! (measured: sled's own `flush` loses acknowledged writes at a power cut, this does not). A write or sync that
+//! fails, or does not end, stops the store for good. Every record carries a check sum and a revision, and every commit leaves a sum over all records,
 //! so that a store that lost, kept too long or made up a record is refused when it is opened.
 
 mod engine;
@@ -38,17 +38,20 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// The embedded store. Dropping it writes what waits and ends the writer thread.
 pub struct SledStore {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    commit_timeout: Duration,
 }
 
 impl SledStore {
-    fn new(shared: Arc<Shared>, thread: JoinHandle<()>) -> Self {
-        Self { shared, thread: Mutex::new(Some(thread)) }
+    fn new(shared: Arc<Shared>, thread: JoinHandle<()>, commit_timeout: Duration) -> Self {
+        Self { shared, thread: Mutex::new(Some(thread)), commit_timeout }
     }
 
     /// Why it stopped, once it has: a failed write or sync, never undone before a restart.
@@ -64,13 +67,30 @@ impl SledStore {
     /// Writes what waits, syncs, ends the writer thread. Later calls are answered [`StoreError::Stopped`].
     ///
     /// # Blocking
-    /// For one commit.
+    /// For one commit. A thread that hangs inside the engine is left behind.
     pub fn close(&self) {
         self.shared.queue.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            let _ = thread.join();
+        let patience = match self.stopped() {
+            Some(_) => Duration::from_secs(1),
+            None => self.commit_timeout,
+        };
+        let until = Instant::now() + patience;
+        while let Some(thread) = &thread
+            && !thread.is_finished()
+            && Instant::now() < until
+        {
+            std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Waits for a step of a commit; one that does not end in time stops the store.
+    async fn in_time<T>(&self, step: impl Future<Output = T>) -> Result<T, StoreError> {
+        if let Ok(done) = tokio::time::timeout(self.commit_timeout, step).await {
+            return Ok(done);
+        }
+        self.shared.stop(format!("a commit did not end within {:?}", self.commit_timeout));
+        Err(self.shared.stopped_error().unwrap_or(StoreError::Stopped(String::new())))
     }
 
     /// Waits until revision `rev` is durable: what is answered must not be undone by a power cut.
@@ -79,10 +99,9 @@ impl SledStore {
             return Ok(());
         }
         let mut durable = self.shared.durable.subscribe();
-        let reached = durable
-            .wait_for(|durable| *durable >= rev || self.shared.stopped.get().is_some())
-            .await
-            .map(|durable| *durable >= rev);
+        let reached =
+            durable.wait_for(|durable| *durable >= rev || self.shared.stopped.get().is_some());
+        let reached = self.in_time(reached).await?.map(|durable| *durable >= rev);
         match reached {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => {
@@ -134,7 +153,7 @@ impl Store for SledStore {
             return Err(StoreError::Limit("a prefix is too long"));
         }
         let (found, seen) = {
-            let _whole = self.shared.applying.read().unwrap_or_else(PoisonError::into_inner);
+            let _whole = self.in_time(self.shared.applying.read()).await?;
             let found = self.shared.engine.scan(prefix, after, limit, self.shared.now());
             (found, self.shared.visible.load(Ordering::Acquire))
         };
@@ -155,7 +174,7 @@ impl Store for SledStore {
                 return Err(StoreError::Stopped("it is closing".to_owned()));
             }
         }
-        answered.await.unwrap_or_else(|_| {
+        self.in_time(answered).await?.unwrap_or_else(|_| {
             self.working()?;
             Err(StoreError::Stopped("its writer thread ended".to_owned()))
         })

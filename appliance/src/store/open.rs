@@ -19,11 +19,11 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::RwLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc;
 use std::time::Duration;
 use std::time::Instant;
+use tokio::sync::RwLock;
 use tokio::sync::watch;
 
 /// Numbers of one store.
@@ -31,6 +31,9 @@ use tokio::sync::watch;
 pub struct StoreConfig {
     /// Longest time opening may take: sled has been seen to hang on a damaged log.
     pub open_timeout: Duration,
+    /// Longest time a commit may take, its wait in the queue included; then the store stops: sled has been seen to wait
+    /// for ever after one of its own threads failed to write.
+    pub commit_timeout: Duration,
     /// Octets sled may keep in memory.
     pub cache_bytes: u64,
     /// Transactions that may wait; one more is answered [`Busy`](attest::store::StoreError::Busy).
@@ -38,10 +41,11 @@ pub struct StoreConfig {
 }
 
 impl Default for StoreConfig {
-    /// 60 s (opening 1 GB took 0.5 s), 64 MiB (every live record of 10,000 holders), 4,096 (half a second of commits).
+    /// 60 s (opening 1 GB took 0.5 s), 30 s (a slow disk's worst sync takes seconds), 64 MiB (every live record of 10,000 holders), 4,096 (half a second of commits).
     fn default() -> Self {
         Self {
             open_timeout: Duration::from_secs(60),
+            commit_timeout: Duration::from_secs(30),
             cache_bytes: 64 * 1024 * 1024,
             queue_limit: 4096,
         }
@@ -133,7 +137,7 @@ impl SledStore {
             .name("store".to_owned())
             .spawn(move || writer.run())
             .map_err(|source| StoreOpenError::Io { path: directory.to_owned(), source })?;
-        Ok(Self::new(shared, thread))
+        Ok(Self::new(shared, thread, config.commit_timeout))
     }
 }
 

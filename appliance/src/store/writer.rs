@@ -18,12 +18,11 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::PoisonError;
-use std::sync::RwLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
+use tokio::sync::RwLock;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
@@ -134,7 +133,7 @@ impl Writer {
     fn apply(&mut self, jobs: VecDeque<Job>) -> Result<Vec<Answered>, Vec<Answer>> {
         let shared = Arc::clone(&self.shared);
         let now = shared.now();
-        let _whole = shared.applying.write().unwrap_or_else(PoisonError::into_inner);
+        let _whole = shared.applying.blocking_write();
         let mut answers = Vec::with_capacity(jobs.len());
         let mut jobs = jobs.into_iter();
         while let Some(Job { txn, answer }) = jobs.next() {
@@ -166,7 +165,7 @@ impl Writer {
             let shared = Arc::clone(&self.shared);
             let rev = self.take_rev();
             let swept = {
-                let _whole = shared.applying.write().unwrap_or_else(PoisonError::into_inner);
+                let _whole = shared.applying.blocking_write();
                 shared.engine.sweep(self.state, rev, shared.now(), SWEEP_LIMIT)
             };
             match swept {

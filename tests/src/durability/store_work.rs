@@ -54,8 +54,8 @@ pub fn open(directory: &Path) -> Result<SledStore, String> {
     let metrics = StoreMetrics::new().map_err(|error| error.to_string())?;
     let wall = Arc::new(SystemWallClock);
     let clock = DurableClock::new(wall, TimeFloor::default(), DurableClock::DEFAULT_GRACE);
-    SledStore::open(directory, &StoreConfig::default(), Arc::new(clock), metrics)
-        .map_err(|error| error.to_string())
+    let config = StoreConfig { commit_timeout: Duration::from_secs(5), ..StoreConfig::default() };
+    SledStore::open(directory, &config, Arc::new(clock), metrics).map_err(|error| error.to_string())
 }
 
 /// Counts with `tasks` tasks until each has done `total` steps or the store stops. A step is one transaction that counts

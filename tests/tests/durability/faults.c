@@ -2,7 +2,7 @@
  *
  * FAULT_CALL   fdatasync | fsync | pwrite | write | rename | open | ftruncate | sync_file_range
  * FAULT_AT     which call of that kind, from 1
- * FAULT_HOW    an errno's number, "short" (half is written, and said so) or "kill"
+ * FAULT_HOW    an errno's number, "short" (half is written, and said so), "hang" (it never returns) or "kill"
  * FAULT_UNDER  only calls on files whose path begins so
  * FAULT_MARK   file that is made when the call was met
  */
@@ -53,6 +53,8 @@ static int fault(const char *call, int fd, const char *path)
     }
     if (strcmp(how, "kill") == 0)
         raise(SIGKILL);
+    while (strcmp(how, "hang") == 0)
+        pause();
     if (strcmp(how, "short") == 0)
         return 2;
     errno = atoi(how);

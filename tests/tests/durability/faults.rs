@@ -175,3 +175,13 @@ fn d3_one_failed_sync_of_the_store_stops_it_for_good() {
         assert!(outcome.met && reason.contains("has stopped"), "{reason}");
     }
 }
+
+#[test]
+fn d3_sync_that_never_returns_stops_the_store_in_time() {
+    let Some(faults) = Faults::new(Kind::Store) else {
+        return;
+    };
+    let outcome = faults.try_fault("fdatasync", 40, "hang");
+    let reason = outcome.stopped.expect("it goes on without its sync");
+    assert!(outcome.met && reason.contains("did not end within"), "{reason}");
+}
