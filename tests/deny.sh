@@ -11,6 +11,8 @@ PATH=$tools/bin:$PATH
 
 main() {
     find_cargo_deny "${1:-}"
+    # It reads the sources of crates for other systems, too, which no build here has brought.
+    cargo fetch --locked --quiet
     cargo-deny --offline --locked check bans licenses sources
     local archive
     archive=$(find "${INKAN_VECTORS:-../shared/vectors}/advisory-db" -name 'advisory-db-*.tar.gz' 2>/dev/null | sort | tail -1)
