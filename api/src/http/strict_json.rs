@@ -39,8 +39,8 @@ pub(crate) fn check(octets: &[u8]) -> Result<(), Problem> {
 
 fn complaint(error: &serde_json::Error) -> Problem {
     let text: String = error.to_string().chars().filter(|c| !c.is_control()).collect();
-    let end = text.char_indices().map(|(at, _)| at).take_while(|at| *at <= COMPLAINT).last();
-    malformed(format!("JSON: {}", text.get(..end.unwrap_or_default()).unwrap_or_default()))
+    let end = text.floor_char_boundary(COMPLAINT);
+    malformed(format!("JSON: {}", text.get(..end).unwrap_or_default()))
 }
 
 /// Walks through a value and keeps nothing but the names of the objects it is in.
@@ -246,6 +246,16 @@ mod tests {
     #[test]
     fn unknown_names_are_refused_by_the_types() {
         assert!(parse::<NewSession>(br#"{"holder":"u","hodler":"u"}"#).is_err());
+    }
+
+    #[test]
+    fn complaint_says_where_to_the_last_digit() {
+        let problem = parse::<NewSession>(br#"{"methods":[],"purpose":"once"}"#).unwrap_err();
+        let detail = problem.detail.unwrap();
+        assert!(
+            detail.ends_with("unknown variant `once`, expected `day` at line 1 column 30"),
+            "{detail}"
+        );
     }
 
     #[test]
