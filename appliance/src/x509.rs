@@ -1,11 +1,10 @@
 //! What the configuration check and the operators' views read from a certificate. Nothing here decides about trust: that is
 //! `attest`'s path validation.
 
+use attest::clock::UnixSeconds;
 use der::Decode;
 use der::Encode;
 use std::net::IpAddr;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use x509_cert::Certificate;
 use x509_cert::crl::CertificateList;
 use x509_cert::ext::pkix::BasicConstraints;
@@ -136,9 +135,7 @@ pub fn next_update(crl_der: &[u8]) -> Result<u64, X509Error> {
 
 /// Unix seconds as RFC 3339, UTC.
 pub fn rfc3339(unix_seconds: u64) -> String {
-    let time =
-        i64::try_from(unix_seconds).ok().and_then(|s| OffsetDateTime::from_unix_timestamp(s).ok());
-    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| unix_seconds.to_string())
+    UnixSeconds(unix_seconds).to_string()
 }
 
 /// Unix seconds as a day, UTC.

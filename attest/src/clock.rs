@@ -2,8 +2,11 @@
 
 use serde::Deserialize;
 use serde::Serialize;
+use std::fmt;
 use std::time::Duration;
 use std::time::SystemTime;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Seconds since the Unix epoch, UTC.
 #[derive(
@@ -21,6 +24,18 @@ impl UnixSeconds {
     /// Whole seconds from `self` until `later`; 0 when that has passed.
     pub fn seconds_until(self, later: Self) -> u64 {
         later.0.saturating_sub(self.0)
+    }
+}
+
+/// RFC 3339, UTC.
+impl fmt::Display for UnixSeconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = i64::try_from(self.0).ok();
+        let time = time.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+        match time.and_then(|time| time.format(&Rfc3339).ok()) {
+            Some(text) => f.write_str(&text),
+            None => write!(f, "{}", self.0),
+        }
     }
 }
 

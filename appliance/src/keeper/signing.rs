@@ -117,7 +117,7 @@ impl Signing for Keeper {
         let link = link_token(&record.session_id, &created.link_secret);
         Ok(wire::SessionCreated {
             login_url: format!("{}/login/{link}", self.parts.settings.hpki_origin),
-            expires_at: views::rfc3339(record.link_expires_at),
+            expires_at: record.link_expires_at.to_string(),
             session_id: record.session_id,
             state: wire::SessionState::Pending,
             number: created.number,
@@ -165,7 +165,7 @@ impl Signing for Keeper {
                     signing_token,
                     holder: session.holder_id.clone(),
                     method: session.method.into(),
-                    expires_at: views::rfc3339(session.expires_at),
+                    expires_at: session.expires_at.to_string(),
                     remaining_signatures: session.remaining(),
                     credentials: self.usable_credentials(&session, now),
                 })

@@ -12,17 +12,6 @@ use attest::session::LiveSession;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::sync::Arc;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
-/// RFC 3339, UTC.
-pub fn rfc3339(at: UnixSeconds) -> String {
-    i64::try_from(at.0)
-        .ok()
-        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_else(|| at.0.to_string())
-}
 
 /// One credential on the wire.
 pub fn credential(credential: &LiveCredential, now: UnixSeconds) -> wire::CredentialView {
@@ -34,8 +23,8 @@ pub fn credential(credential: &LiveCredential, now: UnixSeconds) -> wire::Creden
         chain: record.chain.iter().map(|der| STANDARD.encode(der)).collect(),
         algorithms: algorithms(record.key_type),
         hc_roles: record.hc_roles.clone(),
-        not_before: rfc3339(record.not_before),
-        not_after: rfc3339(record.not_after),
+        not_before: record.not_before.to_string(),
+        not_after: record.not_after.to_string(),
         status: status(record, credential, now).to_owned(),
     }
 }

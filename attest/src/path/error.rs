@@ -105,7 +105,7 @@ pub enum PathError {
     #[error("{0} has a critical extension that is not understood")]
     CriticalExtension(Place),
     /// A certificate is revoked.
-    #[error("{place} was revoked at {}: {reason}", .at.0)]
+    #[error("{place} was revoked at {at}: {reason}")]
     Revoked {
         /// Which.
         place: Place,
