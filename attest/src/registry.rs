@@ -148,8 +148,9 @@ impl Registry {
         let mut tables = self.write();
         let id = credential.record.credential_id.clone();
         let ids = tables.credentials_of.entry(credential.record.holder_id.clone()).or_default();
-        if !ids.contains(&id) {
-            ids.push(id.clone());
+        // In order, so that a restart changes nothing that a signing system is shown.
+        if let Err(at) = ids.binary_search(&id) {
+            ids.insert(at, id.clone());
         }
         if let Some(replaced) = tables.credentials.insert(id, Arc::clone(&credential)) {
             replaced.stop();
