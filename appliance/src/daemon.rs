@@ -315,6 +315,7 @@ impl Daemon {
                 detached_bytes: documents.detached_bytes,
                 attached_bytes: documents.attached_bytes,
                 digest_items: config.limits.digest_items,
+                sign_ins_per_minute: config.limits.sign_ins_per_minute,
                 handshake_seconds: config.hpki.handshake_seconds,
             },
             registry: opened.registry,

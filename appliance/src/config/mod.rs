@@ -152,12 +152,14 @@ impl Default for Sessions {
 pub struct Limits {
     /// Items in one digest batch.
     pub digest_items: usize,
+    /// Sign-ins a minute that one signing system may open for one holder.
+    pub sign_ins_per_minute: u32,
 }
 
 impl Default for Limits {
-    /// 500: a day's documents of one ward, signed within a few seconds.
+    /// 500: a day's documents of one ward, signed within a few seconds. 20: a locked-out colleague needs two or three.
     fn default() -> Self {
-        Self { digest_items: 500 }
+        Self { digest_items: 500, sign_ins_per_minute: 20 }
     }
 }
 

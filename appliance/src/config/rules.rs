@@ -354,6 +354,7 @@ fn numbers(config: &Config, faults: &mut Vec<Fault>) {
         ("sessions.max_seconds", config.sessions.max_seconds, 60, SessionLimits::CEILING_SECONDS),
         ("sessions.max_signatures", config.sessions.max_signatures, 1, 100_000_000),
         ("limits.digest_items", config.limits.digest_items as u64, 1, 5_000),
+        ("limits.sign_ins_per_minute", config.limits.sign_ins_per_minute.into(), 1, 100_000),
         (
             "listeners.certificates.check_seconds",
             config.listeners.certificates.check_seconds,

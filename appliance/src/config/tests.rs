@@ -218,6 +218,7 @@ fn each_number_holds_at_its_limits_and_not_past_them() {
         ("max_seconds = 86400", "max_seconds", 60, 86_400),
         ("max_signatures = 1000", "max_signatures", 1, 100_000_000),
         ("digest_items = 500", "digest_items", 1, 5_000),
+        ("sign_ins_per_minute = 20", "sign_ins_per_minute", 1, 100_000),
     ];
     for (line, key, least, most) in limits {
         for (value, is_good) in [(least, true), (most, true), (least - 1, false), (most + 1, false)]

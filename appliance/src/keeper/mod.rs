@@ -49,9 +49,6 @@ use hsm::Hsm;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Sign-ins a minute that may be opened for one holder: a locked-out colleague needs two or three.
-const SIGN_INS_PER_HOLDER_MINUTE: f64 = 20.0;
-
 /// Refusals recorded a second, and at once: a person looking at them reads fewer.
 const REFUSALS_PER_SECOND: f64 = 10.0;
 const REFUSALS_AT_ONCE: f64 = 200.0;
@@ -71,6 +68,8 @@ pub struct KeeperSettings {
     pub attached_bytes: u64,
     /// Items in one digest batch.
     pub digest_items: usize,
+    /// Sign-ins a minute that one signing system may open for one holder.
+    pub sign_ins_per_minute: u32,
     /// Seconds within which a handshake must lie before its confirmation.
     pub handshake_seconds: u64,
 }
@@ -150,23 +149,25 @@ impl Keeper {
         let system =
             self.parts.registry.system_of(&caller.certificate).ok_or(Code::ClientUnknown)?;
         let per_second = f64::from(system.requests_per_second);
-        self.rates
-            .take(&system.system_id, per_second, per_second * 2.0, Instant::now())
-            .map_err(|wait| Problem::new(Code::RateLimited).retry_after(wait))?;
+        self.rates.take(&system.system_id, per_second, per_second * 2.0, Instant::now()).map_err(
+            |wait| {
+                let detail =
+                    format!("at most {per_second} requests a second of this signing system");
+                Problem::with_detail(Code::RateLimited, detail).retry_after(wait)
+            },
+        )?;
         Ok(system)
     }
 
     /// Whether one more sign-in may be opened for this holder.
     fn holder_rate(&self, system: &SigningSystem, holder_id: &str) -> Result<(), Problem> {
         let name = format!("{}/{holder_id}", system.system_id);
-        self.rates
-            .take(
-                &name,
-                SIGN_INS_PER_HOLDER_MINUTE / 60.0,
-                SIGN_INS_PER_HOLDER_MINUTE,
-                Instant::now(),
-            )
-            .map_err(|wait| Problem::new(Code::RateLimited).retry_after(wait))
+        let a_minute = f64::from(self.parts.settings.sign_ins_per_minute);
+        self.rates.take(&name, a_minute / 60.0, a_minute, Instant::now()).map_err(|wait| {
+            let detail =
+                format!("at most {a_minute} sign-ins a minute may be opened for one holder");
+            Problem::with_detail(Code::RateLimited, detail).retry_after(wait)
+        })
     }
 
     /// Records a refusal of somebody in `crowd`. A flood is thinned out, crowd by crowd: what has no record of its own is

@@ -10,6 +10,8 @@ use tests::support::http::Reply;
 use tests::support::pki::Pair;
 use tests::support::pki::Validity;
 use tests::support::portal;
+use tests::support::world::DOCTOR;
+use tests::support::world::DOCTOR2;
 use tests::support::world::RETURN_URL;
 use tests::support::world::World;
 use tokio::task::JoinSet;
@@ -256,4 +258,46 @@ async fn long_poll_answers_when_the_holder_has_confirmed() {
     let (view, _confirmed) = tokio::join!(connection.get(&path), approve);
     assert_eq!(view.expect(200).json()["state"], "approved");
     assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+#[tokio::test]
+async fn sign_ins_opened_for_one_holder_have_a_rate() {
+    let world = World::shared().await;
+    let ehr = Ehr::new(world, &system(world, "ehr-eager", json!({})).await);
+    let asked = json!({ "holder": DOCTOR, "return_url": RETURN_URL });
+    let mut opened = 0;
+    let refused = loop {
+        let reply = ehr.connect().await.post_json("/v1/sessions", &asked).await;
+        if reply.status != 201 {
+            break reply.expect_problem(429, "rate_limited");
+        }
+        opened += 1;
+        assert!(opened < 60, "no rate");
+    };
+    assert!(opened >= 20, "only {opened}");
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1, "{refused}");
+    assert!(refused.text().contains("20 sign-ins a minute"), "{refused}");
+    ehr.ask_sign_in(Some(DOCTOR2)).await;
+}
+
+#[tokio::test]
+async fn requests_of_one_signing_system_have_a_rate() {
+    let world = World::shared().await;
+    let ehr = Ehr::new(world, &system(world, "ehr-slow", json!({})).await);
+    let slower = json!({ "requests_per_second": 1 });
+    let narrow = "PATCH /systems/ehr-slow";
+    admin::ask(world, &world.pki.administrator, narrow, Some(&slower)).await.expect(200);
+    let mut connection = ehr.connect().await;
+    let mut answered = 0;
+    let refused = loop {
+        let reply = connection.get("/v1/info").await;
+        if reply.status != 200 {
+            break reply.expect_problem(429, "rate_limited");
+        }
+        answered += 1;
+        assert!(answered < 60, "no rate");
+    };
+    assert!(answered >= 2, "only {answered}");
+    assert!(!refused.header("retry-after").is_empty(), "{refused}");
+    world.ehr().connect().await.get("/v1/info").await.expect(200);
 }
