@@ -115,8 +115,12 @@ pub(super) fn methods(
     let Some(wanted) = wanted else {
         return Ok(system.methods.clone());
     };
+    if wanted.is_empty() {
+        let detail = "methods: name one, or leave it out";
+        return Err(Problem::with_detail(Code::MalformedRequest, detail));
+    }
     let wanted: Vec<Method> = wanted.into_iter().map(Method::from).collect();
-    match wanted.iter().all(|method| system.methods.contains(method)) && !wanted.is_empty() {
+    match wanted.iter().all(|method| system.methods.contains(method)) {
         true => Ok(wanted),
         false => Err(Problem::with_detail(
             Code::FactorRefused,
