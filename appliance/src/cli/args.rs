@@ -92,7 +92,7 @@ pub enum Command {
     Approve {
         /// As `inkan proposals` shows it
         proposal_id: String,
-        /// Does not ask again
+        /// Approves without asking; needed where there is no terminal
         #[arg(long)]
         yes: bool,
     },
@@ -436,7 +436,7 @@ pub enum Proposal {
     Approve {
         /// Which
         proposal_id: String,
-        /// Does not ask again
+        /// Approves without asking; needed where there is no terminal
         #[arg(long)]
         yes: bool,
     },
@@ -455,6 +455,9 @@ pub enum Audit {
         /// Where the public key goes, PEM
         #[arg(long, value_name = "FILE")]
         key_out: Option<PathBuf>,
+        /// Where the checkpoint goes, to be kept outside: `inkan audit verify --checkpoint FILE`
+        #[arg(long, value_name = "FILE")]
+        checkpoint_out: Option<PathBuf>,
     },
     /// Finds records
     Search(AuditSearch),

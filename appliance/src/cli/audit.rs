@@ -10,6 +10,7 @@ use crate::cli::error::CliError;
 use crate::cli::show;
 use api::admin::AdminCommand;
 use api::admin::answer::AuditLines;
+use api::admin::answer::AuditRecords;
 use api::admin::check::MAX_AUDIT_RECORDS;
 use serde::Deserialize;
 use std::io::Write;
@@ -73,9 +74,20 @@ pub fn search(
             "{:#}",
             serde_json::json!({ "records": found.records, "next": found.next })
         )?,
-        false => write!(out, "{}", show::records(&found))?,
+        false => {
+            write!(out, "{}", show::records(&found))?;
+            say_more(&found);
+        }
     }
     Ok(())
+}
+
+/// Says on standard error, so that standard output stays one record a line, where the search goes on.
+pub fn say_more(found: &AuditRecords) {
+    if let Some(next) = found.next {
+        // Nobody is left to tell when standard error is gone.
+        let _ = writeln!(std::io::stderr().lock(), "more: --from {next}");
+    }
 }
 
 /// Writes records as lines: from the files in `dir`, or from the appliance page by page.

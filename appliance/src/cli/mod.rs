@@ -24,6 +24,7 @@ use crate::config::Severity;
 use api::admin::AdminAnswer;
 use api::admin::AdminCommand;
 use api::admin::answer::AuditHeadView;
+use api::admin::answer::AuditRecords;
 use api::admin::answer::KeyRequestView;
 use api::admin::answer::ProposalView;
 use clap::Parser;
@@ -95,7 +96,6 @@ pub async fn run(cli: &Cli, out: &mut impl Write) -> Result<(), CliError> {
 async fn ask(cli: &Cli, command: &AdminCommand, out: &mut impl Write) -> Result<(), CliError> {
     let client = Client::new(&cli.connection)?;
     if let AdminCommand::ProposalApprove { proposal_id } = command
-        && !cli.json
         && !confirmed(cli, &client, proposal_id, out).await?
     {
         writeln!(out, "Nothing has changed.")?;
@@ -108,6 +108,11 @@ async fn ask(cli: &Cli, command: &AdminCommand, out: &mut impl Write) -> Result<
     match cli.json {
         true => writeln!(out, "{:#}", answer.body)?,
         false => write!(out, "{}", shown(&client, command, &answer)?)?,
+    }
+    if let (false, AdminCommand::AuditSearch(_)) = (cli.json, command)
+        && let Ok(found) = AuditRecords::deserialize(&answer.body)
+    {
+        audit::say_more(&found);
     }
     Ok(())
 }
@@ -123,24 +128,32 @@ fn shown(
     })
 }
 
-/// Shows what an approval would change; asks where a person sits at the terminal.
+/// Shows what an approval would change and asks; where nobody can be asked, only `--yes` says yes.
 async fn confirmed(
     cli: &Cli,
     client: &Client,
     proposal_id: &str,
     out: &mut impl Write,
 ) -> Result<bool, CliError> {
-    let command = AdminCommand::ProposalShow { proposal_id: proposal_id.to_owned() };
-    let answer = client.run(&command).await?;
-    write!(out, "{}", shown(client, &command, &answer)?)?;
-    let is_open =
-        ProposalView::deserialize(&answer.body).is_ok_and(|proposal| proposal.state == "open");
     let says_yes = matches!(
         cli.command,
         Command::Approve { yes: true, .. }
             | Command::Proposals { one: Some(Proposal::Approve { yes: true, .. }) }
     );
-    if says_yes || !is_open || !std::io::stdin().is_terminal() {
+    if says_yes {
+        return Ok(true);
+    }
+    if cli.json || !std::io::stdin().is_terminal() {
+        return Err(CliError::NotGiven {
+            what: "there is no terminal to ask at, and your yes",
+            how: "inkan proposals show ID, then inkan approve ID --yes",
+        });
+    }
+    let command = AdminCommand::ProposalShow { proposal_id: proposal_id.to_owned() };
+    let answer = client.run(&command).await?;
+    write!(out, "{}", shown(client, &command, &answer)?)?;
+    if ProposalView::deserialize(&answer.body).is_ok_and(|proposal| proposal.state != "open") {
+        // The refusal says why.
         return Ok(true);
     }
     write!(out, "\nApprove exactly this? Type yes: ")?;
@@ -150,39 +163,65 @@ async fn confirmed(
     Ok(line.trim() == "yes")
 }
 
-/// Writes a request or a public key into the file that was named for it.
+/// Writes what came into the files that were named for it; true when there were any.
 fn keeps_file(cli: &Cli, answer: &AdminAnswer, out: &mut impl Write) -> Result<bool, CliError> {
-    let (file, content) = match &cli.command {
+    let said = match &cli.command {
         Command::Key(
-            Key::Create { out: Some(file), .. } | Key::Request { out: Some(file), .. },
-        ) => (file, KeyRequestView::deserialize(&answer.body).map(|view| view.csr_pem).ok()),
-        Command::Audit(Audit::Head { key_out: Some(file) }) => (
-            file,
-            AuditHeadView::deserialize(&answer.body).ok().and_then(|view| view.public_key_pem),
-        ),
-        _ => return Ok(false),
+            Key::Create { credential_id, out: Some(file), .. }
+            | Key::Request { credential_id, out: Some(file) },
+        ) => request_into(file, credential_id, answer)?,
+        Command::Audit(Audit::Head { key_out, checkpoint_out }) => {
+            head_into(key_out.as_deref(), checkpoint_out.as_deref(), answer)?
+        }
+        _ => None,
     };
-    let Some(content) = content else {
+    let Some(said) = said else {
         return Ok(false);
     };
-    write_file(file, content.as_bytes())?;
-    match (cli.json, &cli.command) {
-        (true, _) => writeln!(out, "{:#}", answer.body)?,
-        (
-            false,
-            Command::Key(Key::Create { credential_id, .. } | Key::Request { credential_id, .. }),
-        ) => {
-            writeln!(
-                out,
-                "{} holds the certification request of {credential_id}.",
-                file.display()
-            )?;
-            writeln!(out, "Next: have it certified, then type")?;
-            writeln!(out, "  inkan key install {credential_id} --chain CHAIN.pem")?;
-        }
-        (false, _) => writeln!(out, "{} holds the public key.", file.display())?,
+    match cli.json {
+        true => writeln!(out, "{:#}", answer.body)?,
+        false => write!(out, "{said}")?,
     }
     Ok(true)
+}
+
+fn request_into(
+    file: &Path,
+    credential_id: &str,
+    answer: &AdminAnswer,
+) -> Result<Option<String>, CliError> {
+    let Ok(view) = KeyRequestView::deserialize(&answer.body) else {
+        return Ok(None);
+    };
+    write_file(file, view.csr_pem.as_bytes())?;
+    Ok(Some(format!(
+        "{} holds the certification request of {credential_id}.\n\
+         Next: have it certified, then type\n  inkan key install {credential_id} --chain CHAIN.pem\n",
+        file.display()
+    )))
+}
+
+fn head_into(
+    key: Option<&Path>,
+    checkpoint: Option<&Path>,
+    answer: &AdminAnswer,
+) -> Result<Option<String>, CliError> {
+    let Ok(view) = AuditHeadView::deserialize(&answer.body) else {
+        return Ok(None);
+    };
+    let wanted = [
+        (key, view.public_key_pem, "the public key"),
+        (checkpoint, view.checkpoint, "the checkpoint"),
+    ];
+    let mut said = None;
+    for (file, content, what) in wanted {
+        let Some(file) = file else { continue };
+        let content = content.ok_or_else(|| CliError::Wrong(format!("{what} is not there yet")))?;
+        write_file(file, content.as_bytes())?;
+        let line = format!("{} holds {what}.\n", file.display());
+        said.get_or_insert_with(String::new).push_str(&line);
+    }
+    Ok(said)
 }
 
 fn check_config(cli: &Cli, check: &CheckConfig, out: &mut impl Write) -> Result<(), CliError> {

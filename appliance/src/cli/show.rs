@@ -54,6 +54,7 @@ pub fn answer(command: &AdminCommand, answer: &AdminAnswer) -> Result<String, se
         C::SessionList { .. } => sessions(&read::<Vec<_>>(body)?),
         C::ProposalList {} => proposals(&read::<Vec<_>>(body)?),
         C::ProposalShow { .. } => proposal(&read(body)?),
+        C::ProposalApprove { .. } => format!("Approved: {}", done(&read(body)?)),
         C::AuditHead {} => audit_head(&read(body)?),
         C::AuditSearch(_) => records(&read(body)?),
         C::AuditExport { .. } => read::<AuditLines>(body)?.lines.join("\n"),
@@ -321,11 +322,7 @@ fn audit_head(head: &AuditHeadView) -> String {
 
 /// Records, one a line.
 pub fn records(list: &AuditRecords) -> String {
-    let mut text: String = list.records.iter().map(|record| format!("{record}\n")).collect();
-    if let Some(next) = list.next {
-        text.push_str(&format!("more: --from {next}\n"));
-    }
-    text
+    list.records.iter().map(|record| format!("{record}\n")).collect()
 }
 
 fn role(name: RoleName) -> &'static str {

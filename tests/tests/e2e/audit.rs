@@ -32,12 +32,12 @@ async fn taken(world: &World) -> Taken {
         sign.send(&mut ehr.connect().await).await.expect(200);
     }
     tokio::time::sleep(Duration::from_millis(1_500)).await;
-    let line = "GET /audit/head";
-    let head = admin::ask(world, &world.pki.auditor, line, None).await.expect(200).json();
     let folder = tempfile::tempdir_in(&world.folder).unwrap();
     let at = |name: &str| folder.path().join(name);
-    std::fs::write(at("key.pem"), head["public_key_pem"].as_str().unwrap()).unwrap();
-    std::fs::write(at("checkpoint"), head["checkpoint"].as_str().unwrap()).unwrap();
+    let (key, checkpoint) = (at("key.pem"), at("checkpoint"));
+    let files = [key.to_str().unwrap(), "--checkpoint-out", checkpoint.to_str().unwrap()];
+    let head = world.inkan(&[&["audit", "head", "--key-out"][..], &files].concat());
+    assert!(head.status.success(), "{}", words(&head));
     copy(&world.data_dir.join("audit"), &at("audit"));
     Taken { log: at("audit"), key: at("key.pem"), checkpoint: at("checkpoint"), _folder: folder }
 }

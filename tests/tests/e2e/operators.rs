@@ -269,6 +269,15 @@ async fn command_line_tells_in_words_what_waits_and_what_to_type() {
     let own = as_operator(&world.pki.registrar, &["approve", id, "--yes"]);
     assert_eq!(own.status.code(), Some(1));
     assert!(text(&own.stderr).contains("nobody approves their own"), "{}", text(&own.stderr));
+    // Nobody sits at a terminal here: without --yes nothing happens, whatever else comes in.
+    for unasked in [&["approve", id][..], &["--json", "approve", id], &["proposals", "approve", id]]
+    {
+        let unasked = as_operator(&world.pki.officer, unasked);
+        assert_eq!(unasked.status.code(), Some(1));
+        assert!(text(&unasked.stderr).contains("--yes"), "{}", text(&unasked.stderr));
+    }
+    let still = text(&as_operator(&world.pki.auditor, &["proposals", "show", id]).stdout);
+    assert!(still.contains("open"), "{still}");
     let other = as_operator(&world.pki.officer, &["approve", id, "--yes"]);
     assert!(other.status.success(), "{}", text(&other.stderr));
     let listed = text(&as_operator(&world.pki.auditor, &["holder", "list"]).stdout);
