@@ -109,7 +109,7 @@ codes! {
     ProposalUnknown "proposal_unknown" 404 false
         "There is no such proposal." "該当する申請はありません。"
     Conflict "conflict" 409 false
-        "This is already there, or it changed in between." "既に存在するか、途中で変更されました。"
+        "This does not fit what is registered now." "現在の登録内容と合わないため、実行できません。"
     RateLimited "rate_limited" 429 true
         "Too many requests; wait and try again." "リクエストが多すぎます。しばらく待ってください。"
     HsmUnavailable "hsm_unavailable" 503 true

@@ -183,7 +183,9 @@ pub enum HsmError {
     #[error("the token does not offer {0}")]
     MechanismMissing(&'static str),
     /// The house keys have not been made yet.
-    #[error("the token has no house keys: run the key ceremony")]
+    #[error(
+        "the token has no house keys: is it the right token? a new one needs the key ceremony (inkan init)"
+    )]
     NoHouseKeys,
     /// A signature of the appliance's own key did not verify with its public key.
     #[error("a signature by the {0} key does not verify")]

@@ -1,6 +1,7 @@
 //! The daemon. `inkand --config FILE`; sockets come from systemd or are bound here.
 #![forbid(unsafe_code)]
 
+use api::error::with_sources;
 use appliance::config::Config;
 use appliance::config::LogFormat;
 use appliance::daemon::Daemon;
@@ -17,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Inkan's signing daemon. Everything it is told stands in its configuration file; nothing secret stands in argv.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "inkand", version)]
 struct Arguments {
     /// Configuration file.
     #[arg(long, default_value = "/etc/inkan/inkan.toml")]
@@ -47,7 +48,7 @@ async fn run(path: &Path, config: Config) -> ExitCode {
         .and_then(|sockets| Daemon::listen(path, config, sockets));
     let mut daemon = match daemon {
         Ok(daemon) => daemon,
-        Err(error) => return complain(&error),
+        Err(error) => return complain(&with_sources(&error)),
     };
     let signals = (
         signal(SignalKind::terminate()),

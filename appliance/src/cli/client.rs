@@ -10,6 +10,7 @@ use api::admin::Outcome;
 use api::admin::request::AdminRequest;
 use api::admin::request_of;
 use api::admin::rest::PREFIX;
+use api::error::with_sources;
 use bytes::Bytes;
 use http::Request;
 use http::Uri;
@@ -88,7 +89,7 @@ impl Client {
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<AdminAnswer, CliError> {
         let answer = self.http.request(request).await;
-        let answer = answer.map_err(|error| self.unreachable(with_causes(&error)))?;
+        let answer = answer.map_err(|error| self.unreachable(with_sources(&error)))?;
         let status = answer.status().as_u16();
         let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;
         let body = body.map_err(|error| self.answer(&error.to_string()))?.to_bytes();
@@ -198,15 +199,4 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CliError> {
 
 fn read(path: &Path) -> Result<Vec<u8>, CliError> {
     std::fs::read(path).map_err(|source| CliError::File { path: path.to_owned(), source })
-}
-
-/// An error with everything behind it, since hyper says only "client error (Connect)".
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }

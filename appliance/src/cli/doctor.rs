@@ -67,7 +67,7 @@ pub async fn doctor(
     }
     match bad {
         0 => Ok(()),
-        count => Err(CliError::Found(format!("{count} things are bad; begin with the first"))),
+        count => Err(CliError::Found(format!("bad: {count}; begin with the first"))),
     }
 }
 

@@ -159,7 +159,6 @@ fn after_refusal(code: &str) -> Option<&'static str> {
             "inkan operator list   (as another operator: is your certificate's SHA-256 among them?)",
         ),
         "not_operational" => Some("inkan doctor"),
-        "conflict" => Some("list what is there first: inkan holder|card|key|system|operator list"),
         "proposal_unknown" => Some("inkan proposals"),
         "holder_unknown" => Some("inkan holder list"),
         "credential_unknown" => Some("inkan key list"),
