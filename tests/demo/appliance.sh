@@ -15,7 +15,7 @@ slots.removable = false
 CONF
     random_pin >hsm-pin
     random_pin >hsm-so-pin
-    say "${green}\$ softhsm2-util --init-token --free --label $token_label --pin \"\$(cat hsm-pin)\" --so-pin \"\$(cat hsm-so-pin)\"$plain"
+    show_line "softhsm2-util --init-token --free --label $token_label --pin \"\$(cat hsm-pin)\" --so-pin \"\$(cat hsm-so-pin)\""
     softhsm2-util --init-token --free --label "$token_label" --pin "$(cat hsm-pin)" --so-pin "$(cat hsm-so-pin)" >/dev/null ||
         fail 'the token could not be made'
     module=$(softhsm_module)
@@ -80,7 +80,6 @@ start_daemon() {
     wait_until 300 ready_or_dead || fail "not ready after 30 s; see $demo/inkand.log"
     ! is_gone "$daemon" || fail 'inkand has stopped'
     run curl --silent --show-error "http://localhost:$metrics_port/readyz"
-    say ''
 }
 
 ready_or_dead() {

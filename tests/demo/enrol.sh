@@ -35,11 +35,11 @@ doctor() {
 key() {
     as registrar
     run inkan key create "$1" --holder "$3" --type "$2" --out "pki/$1.csr"
-    say '  the certification authority looks at the request and issues:'
+    say 'The certification authority looks at the request and issues:'
     run_quietly openssl req -x509 -config pki/openssl.cnf -extensions second -in "pki/$1.csr" -sha256 -days 365 \
         -subj "/C=JP/O=DEMO UNIVERSITY HOSPITAL/CN=$4/serialNumber=$5" \
         -CA pki/hpki-sign-ca.pem -CAkey pki/hpki-sign-ca.key -out "pki/$1.pem"
-    show "cat pki/$1.pem pki/hpki-sign-ca.pem > pki/$1.chain.pem"
+    show_line "cat pki/$1.pem pki/hpki-sign-ca.pem > pki/$1.chain.pem"
     cat "pki/$1.pem" pki/hpki-sign-ca.pem >"pki/$1.chain.pem"
     propose key install "$1" --chain "pki/$1.chain.pem"
 }

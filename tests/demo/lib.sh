@@ -21,8 +21,11 @@ show() {
         [[ $word =~ ^[A-Za-z0-9@%+=:,./_-]+$ ]] || word="'${word//\'/\'\\\'\'}'"
         line+=" $word"
     done
-    printf '%s$%s%s\n' "$green" "$line" "$plain"
+    show_line "${line# }"
 }
+
+# Prints a command line that is more than one command's words.
+show_line() { printf '%s$ %s%s\n' "$green" "$*" "$plain"; }
 
 # Prints a command and runs it; what it says is shown. Ends the demo when it fails.
 run() {

@@ -6,7 +6,6 @@ tour() {
     sign
     verify
     log_out
-    what_next
 }
 
 sign_in() {
@@ -71,25 +70,28 @@ log_out() {
     run "${signing[@]}" --request DELETE "https://localhost:$signing_port/v1/sessions/$session_id"
     as auditor
     run inkan audit search --event signature
-    run inkan audit head --key-out documents/audit-key.pem
-    run inkan audit verify data/audit --key documents/audit-key.pem
+    run inkan audit head --key-out documents/audit-key.pem --checkpoint-out documents/checkpoint
+    run inkan audit verify data/audit --key documents/audit-key.pem --checkpoint documents/checkpoint
 }
 
 what_next() {
-    chapter 'What to try next'
-    local shown="$demo/env"
+    chapter 'What to try next, in another terminal'
     cat <<NEXT
-  In another terminal:            set -a; . $shown; set +a; export PATH=$bin:\$PATH
+  First                           cd $demo; set -a; . ./env; set +a; export PATH=$bin:\$PATH
   How the appliance is            inkan status;  inkan doctor
   Who is enrolled                 inkan holder list;  inkan key list;  inkan system list
-  Sign in again, other documents  the curl lines above; other keys: ?credential=rsa2048, rsa3072, p384
+  Sign in again                   TOKEN=\$($here/sign-in)
+  Sign                            the curl line of README.md; other keys: ?credential=rsa2048, rsa3072, p384
   A lost card                     --cert pki/card-hanako-lost.pem at the sign-in: it is on the revocation list
   The content inside              ?packaging=attached
-  Two operators                   inkan holder enable taro; then try to approve your own proposal
+  Two operators                   inkan holder add u-3 --name Jiro; then try to approve your own proposal
   End every session of a doctor   inkan session end-all hanako
-  The audit log, offline          inkan audit verify data/audit --key documents/audit-key.pem
+  The audit log, offline          inkan audit head --key-out key.pem --checkpoint-out kept-outside
+                                  inkan audit verify data/audit --key key.pem --checkpoint kept-outside
   What is measured                curl http://localhost:$metrics_port/metrics
-  The API                         curl ... https://localhost:$signing_port/v1/openapi.json
+  The API                         curl --cacert pki/server-ca.pem --cert pki/ehr.pem --key pki/ehr.key \\
+                                    https://localhost:$signing_port/v1/openapi.json
+  After a kill -9                 SOFTHSM2_CONF=\$INKAN_SOFTHSM2_CONF inkand --config inkan.toml   (everything is still there)
 NEXT
 }
 
