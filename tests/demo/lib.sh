@@ -64,7 +64,8 @@ is_gone() { ! kill -0 "$1" 2>/dev/null; }
 # Asks a process to stop, and makes it after ten seconds.
 stop_process() {
     kill -TERM "$1" 2>/dev/null || return 0
-    wait_until 100 is_gone "$1" && return
+    # Named, since a bare return in a trap gives the status from before the trap.
+    wait_until 100 is_gone "$1" && return 0
     say "process $1 does not stop: killing it"
     kill -KILL "$1" 2>/dev/null || true
 }
