@@ -10,6 +10,7 @@ use crate::http::query::Plus;
 use crate::operations::Confirmation;
 use crate::operations::Confirmed;
 use crate::operations::SignInPage;
+use crate::operations::SignInRefusal;
 use crate::pages;
 use crate::pages::Context;
 use crate::pages::language::Language;
@@ -30,11 +31,14 @@ use std::sync::Arc;
 const FORM_BYTES: u64 = 4 * 1024;
 /// Characters of a number that is typed.
 const NUMBER_CHARACTERS: usize = 32;
+/// How often a browser is sent for a new handshake: it keeps at most six connections to a host.
+const MAX_AGAIN: u8 = 6;
 
 /// `GET /login/{link}`: changes nothing, so that a link scanner does no harm.
 pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [lang] = exchange.query(["lang"])?;
+    let [lang, again] = exchange.query(["lang", "again"])?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
+    let again = again.map_or(0, |again| again.parse().unwrap_or(MAX_AGAIN));
     let link = exchange.name()?;
     let card = exchange.peer.card.clone();
     let page = exchange.operations().open_sign_in(exchange.request_id.as_str(), link, card).await;
@@ -45,6 +49,11 @@ pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
             let (message, code) = messages::present_card(language);
             // The link may be good and the card be chosen next time: but on this connection it never will be.
             closing(pages::message(&context, &message, Some(code)))
+        }
+        // Browsers connect ahead, and such a handshake may be older than the link. One made for this page is not.
+        SignInPage::Refused(SignInRefusal::ProofNotFresh) if again < MAX_AGAIN => {
+            let (lang, again) = (language.tag(), again + 1);
+            closing(see_other(&format!("/login/{link}?lang={lang}&again={again}"))?)
         }
         SignInPage::Refused(refusal) => {
             let (message, code) = messages::refusal(language, refusal);

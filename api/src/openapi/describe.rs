@@ -67,8 +67,19 @@ pub(super) fn describe(route: Route) -> Description {
             ..with_certificate("This document")
         },
         Route::LoginPage => Description {
-            parameters: vec![query("lang", "ja or en")],
-            answers: vec![ok("The page.", vec![any("text/html")])],
+            parameters: vec![
+                query("lang", "ja or en"),
+                query("again", "How often the browser was sent here again for a new handshake"),
+            ],
+            answers: vec![
+                ok("The page.", vec![any("text/html")]),
+                Answer {
+                    status: 303,
+                    summary: "To the same page, on a connection whose handshake is new.",
+                    headers: vec![("Location", "The page, with `again`")],
+                    bodies: Vec::new(),
+                },
+            ],
             ..for_anybody("The page of a login link, for a browser with a card")
         },
         Route::LoginForm => login_form(),

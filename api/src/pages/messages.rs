@@ -282,8 +282,8 @@ fn words(refusal: SignInRefusal) -> Words {
                 "Too much time has passed since the page was opened, or the card was exchanged.",
             ],
             [
-                "ブラウザの画面をすべて閉じ、依頼元のシステムからやり直してください。",
-                "Close every window of the browser and start again on the system that asks.",
+                "カードを入れたまま「もう一度開く」を押してください。同じ画面になるときは、ブラウザの画面をすべて閉じ、依頼元のシステムからやり直してください。",
+                "Leave the card in its reader and press “Open the page again”. If this page comes back, close every window of the browser and start again on the system that asks.",
             ],
         ),
         SignInRefusal::Unavailable => again(

@@ -269,7 +269,7 @@ async fn every_refusal_is_a_page_with_a_reason_and_a_next_step_in_both_languages
         *rig.keeper.refusal.lock().unwrap() = Some(refusal);
         for (lang, words) in [("ja", japanese), ("en", english)] {
             let mut client = rig.connect_card(Some(&rig.pki.card)).await;
-            let page = client.get(&format!("/login/link-1?lang={lang}")).await;
+            let page = client.get(&format!("/login/link-1?lang={lang}&again=6")).await;
             assert!([403, 503].contains(&page.status), "{refusal:?}");
             assert!(page.text().contains(words), "{refusal:?} {lang}: {}", page.text());
             assert!(page.text().matches("<p>").count() >= 3, "{refusal:?}: reason and next step");
@@ -277,6 +277,28 @@ async fn every_refusal_is_a_page_with_a_reason_and_a_next_step_in_both_languages
         let mut client = rig.connect_card(Some(&rig.pki.card)).await;
         let sent = post(&mut client, "", "form_token=t&decision=approve").await;
         assert!(sent.text().contains(japanese), "{refusal:?}");
+    }
+}
+
+/// Browsers connect ahead and may send a page's request on a connection that is older than the link.
+#[tokio::test]
+async fn page_on_an_old_handshake_is_asked_for_again_on_a_new_one_but_not_for_ever() {
+    let rig = Rig::new();
+    *rig.keeper.refusal.lock().unwrap() = Some(SignInRefusal::ProofNotFresh);
+    for (query, next) in [
+        ("", Some("lang=ja&again=1")),
+        ("?lang=en", Some("lang=en&again=1")),
+        ("?lang=en&again=5", Some("lang=en&again=6")),
+        ("?again=6", None),
+        ("?again=255", None),
+        ("?again=-1", None),
+    ] {
+        let mut client = rig.connect_card(Some(&rig.pki.card)).await;
+        let reply = client.get(&format!("/login/link-1{query}")).await;
+        let location = next.map_or(String::new(), |next| format!("/login/link-1?{next}"));
+        assert_eq!(reply.header("location"), location);
+        assert_eq!(reply.status, if next.is_some() { 303 } else { 403 });
+        assert!(client.ends_within(Duration::from_secs(2)).await);
     }
 }
 
