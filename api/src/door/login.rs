@@ -70,13 +70,15 @@ pub(crate) async fn form(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
     let confirmed = confirm(exchange, confirmation).await?;
     let context = Context::of(exchange, language);
+    // What is decided is not behind the link any more: the same page in the other language is not to be had.
+    let decided = Context { link: None, ..context };
     let answer = match confirmed {
         Confirmed::Return { url } => see_other(&url)?,
         Confirmed::Done { system } => {
-            pages::message(&context, &messages::done(language, &system), None)
+            pages::message(&decided, &messages::done(language, &system), None)
         }
         Confirmed::Denied { system } => {
-            pages::message(&context, &messages::denied(language, &system), None)
+            pages::message(&decided, &messages::denied(language, &system), None)
         }
         Confirmed::Refused(refusal) => {
             let (message, code) = messages::refusal(language, refusal);

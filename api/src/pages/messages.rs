@@ -87,10 +87,14 @@ pub(crate) fn denied(language: Language, system: &str) -> Message {
         lines: vec![
             match language {
                 Language::Japanese => {
-                    format!("「{system}」からの依頼を断りました。署名は行われません。")
+                    format!(
+                        "「{system}」からの依頼を断りました。署名は行われません。この画面は閉じて構いません。"
+                    )
                 }
                 Language::English => {
-                    format!("The request of “{system}” was refused. Nothing will be signed.")
+                    format!(
+                        "The request of “{system}” was refused. Nothing will be signed. You may close this page."
+                    )
                 }
             },
             language
@@ -107,9 +111,18 @@ pub(crate) fn denied(language: Language, system: &str) -> Message {
 
 /// A request that no page answers.
 pub(crate) fn problem(language: Language, code: Code, detail: Option<&str>) -> Message {
+    let next = language.pick(
+        "依頼元のシステムで操作をやり直してください。続くときは、下のお問い合わせ番号をシステム管理者に知らせてください。",
+        "Start again on the system that asks. If it goes on, tell your system administrator the reference below.",
+    );
     Message {
         title: language.pick(code.title_ja(), code.title_en()).into(),
-        lines: detail.filter(|_| language.is_english()).map(str::to_owned).into_iter().collect(),
+        lines: detail
+            .filter(|_| language.is_english())
+            .into_iter()
+            .chain([next])
+            .map(str::to_owned)
+            .collect(),
         steps: Vec::new(),
         may_open_again: false,
     }

@@ -53,6 +53,7 @@ struct MessagePage<'a> {
 }
 
 /// What a page needs to know of its request.
+#[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub(crate) language: Language,
     pub(crate) request_id: &'a str,
