@@ -24,6 +24,10 @@ e2fsprogs                mkfs.ext4 for the power-cut and full-disk tests
 util-linux               losetup, setpriv, flock
 procps                   sysctl and ps
 systemd                  systemd-analyze scores the units
+chromium                 the browser of holders
+chromium-driver          drives it in tests
+libnss3-tools            certutil and pk12util put the card and the CA into its database
+fonts-noto-cjk           Japanese glyphs, or its screenshots show boxes
 faketime                 moves the daemon's clock in a test
 LIST
 }

@@ -31,6 +31,9 @@ pub struct Ehr {
 #[derive(Clone, Debug)]
 pub struct Pending {
     pub session_id: String,
+    /// What the holder's browser opens.
+    pub login_url: String,
+    /// The same without the host.
     pub login_path: String,
     pub number: Option<String>,
 }
@@ -74,6 +77,7 @@ impl Ehr {
         Pending {
             session_id: answer["session_id"].as_str().expect("a session id").to_owned(),
             login_path: format!("/login/{path}"),
+            login_url: login_url.to_owned(),
             number: answer["number"].as_str().map(str::to_owned),
         }
     }

@@ -224,8 +224,8 @@ impl Connection {
         let mut lines = head.lines();
         let status = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
         let status = status.parse().map_err(io::Error::other)?;
-        let headers = lines.filter_map(|line| line.split_once(": "));
-        let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+        let headers = lines.filter_map(|line| line.split_once(':'));
+        let headers = headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
         Ok(Reply { status, headers: headers.collect(), body: Vec::new() })
     }
 

@@ -13,6 +13,7 @@
 )]
 
 pub mod admin;
+pub mod browser;
 pub mod build;
 pub mod cms;
 pub mod config;
