@@ -1,0 +1,17 @@
+//! Holders at their browser: the real Chromium against the real daemon.
+//!
+//! `target/browser/<test>-<step>.png` shows what they saw.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod accessibility;
+mod desk;
+mod isolation;
+mod passkeys;
+mod sign_in;
