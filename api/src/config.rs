@@ -176,6 +176,9 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Connections before the end of their handshake. When full, the oldest silent one makes room.
     pub handshakes: usize,
+    /// Connections before the end of their handshake from one address. When full, its oldest silent one makes room; when
+    /// each has begun and none dawdles, its new connection is refused.
+    pub handshakes_per_address: usize,
     /// Octets of a request head: target, names and values.
     pub header_bytes: usize,
     /// Header fields of a request.
@@ -209,6 +212,8 @@ impl Default for Limits {
             connections_per_address: 2_048,
             // More than a listen queue brings at once; some hundred octets each before the first message.
             handshakes: 2_048,
+            // Half of them: a hospital whose doctors type their PIN behind one address, and never all places.
+            handshakes_per_address: 1_024,
             // What common servers take; a client certificate does not travel in the head.
             header_bytes: 16 * 1024,
             // Twice what a browser sends behind two proxies.
@@ -263,6 +268,7 @@ impl Limits {
             ("connections", self.connections),
             ("connections_per_address", self.connections_per_address),
             ("handshakes", self.handshakes),
+            ("handshakes_per_address", self.handshakes_per_address),
             ("header_bytes", self.header_bytes),
             ("header_fields", self.header_fields),
             ("json_bytes", self.json_bytes),

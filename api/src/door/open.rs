@@ -161,7 +161,7 @@ fn door(
         handshake: Duration::from_secs(10),
         keep_alive: Duration::from_secs(60),
         judge_again: Duration::ZERO,
-        handshakes: Arc::new(Handshakes::new(limits.handshakes)),
+        handshakes: Arc::new(Handshakes::new(limits.handshakes, limits.handshakes_per_address)),
         connections: Connections::new(limits.connections, limits.connections_per_address),
         requests: permits(limits.requests),
         waiting: permits(limits.waiting_requests),

@@ -2,12 +2,14 @@
 
 use super::connection;
 use super::handshakes::Evicted;
+use super::handshakes::Full;
 use super::handshakes::Ticket;
 use super::read_ahead::ReadAhead;
 use crate::door::Door;
 use crate::door::DoorTls;
 use crate::door::Peer;
 use crate::metrics::HandshakeFailure;
+use crate::metrics::Refused;
 use crate::operations::CardHandshake;
 use crate::request_id::RequestId;
 use attest::records::Fingerprint;
@@ -36,10 +38,13 @@ async fn accept_for_ever(door: &Arc<Door>, listener: &TcpListener) {
     loop {
         match listener.accept().await {
             Ok((socket, from)) => {
-                let place = place(door).await;
+                let address = from.ip().to_canonical();
+                let Some(place) = place(door, address).await else {
+                    door.shared.metrics.refused(door.kind, Refused::Handshakes);
+                    continue;
+                };
                 let door = Arc::clone(door);
                 let tasks = door.shared.tasks.clone();
-                let address = from.ip().to_canonical();
                 tasks.spawn(async move { welcome(&door, socket, address, place).await });
             }
             Err(error) => {
@@ -53,12 +58,14 @@ async fn accept_for_ever(door: &Arc<Door>, listener: &TcpListener) {
     }
 }
 
-/// Waits for a place among the handshakes; others wait in the system's queue meanwhile.
-async fn place(door: &Door) -> (Ticket, Evicted) {
+/// Waits for a place among the handshakes; others wait in the system's queue meanwhile. `None`: the address has all that
+/// one may have.
+async fn place(door: &Door, address: IpAddr) -> Option<(Ticket, Evicted)> {
     loop {
-        match door.handshakes.enter() {
-            Some(place) => return place,
-            None => tokio::time::sleep(FOR_A_PLACE).await,
+        match door.handshakes.enter(address) {
+            Ok(place) => return Some(place),
+            Err(Full::Address) => return None,
+            Err(Full::Listener) => tokio::time::sleep(FOR_A_PLACE).await,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Connections after their handshake: how many there may be, and which one goes when there are too many.
 
 use super::activity::Activity;
+use super::addresses::Addresses;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub(crate) struct Connections {
 struct Open {
     next: u64,
     all: HashMap<u64, Entry>,
-    addresses: HashMap<IpAddr, usize>,
+    addresses: Addresses,
 }
 
 #[derive(Debug)]
@@ -53,9 +54,7 @@ impl Connections {
     /// `None` when every one of them is at work.
     pub(crate) fn enter(&self, address: IpAddr, activity: Arc<Activity>) -> Option<Seat<'_>> {
         let mut open = self.lock();
-        if open.addresses.get(&address).copied().unwrap_or(0) >= self.per_address
-            && !open.close_idle(Some(address))
-        {
+        if open.addresses.of(address) >= self.per_address && !open.close_idle(Some(address)) {
             return None;
         }
         if open.all.len() >= self.limit && !open.close_idle(None) {
@@ -64,7 +63,7 @@ impl Connections {
         let number = open.next;
         open.next += 1;
         let close = CancellationToken::new();
-        *open.addresses.entry(address).or_default() += 1;
+        open.addresses.add(address);
         open.all.insert(number, Entry { address, activity, close: close.clone() });
         Some(Seat { connections: self, number, close })
     }
@@ -97,12 +96,7 @@ impl Open {
     fn remove(&mut self, number: u64) {
         let Some(entry) = self.all.remove(&number) else { return };
         entry.close.cancel();
-        if let Some(count) = self.addresses.get_mut(&entry.address) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.addresses.remove(&entry.address);
-            }
-        }
+        self.addresses.remove(entry.address);
     }
 }
 

@@ -3,8 +3,13 @@
 //! Ten thousand half-open connections must not keep a healthy client out. When the place is full, who dawdles makes room
 //! for who is new: first the oldest that has not sent an octet, then the oldest that has begun. An honest peer is through
 //! in a few milliseconds; when nobody dawdles yet, new connections wait in the system's queue until somebody does.
+//!
+//! One address cannot take every place. At its own limit it makes room for itself, or its new connection is refused: it
+//! does not wait, so that others need not wait behind it.
 
+use super::addresses::Addresses;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -22,6 +27,7 @@ const DAWDLES_FOR: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Handshakes {
     limit: usize,
+    per_address: usize,
     places: Mutex<Places>,
 }
 
@@ -30,11 +36,13 @@ struct Places {
     next: u64,
     silent: BTreeMap<u64, Place>,
     talking: BTreeMap<u64, Place>,
+    addresses: Addresses,
 }
 
 #[derive(Debug)]
 struct Place {
     since: Instant,
+    address: IpAddr,
     /// Dropping it tells the connection's task that it was evicted.
     _evict: oneshot::Sender<()>,
 }
@@ -49,56 +57,87 @@ pub(crate) struct Ticket {
 /// Ends when the place is lost.
 pub(crate) type Evicted = oneshot::Receiver<()>;
 
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// The listener has no place just now, and nobody can be dropped yet.
+    Listener,
+    /// The address has all that one address may have.
+    Address,
+}
+
 impl Handshakes {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, places: Mutex::default() }
+    pub(crate) fn new(limit: usize, per_address: usize) -> Self {
+        Self { limit, per_address, places: Mutex::default() }
     }
 
-    /// Takes a place, at the cost of another when there is none; `None` while nobody can be dropped.
-    pub(crate) fn enter(self: &Arc<Self>) -> Option<(Ticket, Evicted)> {
+    /// Takes a place, at the cost of another when there is none.
+    ///
+    /// # Errors
+    /// [`Full`] while nobody can be dropped.
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<(Ticket, Evicted), Full> {
         let mut places = self.lock();
-        if places.silent.len() + places.talking.len() >= self.limit && !places.make_room() {
-            return None;
+        // An address at its limit loses its oldest silent connection at once: it has many.
+        if places.addresses.of(address) >= self.per_address
+            && !places.make_room(Some(address), Duration::ZERO)
+        {
+            return Err(Full::Address);
+        }
+        if places.len() >= self.limit && !places.make_room(None, SILENT_FOR) {
+            return Err(Full::Listener);
         }
         let number = places.next;
         places.next += 1;
         let (evict, evicted) = oneshot::channel();
-        places.silent.insert(number, Place { since: Instant::now(), _evict: evict });
-        Some((Ticket { handshakes: Arc::clone(self), number }, evicted))
+        let place = Place { since: Instant::now(), address, _evict: evict };
+        places.addresses.add(address);
+        places.silent.insert(number, place);
+        Ok((Ticket { handshakes: Arc::clone(self), number }, evicted))
     }
 
     #[cfg(test)]
     fn len(&self) -> usize {
-        let places = self.lock();
-        places.silent.len() + places.talking.len()
+        self.lock().len()
     }
 
     /// Drops the oldest, whatever it does: the process has run out of descriptors.
     pub(crate) fn evict_oldest(&self) {
         let mut places = self.lock();
-        if places.silent.pop_first().is_none() {
-            places.talking.pop_first();
+        let oldest = places.silent.keys().chain(places.talking.keys()).next().copied();
+        if let Some(oldest) = oldest {
+            places.remove(oldest);
         }
     }
 
-    // Whole entries only are inserted and removed, so a panic elsewhere leaves nothing torn.
+    // Places are counted and uncounted together with their entries, so a panic elsewhere leaves nothing torn.
     fn lock(&self) -> MutexGuard<'_, Places> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Places {
-    fn make_room(&mut self) -> bool {
-        let candidates = [(&mut self.silent, SILENT_FOR), (&mut self.talking, DAWDLES_FOR)];
-        for (places, patience) in candidates {
-            if let Some(oldest) = places.first_entry()
-                && oldest.get().since.elapsed() >= patience
-            {
-                oldest.remove();
-                return true;
-            }
+    fn len(&self) -> usize {
+        self.silent.len() + self.talking.len()
+    }
+
+    /// Drops the oldest silent place, or else the oldest that has begun, of everybody or of one address.
+    fn make_room(&mut self, of: Option<IpAddr>, silent_for: Duration) -> bool {
+        let oldest = |places: &BTreeMap<u64, Place>, patience| {
+            let mut meant = places.iter().filter(|(_, at)| of.is_none_or(|of| of == at.address));
+            let (number, place) = meant.next()?;
+            (place.since.elapsed() >= patience).then_some(*number)
+        };
+        let oldest =
+            oldest(&self.silent, silent_for).or_else(|| oldest(&self.talking, DAWDLES_FOR));
+        oldest.is_some_and(|oldest| self.remove(oldest))
+    }
+
+    fn remove(&mut self, number: u64) -> bool {
+        let place = self.silent.remove(&number).or_else(|| self.talking.remove(&number));
+        if let Some(place) = &place {
+            self.addresses.remove(place.address);
         }
-        false
+        place.is_some()
     }
 }
 
@@ -114,10 +153,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut places = self.handshakes.lock();
-        if places.silent.remove(&self.number).is_none() {
-            places.talking.remove(&self.number);
-        }
+        self.handshakes.lock().remove(self.number);
     }
 }
 
@@ -126,36 +162,59 @@ mod tests {
     use super::*;
     use tokio::sync::oneshot::error::TryRecvError;
 
-    fn handshakes(limit: usize) -> Arc<Handshakes> {
-        Arc::new(Handshakes::new(limit))
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
+    fn handshakes(limit: usize, per_address: usize) -> Arc<Handshakes> {
+        Arc::new(Handshakes::new(limit, per_address))
     }
 
     #[test]
     fn silent_connection_makes_room_before_one_that_has_begun() {
-        let handshakes = handshakes(2);
-        let (begun, mut begun_evicted) = handshakes.enter().unwrap();
-        let (silent, mut silent_evicted) = handshakes.enter().unwrap();
+        let handshakes = handshakes(2, 9);
+        let (begun, mut begun_evicted) = handshakes.enter(HERE).unwrap();
+        let (silent, mut silent_evicted) = handshakes.enter(HERE).unwrap();
         begun.talks();
         std::thread::sleep(DAWDLES_FOR);
-        let third = handshakes.enter().unwrap();
+        let third = handshakes.enter(HERE).unwrap();
         assert_eq!(silent_evicted.try_recv(), Err(TryRecvError::Closed));
         assert_eq!(begun_evicted.try_recv(), Err(TryRecvError::Empty));
         drop(silent);
         assert_eq!(handshakes.len(), 2);
         drop((begun, third));
         assert_eq!(handshakes.len(), 0);
+        assert_eq!(handshakes.lock().addresses.of(HERE), 0);
     }
 
     #[test]
     fn nobody_is_dropped_before_its_time() {
-        let handshakes = handshakes(1);
-        let (begun, mut evicted) = handshakes.enter().unwrap();
-        assert!(handshakes.enter().is_none());
+        let handshakes = handshakes(1, 9);
+        let (begun, mut evicted) = handshakes.enter(HERE).unwrap();
+        assert_eq!(handshakes.enter(HERE).unwrap_err(), Full::Listener);
         begun.talks();
         std::thread::sleep(SILENT_FOR);
-        assert!(handshakes.enter().is_none());
+        assert_eq!(handshakes.enter(HERE).unwrap_err(), Full::Listener);
         std::thread::sleep(DAWDLES_FOR);
-        assert!(handshakes.enter().is_some());
+        assert!(handshakes.enter(HERE).is_ok());
         assert_eq!(evicted.try_recv(), Err(TryRecvError::Closed));
+    }
+
+    #[test]
+    fn address_at_its_limit_makes_room_for_itself_and_for_nobody_else() {
+        let handshakes = handshakes(9, 2);
+        let (other, mut other_evicted) = handshakes.enter(THERE).unwrap();
+        let (silent, mut silent_evicted) = handshakes.enter(HERE).unwrap();
+        let (begun, mut begun_evicted) = handshakes.enter(HERE).unwrap();
+        begun.talks();
+        let (third, _) = handshakes.enter(HERE).unwrap();
+        assert_eq!(silent_evicted.try_recv(), Err(TryRecvError::Closed));
+        third.talks();
+        assert_eq!(handshakes.enter(HERE).unwrap_err(), Full::Address);
+        assert!(handshakes.enter(THERE).is_ok(), "others have places of their own");
+        std::thread::sleep(DAWDLES_FOR);
+        assert!(handshakes.enter(HERE).is_ok());
+        assert_eq!(begun_evicted.try_recv(), Err(TryRecvError::Closed));
+        assert_eq!(other_evicted.try_recv(), Err(TryRecvError::Empty));
+        drop((other, silent));
     }
 }

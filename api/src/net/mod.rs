@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod activity;
+mod addresses;
 pub(crate) mod connection;
 pub(crate) mod connections;
 pub(crate) mod handshakes;

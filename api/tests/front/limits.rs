@@ -2,12 +2,15 @@
 
 use crate::support::client::Client;
 use crate::support::client::PATIENCE;
+use crate::support::client::client_config;
 use crate::support::keeper::TOKEN;
 use crate::support::rig::Rig;
 use crate::support::rig::signing;
+use rustls::version::TLS13;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
+use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
 fn head(line: &str, more: &str) -> String {
@@ -277,6 +280,31 @@ async fn handshake_that_takes_too_long_is_ended() {
     let mut stuck = Client::plain(rig.signing).await.unwrap();
     stuck.send([22, 3, 1, 2, 0]).await.unwrap();
     assert!(stuck.ends_within(Duration::from_secs(3)).await);
+}
+
+#[tokio::test]
+async fn handshakes_of_one_address_are_limited_and_others_are_let_in() {
+    let rig = Rig::with(|config, _| signing(config).limits.handshakes_per_address = 2);
+    let begun = async || {
+        let mut client = Client::plain(rig.signing).await.unwrap();
+        client.send([22, 3, 1, 2, 0]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        client
+    };
+    let (mut first, mut second, mut third) = (begun().await, begun().await, begun().await);
+    assert!(third.ends_within(Duration::from_millis(300)).await, "one past the limit is refused");
+    let elsewhere = TcpSocket::new_v4().unwrap();
+    elsewhere.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let socket = elsewhere.connect(rig.signing).await.unwrap();
+    let config = client_config(&rig.pki, Some(&rig.pki.client), &[&TLS13]);
+    let mut other = Client::tls_over(socket, config, "localhost").await.unwrap();
+    assert_eq!(other.get("/v1/info").await.status, 200, "another address has its own");
+    assert!(!second.ends_within(Duration::from_millis(10)).await, "at the limit nobody is dropped");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(rig.connect().await.get("/v1/info").await.status, 200, "in place of who dawdles");
+    assert!(first.ends_within(Duration::from_millis(300)).await);
+    let refused = "inkan_refused_total{limit=\"handshakes\",listener=\"signing\"} 1";
+    assert!(rig.metrics_text().await.contains(refused));
 }
 
 #[tokio::test]

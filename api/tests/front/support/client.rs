@@ -124,7 +124,10 @@ impl Client {
     }
 
     pub async fn tls(to: SocketAddr, config: ClientConfig, name: &str) -> io::Result<Self> {
-        let socket = TcpStream::connect(to).await?;
+        Self::tls_over(TcpStream::connect(to).await?, config, name).await
+    }
+
+    pub async fn tls_over(socket: TcpStream, config: ClientConfig, name: &str) -> io::Result<Self> {
         socket.set_nodelay(true)?;
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let connect = TlsConnector::from(Arc::new(config)).connect(name, socket);
