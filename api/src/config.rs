@@ -193,7 +193,8 @@ pub struct Limits {
     pub json_bytes: usize,
     /// Octets of bodies and answers held in memory by all requests of the listener.
     pub buffered_bytes: usize,
-    /// Seconds for which a peer may leave an answer unread.
+    /// Seconds for which a peer may leave an answer unread; on HTTP/2 for all of it, and a second more for every
+    /// `body_bytes_per_second` of it.
     pub write_seconds: u64,
     /// Requests being worked on.
     pub requests: usize,

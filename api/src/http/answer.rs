@@ -141,6 +141,25 @@ pub(crate) fn octets(
     answer
 }
 
+/// Keeps `thing` until the answer's octets have been handed to the socket, or cannot be any more.
+pub(crate) fn keeping<T: Send + 'static>(answer: Answer, thing: T) -> Answer {
+    answer.map(|body| {
+        let octets = body.into_inner().unwrap_or_default();
+        Full::new(Bytes::from_owner(Kept { octets, _thing: thing }))
+    })
+}
+
+struct Kept<T> {
+    octets: Bytes,
+    _thing: T,
+}
+
+impl<T> AsRef<[u8]> for Kept<T> {
+    fn as_ref(&self) -> &[u8] {
+        &self.octets
+    }
+}
+
 /// The status of a code.
 pub(crate) fn status_of(code: Code) -> StatusCode {
     StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)

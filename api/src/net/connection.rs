@@ -3,12 +3,15 @@
 use super::activity::Activity;
 use super::watched::Patience;
 use super::watched::Watched;
+use crate::config::Limits;
 use crate::door::Door;
 use crate::door::Peer;
 use crate::door::exchange;
+use crate::http::answer;
 use crate::http::answer::Answer;
 use crate::metrics::Refused;
 use hyper::Request;
+use hyper::body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::server::conn::http2;
@@ -22,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// Room above the limit on heads in which a too large one is still answered as a problem, and not by a bare 431.
@@ -42,25 +46,49 @@ where
     let head = Duration::from_secs(door.limits.header_seconds);
     let patience = Patience { head: (!is_http2).then_some(head), write };
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity), patience));
+    let unread = CancellationToken::new();
     let service = {
+        let unread = unread.clone();
         let (door, peer, activity) = (Arc::clone(door), Arc::new(peer), Arc::clone(&activity));
         service_fn(move |request: Request<Incoming>| {
             let at_work = AtWork::new(Arc::clone(&activity));
             let (door, peer) = (Arc::clone(&door), Arc::clone(&peer));
+            let unread = unread.clone();
             async move {
                 let answer = exchange::answer(&door, &peer, request).await;
                 drop(at_work);
-                Ok::<Answer, Infallible>(answer)
+                Ok::<Answer, Infallible>(match is_http2 {
+                    true => must_be_read(answer, &door.limits, unread),
+                    false => answer,
+                })
             }
         })
     };
     if is_http2 {
         let connection = http2_builder(door).serve_connection(io, service);
-        drive(door, connection, &activity, &seat.close).await;
+        drive(door, connection, &activity, &seat.close, &unread).await;
     } else {
         let connection = http1_builder(door).serve_connection(io, service);
-        drive(door, connection, &activity, &seat.close).await;
+        drive(door, connection, &activity, &seat.close, &unread).await;
     }
+}
+
+/// Ends the connection when an answer is not taken in time. On HTTP/2 the peer says how much of each it takes, and a
+/// socket that takes everything else says nothing about that: [`Watched`] sees no write that waits.
+fn must_be_read(answer: Answer, limits: &Limits, unread: CancellationToken) -> Answer {
+    let length = answer.body().size_hint().exact().unwrap_or_default();
+    if length == 0 {
+        return answer;
+    }
+    let seconds = length / limits.body_bytes_per_second.max(1);
+    let limit = Duration::from_secs(limits.write_seconds.saturating_add(seconds));
+    let (kept, taken) = oneshot::channel::<Infallible>();
+    tokio::spawn(async move {
+        if tokio::time::timeout(limit, taken).await.is_err() {
+            unread.cancel();
+        }
+    });
+    answer::keeping(answer, kept)
 }
 
 fn http1_builder(door: &Door) -> http1::Builder {
@@ -142,6 +170,7 @@ async fn drive(
     connection: impl Closable,
     activity: &Activity,
     make_room: &CancellationToken,
+    unread: &CancellationToken,
 ) {
     let mut connection = std::pin::pin!(connection);
     let mut closing = false;
@@ -155,6 +184,7 @@ async fn drive(
                 return;
             }
             () = door.shared.kill.cancelled() => return,
+            () = unread.cancelled() => return,
             () = make_room.cancelled(), if !closing => {
                 closing = true;
                 connection.as_mut().close();

@@ -127,6 +127,21 @@ async fn h3_empty_data_does_not_keep_a_body_alive() {
     assert_eq!(rig.keeper.signed.load(Ordering::SeqCst), 0);
 }
 
+/// A window of 0 octets: the socket is read, the answer is not.
+#[tokio::test]
+async fn h5_answer_that_no_window_is_opened_for_ends_the_connection() {
+    let rig = Rig::with(|config, _| signing(config).limits.write_seconds = 1);
+    let mut client = connect(&rig).await;
+    client.send(frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await.unwrap();
+    let info = request(0x82, "/v1/info", &[]);
+    client.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, &info)).await.unwrap();
+    assert!(client.ends_within(Duration::from_secs(4)).await);
+    assert!(rig.keeper.was_asked("info"));
+    let mut client = connect(&rig).await;
+    client.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, &info)).await.unwrap();
+    assert!(!client.ends_within(Duration::from_secs(3)).await, "an answer that was read is over");
+}
+
 /// One field of 4 kB goes into the table of names, then a head refers to it again and again.
 #[tokio::test]
 async fn h4_head_that_unpacks_to_much_is_refused() {
