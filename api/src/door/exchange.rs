@@ -92,6 +92,28 @@ pub(crate) async fn answer(door: &Arc<Door>, peer: &Peer, request: Request<Incom
     answer
 }
 
+/// An answer to what never became a request: `bare` is the head that the codec would have sent, 4xx without a body.
+pub(crate) fn unreadable(door: &Door, bare: &[u8]) -> Vec<u8> {
+    let request_id = RequestId::random();
+    let problem = match bare.get(9..12) {
+        Some(b"414" | b"431") => Problem::new(Code::HeaderTooLarge),
+        _ => answer::malformed("this is no HTTP/1.1 request"),
+    };
+    let code = problem.code;
+    let refusal = Refusal::closing(problem);
+    let mut answer = refused(door, &refusal, &request_id, Language::Japanese);
+    finish(door, &request_id, Version::HTTP_11, false, &mut answer);
+    let mut lines = bare.split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii);
+    if let Some(date) = lines.find_map(|line| line.strip_prefix(b"date: "))
+        && let Ok(date) = HeaderValue::from_bytes(date)
+    {
+        answer.headers_mut().insert(header::DATE, date);
+    }
+    door.shared.metrics.answered(door.kind, None, Some(code), Duration::ZERO);
+    log(door.kind, &request_id, None, Some(code), &answer, Duration::ZERO);
+    answer::as_http1(answer)
+}
+
 /// A problem: a page for browsers, a document for programs.
 fn refused(door: &Door, refusal: &Refusal, request_id: &RequestId, language: Language) -> Answer {
     let Problem { code, detail, .. } = &refusal.problem;

@@ -160,6 +160,19 @@ impl<T> AsRef<[u8]> for Kept<T> {
     }
 }
 
+/// The octets of an answer that the codec does not write (RFC 9112 §4, §5).
+pub(crate) fn as_http1(answer: Answer) -> Vec<u8> {
+    let (head, body) = answer.into_parts();
+    let body = body.into_inner().unwrap_or_default();
+    let status = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", head.status, body.len());
+    let mut octets = status.into_bytes();
+    for (name, value) in &head.headers {
+        octets.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    octets.extend([b"\r\n".as_slice(), &body].concat());
+    octets
+}
+
 /// The status of a code.
 pub(crate) fn status_of(code: Code) -> StatusCode {
     StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)

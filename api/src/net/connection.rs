@@ -3,6 +3,7 @@
 use super::activity::Activity;
 use super::watched::Patience;
 use super::watched::Watched;
+use super::worded::Worded;
 use crate::config::Limits;
 use crate::door::Door;
 use crate::door::Peer;
@@ -28,7 +29,7 @@ use tokio::io::AsyncWrite;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// Room above the limit on heads in which a too large one is still answered as a problem, and not by a bare 431.
+/// See [`readable_head`].
 const HEAD_SLACK: usize = 16 * 1024;
 
 /// Serves a connection until it ends, idles too long, has to make room, or the front stops.
@@ -45,7 +46,7 @@ where
     let write = Duration::from_secs(door.limits.write_seconds);
     let head = Duration::from_secs(door.limits.header_seconds);
     let patience = Patience { head: (!is_http2).then_some(head), write };
-    let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity), patience));
+    let stream = Watched::new(stream, Arc::clone(&activity), patience);
     let unread = CancellationToken::new();
     let service = {
         let unread = unread.clone();
@@ -65,9 +66,10 @@ where
         })
     };
     if is_http2 {
-        let connection = http2_builder(door).serve_connection(io, service);
+        let connection = http2_builder(door).serve_connection(TokioIo::new(stream), service);
         drive(door, connection, &activity, &seat.close, &unread).await;
     } else {
+        let io = TokioIo::new(Worded::new(stream, Arc::clone(door)));
         let connection = http1_builder(door).serve_connection(io, service);
         drive(door, connection, &activity, &seat.close, &unread).await;
     }
@@ -91,12 +93,17 @@ fn must_be_read(answer: Answer, limits: &Limits, unread: CancellationToken) -> A
     answer::keeping(answer, kept)
 }
 
+/// Octets of a head above the limit that still becomes a request, so that a route refuses it with a problem.
+fn readable_head(door: &Door) -> usize {
+    door.limits.header_bytes.saturating_add(HEAD_SLACK)
+}
+
 fn http1_builder(door: &Door) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         // `Watched` times heads and the idle limit: hyper's timer would take one for the other.
         .header_read_timeout(None)
-        .max_header_size(door.limits.header_bytes.saturating_add(HEAD_SLACK))
+        .max_header_size(readable_head(door))
         .max_headers(door.limits.header_fields.saturating_mul(2))
         .half_close(false)
         .pipeline_flush(false);
@@ -110,7 +117,7 @@ fn http2_builder(door: &Door) -> http2::Builder<TokioExecutor> {
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(20))
         .max_concurrent_streams(door.limits.streams)
-        .max_header_list_size(u32::try_from(door.limits.header_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(readable_head(door)).unwrap_or(u32::MAX))
         // A document of 100 kB needs no window update on its way.
         .initial_stream_window_size(256 * 1024)
         .initial_connection_window_size(1024 * 1024)

@@ -8,3 +8,4 @@ pub(crate) mod connections;
 pub(crate) mod handshakes;
 pub(crate) mod read_ahead;
 pub(crate) mod watched;
+pub(crate) mod worded;

@@ -101,6 +101,11 @@ async fn refusals_are_problems_there_too_and_the_connection_goes_on() {
             assert_eq!(answer.headers()["content-type"], "application/problem+json");
         }
     }
+    let mut large = ask("/v1/info", "localhost");
+    large.headers_mut().insert("x", "y".repeat(17 * 1024).parse().unwrap());
+    let answer = timeout(PATIENCE, sender.send_request(large)).await.unwrap().unwrap();
+    assert_eq!(answer.status(), 431);
+    assert_eq!(answer.headers()["content-type"], "application/problem+json");
 }
 
 #[tokio::test]
