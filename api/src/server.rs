@@ -10,6 +10,7 @@ use crate::log_limit::LogLimit;
 use crate::metrics::FrontMetrics;
 use crate::net::accept::accept_loop;
 use crate::net::read_ahead::BufferPool;
+use crate::net::releases::Releases;
 use crate::operations::Operations;
 use crate::rate::RateLimits;
 use crate::routes::Listener;
@@ -90,6 +91,7 @@ impl Front {
             logs: LogLimit::new(),
             pool: Arc::new(BufferPool::default()),
             rates: RateLimits::default(),
+            releases: Releases::default(),
             stop: CancellationToken::new(),
             kill: CancellationToken::new(),
             tasks: TaskTracker::new(),

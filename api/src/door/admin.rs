@@ -36,6 +36,10 @@ pub(crate) async fn command(exchange: &mut Exchange<'_>) -> Result<Answer, Refus
     let operations = Arc::clone(exchange.operations());
     let work = async move { operations.admin(&caller, command).await };
     let done = exchange.to_the_end(work).await?;
+    if method != Method::GET {
+        // It may have ended sessions.
+        exchange.door.shared.releases.settled().await;
+    }
     let status = StatusCode::from_u16(done.outcome.status()).map_err(|_| Code::Internal)?;
     answer::json_as(status, &done.body)
 }

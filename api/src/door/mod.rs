@@ -17,6 +17,7 @@ use crate::metrics::FrontMetrics;
 use crate::net::connections::Connections;
 use crate::net::handshakes::Handshakes;
 use crate::net::read_ahead::BufferPool;
+use crate::net::releases::Releases;
 use crate::operations::CardHandshake;
 use crate::operations::Operations;
 use crate::rate::RateLimits;
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) logs: LogLimit,
     pub(crate) pool: Arc<BufferPool>,
     pub(crate) rates: RateLimits,
+    pub(crate) releases: Releases,
     /// No new connections and requests; what runs may finish.
     pub(crate) stop: CancellationToken,
     /// The time to finish is over.

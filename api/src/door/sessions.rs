@@ -71,6 +71,7 @@ pub(crate) async fn end(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> 
     let operations = Arc::clone(exchange.operations());
     let work = async move { operations.end_session(&caller, &session_id).await };
     exchange.to_the_end(work).await?;
+    exchange.door.shared.releases.settled().await;
     Ok(answer::empty())
 }
 

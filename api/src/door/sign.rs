@@ -65,10 +65,11 @@ pub(crate) async fn sign(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
     let started = exchange.measured(Stage::Body, started);
 
     // Step 4: the signature, and its record.
+    let release = exchange.door.shared.releases.begin();
     let work = async move { operations.sign(&caller, head, digest).await };
     let signed = exchange.to_the_end(work).await?;
     exchange.measured(Stage::Sign, started);
-    answer_with(signed, held).await
+    Ok(answer::keeping(answer_with(signed, held).await?, release))
 }
 
 async fn read(

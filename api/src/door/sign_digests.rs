@@ -25,6 +25,7 @@ pub(crate) async fn sign_digests(exchange: &mut Exchange<'_>) -> Result<Answer, 
     request.credential = request.credential.map(sign::credential_id).transpose()?;
     check_items(&mut request.items)?;
     let operations = Arc::clone(exchange.operations());
+    let release = exchange.door.shared.releases.begin();
     let work = async move {
         operations.sign_digests(&caller, &signing_token, idempotency_key, request).await
     };
@@ -34,7 +35,7 @@ pub(crate) async fn sign_digests(exchange: &mut Exchange<'_>) -> Result<Answer, 
         &sign::SIGNING_SESSION_REMAINING,
         sign::remaining(batch.remaining_signatures, batch.remaining_seconds)?,
     );
-    Ok(answer)
+    Ok(answer::keeping(answer, release))
 }
 
 /// Ids are unique and short, labels are clean. What the octets are is the keeper's to judge.

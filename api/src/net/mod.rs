@@ -7,5 +7,6 @@ pub(crate) mod connection;
 pub(crate) mod connections;
 pub(crate) mod handshakes;
 pub(crate) mod read_ahead;
+pub(crate) mod releases;
 pub(crate) mod watched;
 pub(crate) mod worded;

@@ -4,6 +4,8 @@ use crate::support::keeper::TOKEN;
 use crate::support::rig::Rig;
 use aws_lc_rs::digest;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
 
 #[tokio::test]
 async fn document_of_any_size_is_signed_by_its_digest() {
@@ -33,4 +35,35 @@ async fn info_says_the_limits_of_the_front() {
     assert_eq!(reply.json()["limits"]["attached_bytes"], 16 * 1024 * 1024);
     assert_eq!(reply.json()["limits"]["detached_bytes"], 4_u64 * 1024 * 1024 * 1024);
     assert_eq!(TOKEN, "good-token");
+}
+
+/// A signature that the keeper has recorded, and a logout right behind it.
+#[tokio::test]
+async fn signature_before_a_logout_is_out_before_the_logout_is_answered() {
+    let rig = Rig::new();
+    rig.keeper.slow_ms.store(500, Ordering::Relaxed);
+    let mut signing = rig.connect().await;
+    let mut leaving = rig.connect().await;
+    let head = "POST /v1/sign HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n";
+    signing.send(format!("{head}Signing-Session: {TOKEN}\r\n\r\nx")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let left = leaving.ask("DELETE /v1/sessions/s-1", "", b"").await;
+    assert_eq!(left.status, 204);
+    assert!(signing.has_said_something().await, "the signature was at the socket before");
+    assert_eq!(signing.reply().await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn logout_waits_a_second_and_no_more_for_a_signature_that_hangs() {
+    let rig = Rig::new();
+    rig.keeper.slow_ms.store(5_000, Ordering::Relaxed);
+    let mut signing = rig.connect().await;
+    let mut leaving = rig.connect().await;
+    let head = "POST /v1/sign HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n";
+    signing.send(format!("{head}Signing-Session: {TOKEN}\r\n\r\nx")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let started = Instant::now();
+    assert_eq!(leaving.ask("DELETE /v1/sessions/s-1", "", b"").await.status, 204);
+    let took = started.elapsed();
+    assert!((900..2_000).contains(&took.as_millis()), "{took:?}");
 }
