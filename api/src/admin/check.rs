@@ -8,6 +8,7 @@ use crate::admin::command::NewSystem;
 use crate::admin::command::SystemChange;
 use crate::problem::Code;
 use crate::problem::Problem;
+use crate::text::is_deceptive;
 use crate::wire::MethodName;
 use attest::records::Fingerprint;
 use attest::records::SessionLimits;
@@ -119,15 +120,6 @@ pub fn is_id(text: &str) -> bool {
 /// at either end.
 pub fn is_plain_text(text: &str) -> bool {
     !text.is_empty() && text.trim() == text && !text.chars().any(is_deceptive)
-}
-
-fn is_deceptive(char: char) -> bool {
-    char.is_control()
-        || matches!(char,
-            '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
-            | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
-            | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}'
-            | '\u{E000}'..='\u{F8FF}' | '\u{E0000}'..='\u{E007F}')
 }
 
 fn new_system(new: &NewSystem) -> Result<(), Problem> {

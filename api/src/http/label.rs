@@ -4,6 +4,7 @@ use crate::http::answer::malformed;
 use crate::http::query;
 use crate::http::query::Plus;
 use crate::problem::Problem;
+use crate::text::is_invisible;
 
 /// Characters of a label.
 const CHARACTERS: usize = 256;
@@ -20,9 +21,9 @@ pub(crate) fn parse(value: &[u8]) -> Result<Option<String>, Problem> {
     clean(&text)
 }
 
-/// Takes out what could deceive a reader; refuses a label that is too long.
+/// Takes out what could deceive a reader, but not the private characters in which names are written; refuses a label that is too long.
 pub(crate) fn clean(text: &str) -> Result<Option<String>, Problem> {
-    let text: String = text.chars().filter(|c| !deceives(*c)).collect();
+    let text: String = text.chars().filter(|c| !is_invisible(*c)).collect();
     let text = text.trim();
     if text.chars().count() > CHARACTERS {
         return Err(malformed(format!("a label has at most {CHARACTERS} characters")));
@@ -44,14 +45,6 @@ fn unquote(quoted: &str) -> Result<String, Problem> {
         }
     }
     Ok(text)
-}
-
-/// Control characters, bidi controls (Unicode TR 9), separators of lines, tags, and characters that show nothing.
-fn deceives(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -77,6 +70,8 @@ mod tests {
         let evil = "A\u{202e}fdp.exe\u{2066}\u{200b}%0d%0aX: y%1b[31m";
         assert_eq!(parse(evil.as_bytes()).unwrap().as_deref(), Some("Afdp.exeX: y[31m"));
         assert_eq!(parse("\u{200f}%00".as_bytes()).unwrap(), None);
+        let fillers = "a\u{ad}b\u{3164}\u{180e}\u{e000}";
+        assert_eq!(parse(fillers.as_bytes()).unwrap().as_deref(), Some("ab\u{e000}"));
     }
 
     #[test]
