@@ -5,9 +5,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 /// The files of one listener's TLS identity.
 #[derive(Clone, Debug)]
@@ -19,9 +19,17 @@ pub(crate) struct TlsFiles {
     pub(crate) client_crls: Vec<PathBuf>,
 }
 
-/// What `stat` says about the files: changes exactly when one of them was written or replaced.
+/// What `stat` says about the files: changes when one of them was written or replaced, whatever time its owner gave it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Stamp(Vec<Option<(SystemTime, u64)>>);
+pub(crate) struct Stamp(Vec<Option<FileStamp>>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct FileStamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    changed: (i64, i64),
+}
 
 impl TlsFiles {
     /// The present stamp of every file.
@@ -70,7 +78,31 @@ fn unreadable(path: &Path, wanted: &'static str, reason: &dyn std::fmt::Display)
     FrontError::File { path: path.to_owned(), wanted, reason: reason.to_string() }
 }
 
-fn stamp_of(path: &Path) -> Option<(SystemTime, u64)> {
+fn stamp_of(path: &Path) -> Option<FileStamp> {
     let facts = std::fs::metadata(path).ok()?;
-    Some((facts.modified().ok()?, facts.len()))
+    let changed = (facts.ctime(), facts.ctime_nsec());
+    Some(FileStamp { device: facts.dev(), inode: facts.ino(), length: facts.len(), changed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    #[test]
+    fn file_put_in_the_place_of_another_is_noticed_though_it_looks_as_old_and_as_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let [certificate, newer] = ["certificate", "newer"].map(|name| folder.path().join(name));
+        for file in [&certificate, &newer] {
+            std::fs::write(file, "0123456789").unwrap();
+            let file = std::fs::File::options().write(true).open(file).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        }
+        let (key, client_ca) = (certificate.clone(), None);
+        let files = TlsFiles { certificate, key, client_ca, client_crls: Vec::new() };
+        let before = files.stamp();
+        assert_eq!(files.stamp(), before);
+        std::fs::rename(newer, &files.certificate).unwrap();
+        assert_ne!(files.stamp(), before);
+    }
 }
