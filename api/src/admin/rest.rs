@@ -17,6 +17,7 @@ use crate::admin::command::NewOperator;
 use crate::admin::command::NewSystem;
 use crate::admin::command::SystemChange;
 use crate::admin::command::TestMode;
+use crate::http::strict_json;
 use crate::problem::Code;
 use crate::problem::Problem;
 use attest::records::Fingerprint;
@@ -378,7 +379,7 @@ impl Parts<'_> {
     }
 
     fn body<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        serde_json::from_slice(self.body).map_err(|error| malformed(format!("body: {error}")))
+        strict_json::parse(self.body)
     }
 }
 

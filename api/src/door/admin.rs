@@ -7,7 +7,6 @@ use crate::http::answer;
 use crate::http::answer::Answer;
 use crate::http::answer::Refusal;
 use crate::http::head;
-use crate::http::strict_json;
 use crate::problem::Code;
 use crate::problem::Problem;
 use http::Method;
@@ -44,13 +43,12 @@ pub(crate) async fn command(exchange: &mut Exchange<'_>) -> Result<Answer, Refus
     answer::json_as(status, &done.body)
 }
 
-/// The body, when there is one: JSON that every parser reads the same way.
+/// The body, when there is one.
 async fn json_body(exchange: &mut Exchange<'_>) -> Result<Vec<u8>, Refusal> {
     exchange.body.allow(exchange.door.limits.json_bytes as u64)?;
     let held = exchange.body.collect(exchange.door).await?;
     if !held.octets().is_empty() {
         head::require_media_type(&exchange.parts.headers, "application/json")?;
-        strict_json::check(held.octets())?;
     }
     Ok(held.octets().to_vec())
 }

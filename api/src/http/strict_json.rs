@@ -29,7 +29,7 @@ pub(crate) fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
 }
 
 /// Checks `octets` without keeping anything of them.
-pub(crate) fn check(octets: &[u8]) -> Result<(), Problem> {
+fn check(octets: &[u8]) -> Result<(), Problem> {
     let mut checked = serde_json::Deserializer::from_slice(octets);
     Strict { levels: LEVELS, place: Place::Top }
         .deserialize(&mut checked)

@@ -37,6 +37,15 @@ async fn requests_that_are_no_commands_never_reach_the_keeper() {
     ] {
         assert_eq!(client.get(path).await.status, status, "{path}");
     }
+    for body in [
+        r#"{"holder_id":"u-1","holder_id":"u-2","display_name":"A"}"#,
+        r#"{"holder_id":"u-1","display_name":"A","n":1e999}"#,
+        &format!(r#"{{"{}":1}}"#, "x".repeat(10_000)),
+    ] {
+        let reply = client.post_json("/admin/v1/holders", body).await;
+        assert_eq!(reply.code(), "malformed_request", "{body}");
+        assert!(reply.json()["detail"].as_str().unwrap().len() < 300, "a complaint is short");
+    }
     let reply = client.ask("DELETE /admin/v1/holders", "", b"").await;
     assert_eq!((reply.status, reply.header("allow")), (405, "GET, POST"));
     let twice = r#"{"holder_id":"u","holder_id":"v","display_name":"x"}"#;
