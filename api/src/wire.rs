@@ -282,9 +282,10 @@ pub struct SignDigests {
     pub credential: Option<String>,
     /// What comes back.
     pub output: Output,
-    /// Level of CMS signatures.
+    /// Level of CMS signatures. Text, so that a level that is not offered is told from a body that is not well formed.
     #[serde(default)]
-    pub level: Option<Level>,
+    #[schemars(with = "Option<Level>")]
+    pub level: Option<String>,
     /// Form of raw ECDSA signatures.
     #[serde(default)]
     pub signature_format: Option<SignatureFormat>,

@@ -141,10 +141,6 @@ pub(super) fn remaining(signatures: u64, seconds: u64) -> Result<HeaderValue, Re
 
 fn sign_head(exchange: &Exchange<'_>) -> Result<SignHead, Refusal> {
     let [level, packaging, credential] = exchange.query(["level", "packaging", "credential"])?;
-    let level = match level.as_deref() {
-        None | Some("B-B") => Level::BaselineB,
-        Some(_) => return Err(Code::UnsupportedLevel.into()),
-    };
     let packaging = match packaging.as_deref() {
         None | Some("detached") => Packaging::Detached,
         Some("attached") => Packaging::Attached,
@@ -154,12 +150,23 @@ fn sign_head(exchange: &Exchange<'_>) -> Result<SignHead, Refusal> {
     let label = head::only_octets(&exchange.parts.headers, &DOCUMENT_LABEL)?;
     Ok(SignHead {
         signing_token: signing_token(exchange)?,
-        level,
+        level: level_of(level.as_deref())?,
         packaging,
         credential,
         idempotency_key: idempotency_key(exchange)?,
         label: label.map(label::parse).transpose()?.flatten(),
     })
+}
+
+/// The level asked for; the basic one when none is.
+///
+/// # Errors
+/// `unsupported_level`
+pub(super) fn level_of(name: Option<&str>) -> Result<Level, Problem> {
+    match name {
+        None | Some("B-B") => Ok(Level::BaselineB),
+        Some(_) => Err(Code::UnsupportedLevel.into()),
+    }
 }
 
 /// The value of `Signing-Session`.

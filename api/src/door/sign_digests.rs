@@ -23,6 +23,7 @@ pub(crate) async fn sign_digests(exchange: &mut Exchange<'_>) -> Result<Answer, 
     let mut request: wire::SignDigests =
         exchange.json(exchange.door.documents.digests_json_bytes).await?;
     request.credential = request.credential.map(sign::credential_id).transpose()?;
+    sign::level_of(request.level.as_deref())?;
     check_items(&mut request.items)?;
     let operations = Arc::clone(exchange.operations());
     let release = exchange.door.shared.releases.begin();

@@ -343,6 +343,15 @@ async fn parameters_and_fields_are_known_and_given_once() {
         let reply = client.get(&format!("/v1/sessions/s?wait={wait}")).await;
         assert_eq!(reply.code(), "malformed_request", "{wait}");
     }
+    let headers = format!("Signing-Session: {TOKEN}\r\nContent-Type: application/json\r\n");
+    for (json, code) in [
+        (r#"{"output":"cms","level":"B-T","items":[]}"#, "unsupported_level"),
+        (r#"{"output":"cms","level":1,"items":[]}"#, "malformed_request"),
+        (r#"{"output":"pdf","items":[]}"#, "malformed_request"),
+    ] {
+        let reply = client.ask("POST /v1/sign/digest", &headers, json.as_bytes()).await;
+        assert_eq!(reply.code(), code, "{json}");
+    }
     assert!(rig.keeper.heads.lock().unwrap().is_empty(), "nothing of this reached the gate");
 }
 

@@ -46,7 +46,7 @@ impl Keeper {
         }
         let mut ids = HashSet::new();
         for item in &request.items {
-            if item.id.is_empty() || item.id.len() > 64 || !ids.insert(&item.id) {
+            if !(1..=64).contains(&item.id.chars().count()) || !ids.insert(&item.id) {
                 return Err(malformed(format!(
                     "id {:?} must be unique and have 1 to 64 characters",
                     item.id

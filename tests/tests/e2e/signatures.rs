@@ -107,7 +107,7 @@ async fn s5_batch_is_signed_item_by_item_each_with_its_own_record() {
     let items: Vec<_> = contents
         .iter()
         .enumerate()
-        .map(|(n, content)| json!({ "id": format!("d{n}"), "alg": "sha-256", "digest": sha256_b64(content) }))
+        .map(|(n, content)| json!({ "id": format!("{n}{}", "印".repeat(63)), "alg": "sha-256", "digest": sha256_b64(content) }))
         .collect();
     let body = json!({ "credential": "p256", "output": "cms", "items": items });
     let reply = sign_digests(&mut ehr.connect().await, &session.token, &body).await.expect(200);
@@ -137,6 +137,7 @@ async fn s5_one_bad_item_takes_the_whole_batch_with_it() {
         json!({ "id": "b", "alg": "sha-512", "digest": STANDARD.encode([0; 64]) }),
         json!({ "id": "b", "alg": "sha-1", "digest": STANDARD.encode([0; 20]) }),
         json!({ "id": "a", "alg": "sha-256", "digest": sha256_b64(b"b") }),
+        json!({ "id": "印".repeat(65), "alg": "sha-256", "digest": sha256_b64(b"b") }),
     ] {
         let body = json!({ "credential": "p256", "output": "cms", "items": [good, bad] });
         let mut connection = ehr.connect().await;
