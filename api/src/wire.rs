@@ -231,6 +231,7 @@ pub enum RawShape {
 #[serde(deny_unknown_fields)]
 pub struct DigestItem {
     /// Caller's name for it, unique in the request, 1 to 64 characters.
+    #[schemars(length(min = 1, max = 64))]
     pub id: String,
     /// For `cms`: algorithm of `digest`.
     #[serde(default)]
@@ -289,7 +290,8 @@ pub struct SignDigests {
     /// Form of raw ECDSA signatures.
     #[serde(default)]
     pub signature_format: Option<SignatureFormat>,
-    /// What to sign: authorised all or nothing, signed one by one.
+    /// What to sign: authorised all or nothing, signed one by one. `/v1/info` says how many at most.
+    #[schemars(length(min = 1))]
     pub items: Vec<DigestItem>,
 }
 

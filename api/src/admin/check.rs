@@ -6,13 +6,19 @@ use crate::admin::command::AuditQuery;
 use crate::admin::command::NewLimits;
 use crate::admin::command::NewSystem;
 use crate::admin::command::SystemChange;
-use crate::problem::Code;
+use crate::http::answer::malformed;
 use crate::problem::Problem;
 use crate::text::is_deceptive;
 use crate::wire::MethodName;
 use attest::records::Fingerprint;
 use attest::records::SessionLimits;
 
+/// What an id looks like, for the document; [`is_id`] decides.
+pub const ID: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
+/// What a fingerprint looks like, for the document.
+pub const FINGERPRINT: &str = "^[0-9a-f]{64}$";
+/// What a PEM certificate holds, for the document.
+pub const PEM: &str = "-----BEGIN CERTIFICATE-----";
 /// Characters of an id.
 pub const MAX_ID_CHARS: usize = 64;
 /// Characters of a display name: a long personal or product name.
@@ -283,7 +289,7 @@ fn pem(field: &str, value: &str, max_bytes: usize) -> Result<(), Problem> {
              certificate only, and treat the key as disclosed"
         )));
     }
-    match value.len() <= max_bytes && value.contains("-----BEGIN CERTIFICATE-----") {
+    match value.len() <= max_bytes && value.contains(PEM) {
         true => Ok(()),
         false => {
             Err(malformed(format!("{field}: a PEM certificate of at most {max_bytes} octets")))
@@ -320,10 +326,6 @@ fn optional<T>(
     check: impl Fn(&T) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
     value.as_ref().map_or(Ok(()), check)
-}
-
-fn malformed(detail: impl Into<String>) -> Problem {
-    Problem::with_detail(Code::MalformedRequest, detail)
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! The commands of the admin API, one type each for what they carry.
 
+pub use crate::admin::names::AnchorPurposeName;
+pub use crate::admin::names::RoleName;
+
+use crate::admin::check;
 use attest::algorithm::KeyType;
-use attest::records::AnchorPurpose;
 use attest::records::Fingerprint;
-use attest::records::Role;
+use attest::records::SessionLimits;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
@@ -172,11 +175,14 @@ pub enum AdminCommand {
 #[serde(deny_unknown_fields)]
 pub struct NewHolder {
     /// 本人ID: 1 to 64 characters of `[A-Za-z0-9._-]`, the first a letter or digit.
+    #[schemars(regex(pattern = check::ID))]
     pub holder_id: String,
     /// What people call them; shown on pages, never used to find anybody.
+    #[schemars(length(min = 1, max = check::MAX_NAME_CHARS))]
     pub display_name: String,
     /// Whom to call at their certification authority.
     #[serde(default)]
+    #[schemars(length(min = 1, max = check::MAX_TEXT_CHARS))]
     pub ca_contact: Option<String>,
 }
 
@@ -185,8 +191,10 @@ pub struct NewHolder {
 #[serde(deny_unknown_fields)]
 pub struct NewCard {
     /// Whose card.
+    #[schemars(regex(pattern = check::ID))]
     pub holder_id: String,
     /// The card's authentication certificate, PEM.
+    #[schemars(length(max = check::MAX_CERTIFICATE_PEM_BYTES), regex(pattern = check::PEM))]
     pub certificate_pem: String,
 }
 
@@ -195,14 +203,17 @@ pub struct NewCard {
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
     /// Name on the wire: 1 to 64 characters of `[A-Za-z0-9._-]`, unique on the appliance.
+    #[schemars(regex(pattern = check::ID))]
     pub credential_id: String,
     /// Whose.
+    #[schemars(regex(pattern = check::ID))]
     pub holder_id: String,
     /// `rsa-2048`, `rsa-3072`, `rsa-4096`, `p-256`, `p-384`, `p-521` or `ed25519`.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("enum" = KEY_TYPES))]
     pub key_type: KeyType,
     /// Subject of the certification request, RFC 4514 text; `CN=<display name>` when absent.
     #[serde(default)]
+    #[schemars(length(min = 1, max = check::MAX_TEXT_CHARS))]
     pub subject: Option<String>,
 }
 
@@ -221,6 +232,7 @@ pub struct NewCertificate {
 #[serde(deny_unknown_fields)]
 pub struct NewChain {
     /// Certificate, then its issuers (the root may be left out), PEM.
+    #[schemars(length(max = check::MAX_CHAIN_PEM_BYTES), regex(pattern = check::PEM))]
     pub chain_pem: String,
 }
 
@@ -230,12 +242,15 @@ pub struct NewChain {
 pub struct NewLimits {
     /// Seconds from the evidence to the end.
     #[serde(default)]
+    #[schemars(range(min = 60, max = SessionLimits::CEILING_SECONDS))]
     pub seconds: Option<u64>,
     /// Seconds without a signature after which the session ends.
     #[serde(default)]
+    #[schemars(range(min = 60, max = SessionLimits::CEILING_SECONDS))]
     pub idle_seconds: Option<u64>,
     /// Signatures in one session.
     #[serde(default)]
+    #[schemars(range(min = 1, max = check::MAX_SESSION_SIGNATURES))]
     pub signatures: Option<u64>,
 }
 
@@ -244,21 +259,27 @@ pub struct NewLimits {
 #[serde(deny_unknown_fields)]
 pub struct NewSystem {
     /// 1 to 64 characters of `[A-Za-z0-9._-]`.
+    #[schemars(regex(pattern = check::ID))]
     pub system_id: String,
     /// What holders read when it asks for a sign-in.
+    #[schemars(length(min = 1, max = check::MAX_NAME_CHARS))]
     pub display_name: String,
     /// Its client certificates, PEM: one, or two while one is being replaced.
+    #[schemars(length(min = 1, max = check::MAX_SYSTEM_CERTIFICATES), inner(regex(pattern = check::PEM)))]
     pub certificates_pem: Vec<String>,
     /// Exact return URLs allowed after a sign-in.
     #[serde(default)]
+    #[schemars(length(max = check::MAX_RETURN_URLS))]
     pub return_urls: Vec<String>,
     /// Holders it may name.
     #[serde(default)]
+    #[schemars(length(max = check::MAX_NAMED_HOLDERS), inner(regex(pattern = check::ID)))]
     pub holders: Vec<String>,
     /// Whether it may name every holder, also later ones; then `holders` is empty.
     #[serde(default)]
     pub all_holders: bool,
     /// Methods it accepts.
+    #[schemars(length(min = 1))]
     pub methods: Vec<MethodName>,
     /// Whether `output: raw` of `/v1/sign/digest` is open to it.
     #[serde(default)]
@@ -268,6 +289,7 @@ pub struct NewSystem {
     pub limits: NewLimits,
     /// Requests a second, sustained; the default of the appliance when absent.
     #[serde(default)]
+    #[schemars(range(min = 1, max = check::MAX_REQUESTS_PER_SECOND))]
     pub requests_per_second: Option<u32>,
 }
 
@@ -276,25 +298,31 @@ pub struct NewSystem {
 #[serde(deny_unknown_fields, default)]
 pub struct SystemChange {
     /// What holders read.
+    #[schemars(length(min = 1, max = check::MAX_NAME_CHARS))]
     pub display_name: Option<String>,
     /// A second client certificate, PEM.
+    #[schemars(length(max = check::MAX_CERTIFICATE_PEM_BYTES), regex(pattern = check::PEM))]
     pub add_certificate_pem: Option<String>,
     /// SHA-256 of the client certificate that goes.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", regex(pattern = check::FINGERPRINT))]
     pub remove_certificate: Option<Fingerprint>,
     /// All return URLs from now on.
+    #[schemars(length(max = check::MAX_RETURN_URLS))]
     pub return_urls: Option<Vec<String>>,
     /// All holders it may name from now on.
+    #[schemars(length(max = check::MAX_NAMED_HOLDERS), inner(regex(pattern = check::ID)))]
     pub holders: Option<Vec<String>>,
     /// Whether it may name every holder.
     pub all_holders: Option<bool>,
     /// All methods from now on.
+    #[schemars(length(min = 1))]
     pub methods: Option<Vec<MethodName>>,
     /// Whether `output: raw` is open.
     pub raw_allowed: Option<bool>,
     /// Limits of its sessions; those left out stay.
     pub limits: NewLimits,
     /// Requests a second.
+    #[schemars(range(min = 1, max = check::MAX_REQUESTS_PER_SECOND))]
     pub requests_per_second: Option<u32>,
 }
 
@@ -303,10 +331,12 @@ pub struct SystemChange {
 #[serde(deny_unknown_fields)]
 pub struct NewOperator {
     /// 1 to 64 characters of `[A-Za-z0-9._-]`.
+    #[schemars(regex(pattern = check::ID))]
     pub operator_id: String,
     /// The one role.
     pub role: RoleName,
     /// The operator's client certificate, PEM.
+    #[schemars(length(max = check::MAX_CERTIFICATE_PEM_BYTES), regex(pattern = check::PEM))]
     pub certificate_pem: String,
 }
 
@@ -317,6 +347,7 @@ pub struct NewAnchor {
     /// What for.
     pub purpose: AnchorPurposeName,
     /// A self-signed CA certificate, PEM.
+    #[schemars(length(max = check::MAX_CERTIFICATE_PEM_BYTES), regex(pattern = check::PEM))]
     pub certificate_pem: String,
 }
 
@@ -325,7 +356,7 @@ pub struct NewAnchor {
 #[serde(deny_unknown_fields)]
 pub struct NewModule {
     /// SHA-256 of the module file, 64 hexadecimal digits.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", regex(pattern = check::FINGERPRINT))]
     pub module: Fingerprint,
 }
 
@@ -361,80 +392,6 @@ pub struct AuditQuery {
     pub from: Option<u64>,
     /// Most records in the answer.
     pub limit: Option<u64>,
-}
-
-/// A role on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RoleName {
-    /// Operators, anchors, test mode, module, quarantine; second operator of everything.
-    SecurityOfficer,
-    /// Signing systems.
-    Administrator,
-    /// Holders, cards, keys.
-    RegistrationOfficer,
-    /// Reads everything, changes nothing.
-    Auditor,
-}
-
-impl From<RoleName> for Role {
-    fn from(name: RoleName) -> Self {
-        match name {
-            RoleName::SecurityOfficer => Self::SecurityOfficer,
-            RoleName::Administrator => Self::Administrator,
-            RoleName::RegistrationOfficer => Self::RegistrationOfficer,
-            RoleName::Auditor => Self::Auditor,
-        }
-    }
-}
-
-impl From<Role> for RoleName {
-    fn from(role: Role) -> Self {
-        match role {
-            Role::SecurityOfficer => Self::SecurityOfficer,
-            Role::Administrator => Self::Administrator,
-            Role::RegistrationOfficer => Self::RegistrationOfficer,
-            Role::Auditor => Self::Auditor,
-        }
-    }
-}
-
-/// What an anchor is for, on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AnchorPurposeName {
-    /// Card certificates at sign-in.
-    HpkiCard,
-    /// Holders' second certificates.
-    SecondCertificate,
-}
-
-impl AnchorPurposeName {
-    /// The wire name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::HpkiCard => "hpki_card",
-            Self::SecondCertificate => "second_certificate",
-        }
-    }
-}
-
-impl From<AnchorPurposeName> for AnchorPurpose {
-    fn from(name: AnchorPurposeName) -> Self {
-        match name {
-            AnchorPurposeName::HpkiCard => Self::HpkiCard,
-            AnchorPurposeName::SecondCertificate => Self::SecondCertificate,
-        }
-    }
-}
-
-impl From<AnchorPurpose> for AnchorPurposeName {
-    fn from(purpose: AnchorPurpose) -> Self {
-        match purpose {
-            AnchorPurpose::HpkiCard => Self::HpkiCard,
-            AnchorPurpose::SecondCertificate => Self::SecondCertificate,
-        }
-    }
 }
 
 impl AdminCommand {
@@ -482,3 +439,7 @@ impl AdminCommand {
         }
     }
 }
+
+/// The names of [`KeyType`], for the document.
+const KEY_TYPES: [&str; 7] =
+    ["rsa-2048", "rsa-3072", "rsa-4096", "p-256", "p-384", "p-521", "ed25519"];

@@ -6,6 +6,8 @@
 pub mod answer;
 pub mod check;
 pub mod command;
+pub mod names;
+mod parts;
 pub mod request;
 pub mod rest;
 

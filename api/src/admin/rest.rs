@@ -17,15 +17,16 @@ use crate::admin::command::NewOperator;
 use crate::admin::command::NewSystem;
 use crate::admin::command::SystemChange;
 use crate::admin::command::TestMode;
-use crate::http::strict_json;
+use crate::admin::parts::Parts;
+use crate::admin::parts::matched;
+use crate::admin::parts::parsed;
+use crate::http::answer::malformed;
 use crate::problem::Code;
 use crate::problem::Problem;
 use attest::records::Fingerprint;
 use schemars::JsonSchema;
 use schemars::Schema;
 use schemars::SchemaGenerator;
-use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
 
 /// Where all of it stands.
 pub const PREFIX: &str = "/admin/v1";
@@ -305,14 +306,9 @@ const fn grant<B: JsonSchema, A: JsonSchema>(
     command: Build,
 ) -> Route {
     Route {
-        method,
-        path,
-        summary,
-        query: &[],
         body: Some(SchemaGenerator::subschema_for::<B>),
         answer: SchemaGenerator::subschema_for::<A>,
-        may_be_proposed: true,
-        command,
+        ..grant_by_name(method, path, summary, command)
     }
 }
 
@@ -351,83 +347,12 @@ const fn withdraw(
     }
 }
 
-/// A request taken apart along its route.
-struct Parts<'a> {
-    path: BTreeMap<&'static str, &'a str>,
-    query: BTreeMap<&'a str, &'a str>,
-    body: &'a [u8],
-}
-
-impl Parts<'_> {
-    fn named(&self, parameter: &str) -> String {
-        self.path.get(parameter).copied().unwrap_or_default().to_owned()
-    }
-
-    fn asked(&self, parameter: &str) -> Option<String> {
-        self.query.get(parameter).map(|value| (*value).to_owned())
-    }
-
-    fn number(&self, parameter: &str) -> Result<Option<u64>, Problem> {
-        let Some(value) = self.query.get(parameter) else {
-            return Ok(None);
-        };
-        let number = value.bytes().all(|octet| octet.is_ascii_digit()).then(|| value.parse().ok());
-        match number.flatten() {
-            Some(number) => Ok(Some(number)),
-            None => Err(malformed(format!("{parameter}: a whole number"))),
-        }
-    }
-
-    fn body<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        strict_json::parse(self.body)
-    }
-}
-
-/// The parameters of `segments` when they are of this shape.
-fn matched<'a>(
-    path: &'static str,
-    segments: &[&'a str],
-) -> Option<BTreeMap<&'static str, &'a str>> {
-    let pattern: Vec<&'static str> = path.trim_start_matches('/').split('/').collect();
-    if pattern.len() != segments.len() {
-        return None;
-    }
-    let mut parameters = BTreeMap::new();
-    for (pattern, segment) in pattern.into_iter().zip(segments) {
-        match pattern.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
-            Some(name) => drop(parameters.insert(name, *segment)),
-            None if pattern == *segment => {}
-            None => return None,
-        }
-    }
-    Some(parameters)
-}
-
-/// Every value is plain: nothing here needs percent-encoding, and what has it is refused with its field by `check`.
-fn parsed<'a>(query: &'a str, known: &[&str]) -> Result<BTreeMap<&'a str, &'a str>, Problem> {
-    let mut values = BTreeMap::new();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if !known.contains(&name) {
-            return Err(malformed(format!("query: known here are {known:?}")));
-        }
-        if values.insert(name, value).is_some() {
-            return Err(malformed(format!("query: {name} stands twice")));
-        }
-    }
-    Ok(values)
-}
-
 fn purpose(name: &str) -> Result<AnchorPurposeName, Problem> {
     match name {
         "hpki_card" => Ok(AnchorPurposeName::HpkiCard),
         "second_certificate" => Ok(AnchorPurposeName::SecondCertificate),
         _ => Err(malformed("purpose: hpki_card or second_certificate")),
     }
-}
-
-fn malformed(detail: impl Into<String>) -> Problem {
-    Problem::with_detail(Code::MalformedRequest, detail)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Seconds that a long poll may wait: below the idle limit of common proxies.
-const LONGEST_WAIT_SECONDS: u64 = 60;
+pub(crate) const LONGEST_WAIT_SECONDS: u64 = 60;
 
 pub(crate) async fn info(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
     let [] = exchange.query([])?;

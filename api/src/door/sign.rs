@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Octets of a signing token, an idempotency key or a credential id.
-const NAME_BYTES: usize = 255;
+pub(crate) const NAME_BYTES: usize = 255;
 /// Octets of a signature with its certificates, generously.
 const SIGNATURE_ROOM: usize = 64 * 1024;
 /// Octets that take more than a moment to digest.

@@ -7,7 +7,7 @@ use crate::problem::Problem;
 use crate::text::is_invisible;
 
 /// Characters of a label.
-const CHARACTERS: usize = 256;
+pub(crate) const CHARACTERS: usize = 256;
 
 /// Reads a header value: UTF-8 as it stands, percent-encoded UTF-8, or a quoted string (RFC 8941 §3.3.3). Control and
 /// bidi characters are taken out; an empty rest is no label.

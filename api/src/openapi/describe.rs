@@ -1,5 +1,8 @@
 //! What the document says about each route of the native door.
 
+use crate::door::sessions::LONGEST_WAIT_SECONDS;
+use crate::door::sign::NAME_BYTES;
+use crate::http::label::CHARACTERS;
 use crate::routes::Route;
 use crate::wire;
 use schemars::JsonSchema;
@@ -14,7 +17,17 @@ pub(super) struct Description {
     pub(super) parameters: Vec<Value>,
     pub(super) request: Vec<Body>,
     pub(super) answers: Vec<Answer>,
+    pub(super) refusals: Refusals,
     pub(super) needs_certificate: bool,
+}
+
+/// In what form a refusal is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusals {
+    /// To programs.
+    Problem,
+    /// To people.
+    Page,
 }
 
 /// A body of a media type.
@@ -41,7 +54,11 @@ pub(super) fn describe(route: Route) -> Description {
             201,
         ),
         Route::Session => Description {
-            parameters: vec![query("wait", "Seconds to wait for a change of state, at most 60")],
+            parameters: vec![query(
+                "wait",
+                "Seconds to wait for a change of state",
+                json!({"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT_SECONDS}),
+            )],
             ..answering::<wire::SessionView>("Where a session stands")
         },
         Route::Activate => asking::<wire::Activate, wire::Activated>(
@@ -58,7 +75,7 @@ pub(super) fn describe(route: Route) -> Description {
             ..with_certificate("Signs the holder out")
         },
         Route::Credentials => Description {
-            parameters: vec![required(query("holder", "本人ID"))],
+            parameters: vec![required(query("holder", "本人ID", json!({"type": "string"})))],
             ..answering::<Vec<wire::CredentialView>>("Credentials that this system may name")
         },
         Route::Info => answering::<wire::Info>("Versions, algorithms, limits"),
@@ -68,8 +85,12 @@ pub(super) fn describe(route: Route) -> Description {
         },
         Route::LoginPage => Description {
             parameters: vec![
-                query("lang", "ja or en"),
-                query("again", "How often the browser was sent here again for a new handshake"),
+                query("lang", "Language", json!({"enum": ["ja", "en"]})),
+                query(
+                    "again",
+                    "How often the browser was sent here again for a new handshake",
+                    json!({"type": "string"}),
+                ),
             ],
             answers: vec![
                 ok("The page.", vec![any("text/html")]),
@@ -80,39 +101,46 @@ pub(super) fn describe(route: Route) -> Description {
                     bodies: Vec::new(),
                 },
             ],
+            refusals: Refusals::Page,
             ..for_anybody("The page of a login link, for a browser with a card")
         },
         Route::LoginForm => login_form(),
         Route::Admin => for_anybody("Operators' commands"),
         Route::Metrics => plain("Prometheus text exposition format"),
-        Route::Health => plain("Whether the process answers"),
-        Route::Readiness => plain("Whether signatures can be made now"),
+        Route::Health => yes_or_no("Whether the process answers"),
+        Route::Readiness => yes_or_no("Whether signatures can be made now"),
     }
 }
 
 fn sign() -> Description {
-    let session = "Signatures and seconds left: `signatures=49, seconds=28800`";
+    let name = |max: usize| json!({"type": "string", "minLength": 1, "maxLength": max});
     Description {
         parameters: vec![
-            query("level", "Signature level: B-B"),
-            query("packaging", "detached (as it stands when left out) or attached"),
+            query("level", "Signature level", json!({"enum": ["B-B"]})),
+            query("packaging", "detached when left out", json!({"enum": ["detached", "attached"]})),
             query(
                 "credential",
                 "Which key; may be left out when the holder has exactly one usable",
+                json!({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,255}$"}),
             ),
-            required(header("Signing-Session", "The signing token")),
-            header("Content-Digest", "RFC 9530, sha-256 or sha-512: compared with the body"),
-            header("Idempotency-Key", "The same again gives the same signature"),
-            header("Document-Label", "What the document is called: UTF-8 or percent-encoded UTF-8"),
+            signing_session(),
+            header(
+                "Content-Digest",
+                "RFC 9530, sha-256 or sha-512: compared with the body",
+                json!({"type": "string", "pattern": CONTENT_DIGEST}),
+            ),
+            header("Idempotency-Key", "The same again gives the same signature", name(NAME_BYTES)),
+            header(
+                "Document-Label",
+                "What the document is called: UTF-8 or percent-encoded UTF-8",
+                json!({"type": "string", "maxLength": CHARACTERS}),
+            ),
         ],
         request: vec![any("application/octet-stream"), any("*/*")],
         answers: vec![Answer {
             status: 200,
             summary: "CMS SignedData, DER: a CAdES signature.",
-            headers: vec![
-                ("Signature-Receipt", "Names the audit record"),
-                ("Signing-Session-Remaining", session),
-            ],
+            headers: vec![("Signature-Receipt", "Names the audit record"), REMAINING],
             bodies: vec![any("application/pkcs7-signature"), any("application/pkcs7-mime")],
         }],
         ..with_certificate("Signs a document of any size: the body is the document itself")
@@ -120,21 +148,33 @@ fn sign() -> Description {
 }
 
 fn sign_digests() -> Description {
-    Description {
-        parameters: vec![
-            required(header("Signing-Session", "The signing token")),
-            header("Idempotency-Key", "The same again gives the same signatures"),
-        ],
-        ..asking::<wire::SignDigests, wire::SignedDigests>(
-            "Signs digests, or octets as they are where the registration allows it",
-            200,
-        )
+    let mut description = asking::<wire::SignDigests, wire::SignedDigests>(
+        "Signs digests, or octets as they are where the registration allows it",
+        200,
+    );
+    let name = json!({"type": "string", "minLength": 1, "maxLength": NAME_BYTES});
+    description.parameters = vec![
+        signing_session(),
+        header("Idempotency-Key", "The same again gives the same signatures", name),
+    ];
+    for answer in &mut description.answers {
+        answer.headers = vec![REMAINING];
     }
+    description
+}
+
+fn signing_session() -> Value {
+    let schema = json!({"type": "string", "minLength": 1, "maxLength": NAME_BYTES});
+    required(header("Signing-Session", "The signing token", schema))
 }
 
 fn login_form() -> Description {
     Description {
-        request: vec![any("application/x-www-form-urlencoded")],
+        request: vec![Body {
+            media_type: "application/x-www-form-urlencoded",
+            schema: Some(SchemaGenerator::subschema_for::<LoginForm>),
+        }],
+        refusals: Refusals::Page,
         answers: vec![
             ok("Done or denied: a page.", vec![any("text/html")]),
             Answer {
@@ -146,6 +186,29 @@ fn login_form() -> Description {
         ],
         ..for_anybody("The holder's decision")
     }
+}
+
+/// The form of `POST /login/{link}`, for the document only: it is read pair by pair.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "a description")]
+struct LoginForm {
+    /// The hidden field of the page.
+    form_token: String,
+    /// What the holder pressed.
+    decision: Decision,
+    /// The number on the asking screen, where the page asks for it.
+    number: Option<String>,
+    /// `en` when the page was English.
+    lang: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "a description")]
+enum Decision {
+    Approve,
+    Deny,
 }
 
 fn asking<B: JsonSchema, A: JsonSchema>(summary: &'static str, status: u16) -> Description {
@@ -165,6 +228,13 @@ fn plain(summary: &'static str) -> Description {
     Description { answers: vec![ok("As text.", vec![any("text/plain")])], ..for_anybody(summary) }
 }
 
+fn yes_or_no(summary: &'static str) -> Description {
+    let mut description = plain(summary);
+    let no = Answer { status: 503, ..ok("No; what is missing.", vec![any("text/plain")]) };
+    description.answers.push(no);
+    description
+}
+
 fn with_certificate(summary: &'static str) -> Description {
     Description { needs_certificate: true, ..for_anybody(summary) }
 }
@@ -175,6 +245,7 @@ fn for_anybody(summary: &'static str) -> Description {
         parameters: Vec::new(),
         request: Vec::new(),
         answers: Vec::new(),
+        refusals: Refusals::Problem,
         needs_certificate: false,
     }
 }
@@ -191,12 +262,12 @@ fn any(media_type: &'static str) -> Body {
     Body { media_type, schema: None }
 }
 
-fn query(name: &str, summary: &str) -> Value {
-    json!({"name": name, "in": "query", "description": summary, "schema": {"type": "string"}})
+fn query(name: &str, summary: &str, schema: Value) -> Value {
+    json!({"name": name, "in": "query", "description": summary, "schema": schema})
 }
 
-fn header(name: &str, summary: &str) -> Value {
-    json!({"name": name, "in": "header", "description": summary, "schema": {"type": "string"}})
+fn header(name: &str, summary: &str, schema: Value) -> Value {
+    json!({"name": name, "in": "header", "description": summary, "schema": schema})
 }
 
 fn required(mut parameter: Value) -> Value {
@@ -205,3 +276,8 @@ fn required(mut parameter: Value) -> Value {
     }
     parameter
 }
+
+const REMAINING: (&str, &str) =
+    ("Signing-Session-Remaining", "Signatures and seconds left: `signatures=49, seconds=28800`");
+/// A dictionary with one byte sequence for each algorithm.
+const CONTENT_DIGEST: &str = "^(sha-256=:[A-Za-z0-9+/]{43}=:|sha-512=:[A-Za-z0-9+/]{86}==:)$";

@@ -3,12 +3,16 @@
 mod describe;
 
 use crate::admin::answer::ProposedView;
+use crate::admin::check::FINGERPRINT;
+use crate::admin::check::ID;
+use crate::admin::check::MAX_AUDIT_RECORDS;
 use crate::admin::rest;
 use crate::http::answer::ProblemDocument;
 use crate::routes::Listener;
 use crate::routes::ROUTES;
 use describe::Body;
 use describe::Description;
+use describe::Refusals;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::Map;
@@ -64,6 +68,11 @@ fn build() -> Value {
                     },
                     "content": {"application/problem+json": {"schema": problem}},
                 },
+                "Page": {
+                    "description": "Refused: the page says why, and what to do.",
+                    "headers": {"Request-Id": {"schema": {"type": "string"}}},
+                    "content": {"text/html": {}},
+                },
             },
             "securitySchemes": {
                 "mutualTLS": {"type": "mutualTLS", "description": "A registered client certificate."},
@@ -73,7 +82,10 @@ fn build() -> Value {
 }
 
 fn operation(description: &Description, schemas: &mut SchemaGenerator) -> Map<String, Value> {
-    let mut responses = problem_responses();
+    let mut responses = refusals(match description.refusals {
+        Refusals::Problem => "Problem",
+        Refusals::Page => "Page",
+    });
     for answer in &description.answers {
         let mut response = Map::new();
         put(&mut response, "description", json!(answer.summary));
@@ -110,7 +122,7 @@ fn admin_operation(
     path: &str,
     schemas: &mut SchemaGenerator,
 ) -> Map<String, Value> {
-    let mut responses = problem_responses();
+    let mut responses = refusals("Problem");
     let answer = json!({"application/json": {"schema": (route.answer)(schemas)}});
     put(&mut responses, "200", json!({"description": "Done.", "content": answer.clone()}));
     if route.method == "POST" && route.body.is_some() {
@@ -129,9 +141,9 @@ fn admin_operation(
     put(&mut operation, "operationId", json!(format!("admin_{method}{name}")));
     put(&mut operation, "summary", json!(route.summary));
     put(&mut operation, "tags", json!([Listener::Admin.name()]));
-    let query = route.query.iter().map(|name| {
-        json!({"name": name, "in": "query", "required": false, "schema": {"type": "string"}})
-    });
+    let query = route.query.iter().map(
+        |name| json!({"name": name, "in": "query", "required": false, "schema": schema_of(name)}),
+    );
     let query = Value::Array(query.collect());
     put(&mut operation, "parameters", parameters(path, Some(&query)));
     if let Some(body) = route.body {
@@ -143,9 +155,9 @@ fn admin_operation(
     operation
 }
 
-fn problem_responses() -> Map<String, Value> {
-    let problem = json!({"$ref": "#/components/responses/Problem"});
-    ["4XX", "5XX"].map(|class| (class.to_owned(), problem.clone())).into_iter().collect()
+fn refusals(form: &str) -> Map<String, Value> {
+    let refusal = json!({"$ref": format!("#/components/responses/{form}")});
+    ["4XX", "5XX"].map(|class| (class.to_owned(), refusal.clone())).into_iter().collect()
 }
 
 fn content(bodies: &[Body], schemas: &mut SchemaGenerator) -> Value {
@@ -163,13 +175,24 @@ fn content(bodies: &[Body], schemas: &mut SchemaGenerator) -> Value {
 fn parameters(path: &str, more: Option<&Value>) -> Value {
     let names = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
     let mut all: Vec<Value> = names
-        .map(|name| {
-            let schema = json!({"type": "string", "pattern": "^[A-Za-z0-9._~-]+$"});
-            json!({"name": name, "in": "path", "required": true, "schema": schema})
-        })
+        .map(
+            |name| json!({"name": name, "in": "path", "required": true, "schema": schema_of(name)}),
+        )
         .collect();
     all.extend(more.and_then(Value::as_array).cloned().unwrap_or_default());
     Value::Array(all)
+}
+
+/// What a name in a path, or a filter of operators, must look like.
+fn schema_of(name: &str) -> Value {
+    match name {
+        "since" | "until" | "from" => json!({"type": "integer", "minimum": 0}),
+        "limit" => json!({"type": "integer", "minimum": 1, "maximum": MAX_AUDIT_RECORDS}),
+        "card" | "fingerprint" => json!({"type": "string", "pattern": FINGERPRINT}),
+        "purpose" => json!({"enum": ["hpki_card", "second_certificate"]}),
+        "link" => json!({"type": "string", "pattern": "^[A-Za-z0-9._~-]+$"}),
+        _ => json!({"type": "string", "pattern": ID}),
+    }
 }
 
 fn add(paths: &mut Map<String, Value>, path: &str, method: &str, operation: Map<String, Value>) {
@@ -233,6 +256,28 @@ mod tests {
         for name in ["NewSession", "Activate", "SignDigests", "DigestItem"] {
             let schema = &document()["components"]["schemas"][name];
             assert_eq!(schema["additionalProperties"], false, "{name}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_told_in_the_form_of_their_listener() {
+        let responses = |path: &str, method: &str| &document()["paths"][path][method]["responses"];
+        let problem = json!({"$ref": "#/components/responses/Problem"});
+        let page = json!({"$ref": "#/components/responses/Page"});
+        assert_eq!(responses("/v1/sign", "post")["4XX"], problem);
+        assert_eq!(responses("/admin/v1/status", "get")["5XX"], problem);
+        assert_eq!(responses("/login/{link}", "get")["4XX"], page);
+        assert_eq!(responses("/login/{link}", "post")["4XX"], page);
+        for path in ["/healthz", "/readyz"] {
+            assert!(responses(path, "get")["503"]["content"]["text/plain"].is_object());
+        }
+    }
+
+    #[test]
+    fn both_ways_to_sign_say_what_remains() {
+        for path in ["/v1/sign", "/v1/sign/digest"] {
+            let answer = &document()["paths"][path]["post"]["responses"]["200"];
+            assert!(answer["headers"]["Signing-Session-Remaining"].is_object(), "{path}");
         }
     }
 
