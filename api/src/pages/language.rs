@@ -38,8 +38,12 @@ impl Language {
     /// How long and how much is being allowed.
     pub(crate) fn scope(self, seconds: u64, signatures: u64) -> String {
         match self {
-            Self::Japanese => format!("{}、最大 {signatures} 件の署名", self.duration(seconds)),
-            Self::English => format!("up to {signatures} signatures in {}", self.duration(seconds)),
+            Self::Japanese => {
+                format!("{}、最大 {} 件の署名", self.duration(seconds), grouped(signatures))
+            }
+            Self::English => {
+                format!("up to {} signatures in {}", grouped(signatures), self.duration(seconds))
+            }
         }
     }
 
@@ -62,6 +66,19 @@ impl Language {
             Self::English => format!("{count} {english}{}", if count == 1 { "" } else { "s" }),
         }
     }
+}
+
+/// A number in groups of three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
 }
 
 /// The one of our languages that `Accept-Language` (RFC 9110 §12.5.4) weighs most; the first named at a tie.
@@ -105,6 +122,13 @@ mod tests {
         assert_eq!(of(Some("ja"), "en"), Language::Japanese);
         assert_eq!(of(Some("en"), "ja"), Language::English);
         assert_eq!(Language::choose(None, &HeaderMap::new()), Language::Japanese);
+    }
+
+    #[test]
+    fn large_counts_are_said_in_groups() {
+        assert_eq!(Language::Japanese.scope(43_200, 1_000_000), "12時間、最大 1,000,000 件の署名");
+        assert_eq!(Language::English.scope(43_200, 250), "up to 250 signatures in 12 hours");
+        assert_eq!([1, 999, 1_000].map(grouped), ["1", "999", "1,000"]);
     }
 
     #[test]

@@ -109,20 +109,22 @@ pub(crate) fn denied(language: Language, system: &str) -> Message {
     }
 }
 
-/// A request that no page answers.
+/// A request that no page answers: what happened, then what to do. A detail is for programmers, in English.
 pub(crate) fn problem(language: Language, code: Code, detail: Option<&str>) -> Message {
-    let next = language.pick(
-        "依頼元のシステムで操作をやり直してください。続くときは、下のお問い合わせ番号をシステム管理者に知らせてください。",
-        "Start again on the system that asks. If it goes on, tell your system administrator the reference below.",
-    );
+    let next = match code.is_retryable() {
+        true => language.pick(
+            "しばらく待ってからもう一度開いてください。続くときは、下のお問い合わせ番号をシステム管理者に知らせてください。",
+            "Wait a while and open the page again. If it goes on, tell your system administrator the reference below.",
+        ),
+        false => language.pick(
+            "依頼元のシステムで操作をやり直してください。続くときは、下のお問い合わせ番号をシステム管理者に知らせてください。",
+            "Start again on the system that asks. If it goes on, tell your system administrator the reference below.",
+        ),
+    };
+    let detail = detail.filter(|_| language.is_english());
     Message {
         title: language.pick(code.title_ja(), code.title_en()).into(),
-        lines: detail
-            .filter(|_| language.is_english())
-            .into_iter()
-            .chain([next])
-            .map(str::to_owned)
-            .collect(),
+        lines: detail.into_iter().chain([next]).map(str::to_owned).collect(),
         steps: Vec::new(),
         may_open_again: false,
     }
@@ -162,8 +164,8 @@ fn words(refusal: SignInRefusal) -> Words {
             Code::FactorRefused,
             ["カードは失効しています", "Your card is revoked"],
             [
-                "このカードの証明書は認証局により失効されています。",
-                "Its certification authority has revoked the certificate.",
+                "認証局がこのカードの証明書を失効させました。このカードでは署名できません。",
+                "Its certification authority has revoked the certificate. It cannot be used to sign.",
             ],
             [
                 "カードを発行した認証局に問い合わせてください。",
@@ -235,8 +237,8 @@ fn words(refusal: SignInRefusal) -> Words {
                 "These signatures were asked of another person.",
             ],
             [
-                "リンクを受け取った覚えがなければ、システム管理者に知らせてください。",
-                "If you did not expect this link, tell your system administrator.",
+                "依頼元のシステムに別の方がログインしたままになっていないか確かめ、ご自身でログインしてからやり直してください。リンクを受け取った覚えがなければ、システム管理者に知らせてください。",
+                "See whether somebody else is still logged in on the system that asks; log in yourself and start again. If you did not expect this link, tell your system administrator.",
             ],
         ),
         SignInRefusal::HolderDisabled => words(

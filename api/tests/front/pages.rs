@@ -124,6 +124,8 @@ async fn page_says_who_asks_for_whom_and_escapes_it() {
     assert!(page.contains("<input type=\"hidden\" name=\"form_token\" value=\"one-time\">"));
     assert!(page.contains("<button name=\"decision\" value=\"approve\">許可する</button>"));
     assert!(page.contains("試験モード"));
+    let (warning, button) = (page.find("断ってください").unwrap(), page.find("<button").unwrap());
+    assert!(warning < button, "the warning is read before a button is pressed");
     assert!(page.contains("<html lang=\"ja\">"));
     assert!(!page.contains("name=\"number\"") && !page.contains("<script"));
 }
@@ -237,6 +239,7 @@ async fn forms_that_are_not_ours_change_nothing() {
         assert_eq!(reply.status, status, "{headers}{form}");
         assert_eq!(reply.header("content-type"), "text/html; charset=utf-8");
         assert!(reply.text().contains(reply.header("request-id")));
+        assert!(reply.text().contains("やり直してください"), "a next step: {}", reply.text());
     }
     let mut client = rig.connect_card(Some(&rig.pki.card)).await;
     let reply = client.ask("POST /login/link-1", json, good.as_bytes()).await;
