@@ -198,6 +198,8 @@ pub struct Limits {
     pub write_seconds: u64,
     /// Requests being worked on.
     pub requests: usize,
+    /// Requests being worked on of one client certificate.
+    pub requests_per_client: usize,
     /// Requests that wait for a session to change.
     pub waiting_requests: usize,
     /// HTTP/2 streams of one connection.
@@ -231,6 +233,8 @@ impl Default for Limits {
             write_seconds: 30,
             // Far above what one token can sign in a second.
             requests: 1_024,
+            // Half of them: one program that uploads slowly does not keep the others out.
+            requests_per_client: 512,
             // One for each holder who is just signing in.
             waiting_requests: 1_024,
             streams: 128,
@@ -275,6 +279,7 @@ impl Limits {
             ("json_bytes", self.json_bytes),
             ("buffered_bytes", self.buffered_bytes),
             ("requests", self.requests),
+            ("requests_per_client", self.requests_per_client),
         ];
         counts.iter().find(|(_, count)| *count == 0).map(|(name, _)| *name)
     }

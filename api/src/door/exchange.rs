@@ -12,6 +12,7 @@ use crate::http::query::Pairs;
 use crate::http::query::Plus;
 use crate::http::strict_json;
 use crate::metrics::Refused;
+use crate::net::counts::Share;
 use crate::operations::Caller;
 use crate::operations::Operations;
 use crate::pages;
@@ -56,6 +57,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) name: Option<String>,
     /// Its place among the requests being worked on.
     permit: Option<SemaphorePermit<'a>>,
+    /// Its place among those of the same client certificate.
+    share: Option<Share<'a>>,
 }
 
 /// Answers a request, whatever happens in it.
@@ -139,7 +142,8 @@ async fn serve(
     body: RequestBody,
     found: Result<Found, Refusal>,
 ) -> (Result<Answer, Refusal>, Option<RequestBody>) {
-    let mut exchange = Exchange { door, peer, request_id, parts, body, name: None, permit: None };
+    let (name, permit, share) = (None, None, None);
+    let mut exchange = Exchange { door, peer, request_id, parts, body, name, permit, share };
     let result = exchange.run(found).await;
     let unread = result.is_err() && exchange.body.is_unread();
     (result, unread.then_some(exchange.body))
@@ -172,9 +176,11 @@ impl Exchange<'_> {
         if let Some(certificate) = &self.peer.certificate {
             let taken = door.shared.rates.take(&certificate.0, door.requests_per_second);
             taken.map_err(|wait| crowded(Refused::Rate, wait))?;
+            let share = door.clients.take(&certificate.0);
+            self.share = Some(share.ok_or_else(|| crowded(Refused::Requests, A_SECOND))?);
         }
         let permit = door.requests.try_acquire();
-        self.permit = Some(permit.map_err(|_| crowded(Refused::Requests, Duration::from_secs(1)))?);
+        self.permit = Some(permit.map_err(|_| crowded(Refused::Requests, A_SECOND))?);
         Ok(())
     }
 
@@ -221,7 +227,7 @@ impl Exchange<'_> {
             self.door.shared.metrics.refused(self.door.kind, Refused::Requests);
             Problem::new(Code::RateLimited).retry_after(Duration::from_secs(1))
         })?;
-        self.permit = None;
+        (self.permit, self.share) = (None, None);
         Ok(waiting)
     }
 
@@ -322,4 +328,5 @@ impl<F: Future> Future for CatchPanic<F> {
     }
 }
 
+const A_SECOND: Duration = Duration::from_secs(1);
 static REQUEST_ID: HeaderName = HeaderName::from_static("request-id");

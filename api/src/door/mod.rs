@@ -15,6 +15,7 @@ use crate::error::FrontError;
 use crate::log_limit::LogLimit;
 use crate::metrics::FrontMetrics;
 use crate::net::connections::Connections;
+use crate::net::counts::Shares;
 use crate::net::handshakes::Handshakes;
 use crate::net::read_ahead::BufferPool;
 use crate::net::releases::Releases;
@@ -71,6 +72,7 @@ pub(crate) struct Door {
     pub(crate) handshakes: Arc<Handshakes>,
     pub(crate) connections: Connections,
     pub(crate) requests: Semaphore,
+    pub(crate) clients: Shares,
     pub(crate) waiting: Semaphore,
     /// Octets, in units of [`crate::http::body::UNIT`].
     pub(crate) buffered: Arc<Semaphore>,

@@ -15,6 +15,7 @@ use crate::config::SigningListener;
 use crate::error::FrontError;
 use crate::http::body::UNIT;
 use crate::net::connections::Connections;
+use crate::net::counts::Shares;
 use crate::net::handshakes::Handshakes;
 use crate::routes::Listener;
 use crate::server::Sockets;
@@ -164,6 +165,7 @@ fn door(
         handshakes: Arc::new(Handshakes::new(limits.handshakes, limits.handshakes_per_address)),
         connections: Connections::new(limits.connections, limits.connections_per_address),
         requests: permits(limits.requests),
+        clients: Shares::new(limits.requests_per_client),
         waiting: permits(limits.waiting_requests),
         buffered: Arc::new(permits(limits.buffered_bytes / UNIT)),
         shared: Arc::clone(shared),

@@ -1,7 +1,7 @@
 //! Connections after their handshake: how many there may be, and which one goes when there are too many.
 
 use super::activity::Activity;
-use super::addresses::Addresses;
+use super::counts::Counts;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(crate) struct Connections {
 struct Open {
     next: u64,
     all: HashMap<u64, Entry>,
-    addresses: Addresses,
+    addresses: Counts<IpAddr>,
 }
 
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Connections {
     /// `None` when every one of them is at work.
     pub(crate) fn enter(&self, address: IpAddr, activity: Arc<Activity>) -> Option<Seat<'_>> {
         let mut open = self.lock();
-        if open.addresses.of(address) >= self.per_address && !open.close_idle(Some(address)) {
+        if open.addresses.of(&address) >= self.per_address && !open.close_idle(Some(address)) {
             return None;
         }
         if open.all.len() >= self.limit && !open.close_idle(None) {
@@ -96,7 +96,7 @@ impl Open {
     fn remove(&mut self, number: u64) {
         let Some(entry) = self.all.remove(&number) else { return };
         entry.close.cancel();
-        self.addresses.remove(entry.address);
+        self.addresses.remove(&entry.address);
     }
 }
 

@@ -7,7 +7,7 @@
 //! One address cannot take every place. At its own limit it makes room for itself, or its new connection is refused: it
 //! does not wait, so that others need not wait behind it.
 
-use super::addresses::Addresses;
+use super::counts::Counts;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ struct Places {
     next: u64,
     silent: BTreeMap<u64, Place>,
     talking: BTreeMap<u64, Place>,
-    addresses: Addresses,
+    addresses: Counts<IpAddr>,
 }
 
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Handshakes {
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<(Ticket, Evicted), Full> {
         let mut places = self.lock();
         // An address at its limit loses its oldest silent connection at once: it has many.
-        if places.addresses.of(address) >= self.per_address
+        if places.addresses.of(&address) >= self.per_address
             && !places.make_room(Some(address), Duration::ZERO)
         {
             return Err(Full::Address);
@@ -135,7 +135,7 @@ impl Places {
     fn remove(&mut self, number: u64) -> bool {
         let place = self.silent.remove(&number).or_else(|| self.talking.remove(&number));
         if let Some(place) = &place {
-            self.addresses.remove(place.address);
+            self.addresses.remove(&place.address);
         }
         place.is_some()
     }
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(handshakes.len(), 2);
         drop((begun, third));
         assert_eq!(handshakes.len(), 0);
-        assert_eq!(handshakes.lock().addresses.of(HERE), 0);
+        assert_eq!(handshakes.lock().addresses.of(&HERE), 0);
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 pub(crate) mod accept;
 pub(crate) mod activity;
-mod addresses;
 pub(crate) mod connection;
 pub(crate) mod connections;
+pub(crate) mod counts;
 pub(crate) mod handshakes;
 pub(crate) mod read_ahead;
 pub(crate) mod releases;

@@ -325,6 +325,26 @@ async fn requests_at_work_are_limited_and_the_next_is_told_to_wait() {
     assert_eq!(third.header("retry-after"), "1");
 }
 
+/// Slow uploads of one program, and another program beside it.
+#[tokio::test]
+async fn requests_of_one_certificate_at_once_are_limited_and_others_are_served() {
+    let rig = Rig::with(|config, _| signing(config).limits.requests_per_client = 2);
+    let mut slow = [rig.connect().await, rig.connect().await];
+    for client in &mut slow {
+        client.send(head("POST /v1/sign", "Content-Length: 10\r\n") + "12345").await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let third = rig.connect().await.get("/v1/info").await;
+    assert_eq!((third.status, third.code().as_str()), (429, "rate_limited"));
+    let mut other = rig.connect_as(&rig.pki.client2).await;
+    assert_eq!(other.get("/v1/info").await.status, 200);
+    for client in &mut slow {
+        client.send("67890").await.unwrap();
+        assert_eq!(client.reply().await.unwrap().status, 200, "at the limit all are served");
+    }
+    assert_eq!(rig.connect().await.get("/v1/info").await.status, 200, "and gave their place back");
+}
+
 #[tokio::test]
 async fn long_polls_do_not_take_the_place_of_requests_and_are_limited_themselves() {
     let rig = Rig::with(|config, _| {
