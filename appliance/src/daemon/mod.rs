@@ -1,16 +1,24 @@
 //! The daemon's life: from an empty process to an open door, and back in good order.
 
+mod error;
+mod opening;
+
+pub use crate::daemon::error::StartError;
+pub use crate::daemon::opening::AUDIT_DIRECTORY;
+pub use crate::daemon::opening::AUDIT_ORIGIN;
+pub use crate::daemon::opening::STORE_DIRECTORY;
+pub(crate) use crate::daemon::opening::open_audit;
+pub(crate) use crate::daemon::opening::open_hsm;
+pub(crate) use crate::daemon::opening::open_store;
+
 use crate::admin::AdminDesk;
-use crate::admin::OwedError;
-use crate::audit;
-use crate::audit::AuditConfig;
-use crate::audit::AuditError;
 use crate::audit::AuditLog;
-use crate::audit::AuditMetrics;
-use crate::audit::AuditOpenError;
-use crate::audit::note::NoteError;
 use crate::checkpoint::HsmCheckpointSigner;
 use crate::config::Config;
+use crate::daemon::opening::check_module;
+use crate::daemon::opening::configured_material;
+use crate::daemon::opening::load_keys;
+use crate::daemon::opening::load_registry;
 use crate::disk::DataDir;
 use crate::disk::DiskFault;
 use crate::doorway::Doorway;
@@ -19,52 +27,26 @@ use crate::fetch::Fetcher;
 use crate::keeper::CertificateWatch;
 use crate::keeper::Keeper;
 use crate::keeper::KeeperSettings;
-use crate::keeper::KeySetError;
 use crate::keeper::ListenerCertificate;
 use crate::keeper::Parts;
 use crate::keeper::entries;
 use crate::keeper::material;
 use crate::keeper::material::ConfiguredMaterial;
-use crate::keeper::material::MaterialFault;
 use crate::metrics::Metrics;
 use crate::state::State;
-use crate::store::SledStore;
-use crate::store::StoreConfig;
-use crate::store::StoreMetrics;
-use crate::store::StoreOpenError;
-use crate::systemd::SocketError;
 use crate::time::DurableClock;
 use crate::time::SystemWallClock;
-use api::error::FrontError;
 use api::server::Front;
 use api::server::Sockets;
 use attest::clock::Clock;
-use attest::clock::ClockBehindFloor;
 use attest::judge::Judge;
-use attest::records::CardLink;
-use attest::records::Credential;
-use attest::records::CredentialStatus;
 use attest::records::Fingerprint;
-use attest::records::Holder;
 use attest::records::Mode;
-use attest::records::Operator;
-use attest::records::SigningSystem;
-use attest::registry::LiveCredential;
 use attest::registry::Registry;
-use attest::sessions::SessionError;
 use attest::sessions::Sessions;
-use attest::sign_in::RandomFailed;
-use attest::store::Store;
-use attest::trust::TrustError;
 use attest::trust::TrustStore;
 use hsm::Hsm;
-use hsm::HsmConfig;
-use hsm::HsmError;
-use hsm::pin::PinError;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -75,92 +57,8 @@ const GRACE: Duration = Duration::from_secs(8);
 const CEREMONY_LOOKS: usize = 120;
 /// How often the clock is looked at for jumps.
 const CLOCK_LOOK: Duration = Duration::from_secs(5);
-/// Where the audit log lies in the data directory.
-pub const AUDIT_DIRECTORY: &str = "audit";
-/// Where the store lies in the data directory; the ceremony makes it.
-pub const STORE_DIRECTORY: &str = "store";
-/// Name of the log in its checkpoints.
-pub const AUDIT_ORIGIN: &str = "inkan.invalid/audit";
 /// How often an unprovisioned appliance looks whether the ceremony has been held.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// Why the daemon does not come up; each says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The data directory.
-    #[error(transparent)]
-    Disk(#[from] DiskFault),
-    /// Listeners and their certificates.
-    #[error(transparent)]
-    Front(#[from] FrontError),
-    /// Sockets of the service manager.
-    #[error(transparent)]
-    Sockets(#[from] SocketError),
-    /// Metric names.
-    #[error(transparent)]
-    Metrics(#[from] prometheus::Error),
-    /// The PIN file.
-    #[error(transparent)]
-    Pin(#[from] PinError),
-    /// The token.
-    #[error(transparent)]
-    Hsm(#[from] HsmError),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreOpenError),
-    /// A trust record.
-    #[error(transparent)]
-    Trust(#[from] TrustError),
-    /// A session record.
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    /// The audit log as it was found.
-    #[error(transparent)]
-    AuditOpen(#[from] AuditOpenError),
-    /// The key of its checkpoints.
-    #[error(transparent)]
-    CheckpointKey(#[from] NoteError),
-    /// The first record.
-    #[error(transparent)]
-    Audit(#[from] AuditError),
-    /// The clock.
-    #[error(transparent)]
-    Clock(ClockBehindFloor),
-    /// Records that a crash left owing.
-    #[error(transparent)]
-    Owed(#[from] OwedError),
-    /// The token's keys.
-    #[error(transparent)]
-    KeySet(#[from] KeySetError),
-    /// The random source.
-    #[error(transparent)]
-    Random(#[from] RandomFailed),
-    /// Anchors, intermediates or profiles.
-    #[error(transparent)]
-    Material(#[from] MaterialFault),
-    /// A file of intermediates.
-    #[error("{path}: {reason}")]
-    Intermediates {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// Another PKCS#11 module than the one two operators approved.
-    #[error(
-        "the PKCS#11 module has SHA-256 {found}, approved is {approved}: it was not loaded. If the new one is right, put \
-         the approved one back, start, have two operators run inkan module approve {found}, and change it again"
-    )]
-    ModuleChanged {
-        /// What lies there.
-        found: String,
-        /// What was approved.
-        approved: String,
-    },
-    /// The mode record is missing although the store is there.
-    #[error("the appliance is not provisioned; run: inkan init")]
-    NotProvisioned,
-}
 
 /// The parts that a stop has to end.
 struct Running {
@@ -373,45 +271,6 @@ fn first_state(config: &Config) -> State {
     }
 }
 
-pub(crate) fn open_audit(
-    data_dir: &DataDir,
-    metrics: &prometheus::Registry,
-) -> Result<(Arc<AuditLog>, audit::Opened), StartError> {
-    let audit_metrics = AuditMetrics::new()?;
-    audit_metrics.register(metrics)?;
-    let config = AuditConfig::new(AUDIT_ORIGIN);
-    let directory = data_dir.path().join(AUDIT_DIRECTORY);
-    let (log, found) =
-        AuditLog::open(&directory, config, Arc::new(SystemWallClock), audit_metrics)?;
-    Ok((Arc::new(log), found))
-}
-
-pub(crate) async fn open_hsm(config: HsmConfig) -> Result<Arc<Hsm>, StartError> {
-    let pin = hsm::pin::read_pin(config.pin_file.as_deref())?;
-    let opening = tokio::task::spawn_blocking(move || Hsm::open(config, pin));
-    let opened = opening.await.map_err(|_| HsmError::Unreachable("the opening thread died"))?;
-    Ok(Arc::new(opened?))
-}
-
-pub(crate) fn open_store(
-    data_dir: &DataDir,
-    clock: Arc<dyn Clock>,
-    metrics: &prometheus::Registry,
-) -> Result<Arc<dyn Store>, StartError> {
-    let store_metrics = StoreMetrics::new()?;
-    store_metrics.register(metrics)?;
-    let directory = data_dir.path().join(STORE_DIRECTORY);
-    Ok(Arc::new(SledStore::open(&directory, &StoreConfig::default(), clock, store_metrics)?))
-}
-
-fn check_module(mode: Option<Mode>, found: &Fingerprint) -> Result<(), StartError> {
-    let approved = mode.ok_or(StartError::NotProvisioned)?.module;
-    match approved == *found {
-        true => Ok(()),
-        false => Err(StartError::ModuleChanged { found: found.0.clone(), approved: approved.0 }),
-    }
-}
-
 /// Runs what must never end. When it does, by a panic, certificates would be believed for ever: the door closes.
 async fn supervise(work: impl Future<Output = ()> + Send + 'static, doorway: Arc<Doorway>) {
     let died = tokio::spawn(work).await;
@@ -432,63 +291,6 @@ async fn watch_clock(clock: Arc<DurableClock>, audit: Arc<AuditLog>) {
             }
         }
     }
-}
-
-/// Every record, into memory.
-async fn load_registry(trust: &TrustStore) -> Result<Registry, TrustError> {
-    let registry = Registry::default();
-    trust.load_all::<Holder>().await?.into_iter().for_each(|holder| registry.put_holder(holder));
-    trust.load_all::<CardLink>().await?.into_iter().for_each(|link| registry.put_card(link));
-    trust
-        .load_all::<SigningSystem>()
-        .await?
-        .into_iter()
-        .for_each(|system| registry.put_system(system));
-    trust
-        .load_all::<Operator>()
-        .await?
-        .into_iter()
-        .for_each(|operator| registry.put_operator(operator));
-    for credential in trust.load_all::<Credential>().await? {
-        registry.put_credential(LiveCredential::new(credential));
-    }
-    Ok(registry)
-}
-
-/// Every certified key, into service; a key that fails its audit stays out and is named.
-async fn load_keys(hsm: &Hsm, registry: &Registry) -> Result<(), HsmError> {
-    let certified =
-        |status| status == CredentialStatus::Active || status == CredentialStatus::Quarantined;
-    let credentials = registry.credentials();
-    let keys = credentials.iter().filter(|credential| certified(credential.record.status));
-    let loaded = hsm.load_all(keys.map(|credential| credential.key.clone()).collect()).await?;
-    for error in &loaded.refused {
-        tracing::error!(%error, "ALARM: a key is refused and signs nothing");
-        if let HsmError::KeyRefused { cka_id_hex, .. } = error {
-            let of_key = |credential: &&Arc<LiveCredential>| {
-                hex::encode(&credential.record.cka_id) == *cka_id_hex
-            };
-            credentials.iter().filter(of_key).for_each(|credential| credential.stop());
-        }
-    }
-    tracing::info!(keys = loaded.in_service, refused = loaded.refused.len(), "keys loaded");
-    Ok(())
-}
-
-/// Intermediates and profiles.
-fn configured_material(config: &Config) -> Result<ConfiguredMaterial, StartError> {
-    let mut material =
-        ConfiguredMaterial { intermediates: Vec::new(), profiles: config.profiles() };
-    for path in config.hpki.intermediates.iter().chain(&config.second_certificates.intermediates) {
-        let failed = |error: rustls_pki_types::pem::Error| StartError::Intermediates {
-            path: path.clone(),
-            reason: error.to_string(),
-        };
-        for certificate in CertificateDer::pem_file_iter(path).map_err(failed)? {
-            material.intermediates.push(certificate.map_err(failed)?.to_vec());
-        }
-    }
-    Ok(material)
 }
 
 /// The ceremony holds the data directory while it goes on.
