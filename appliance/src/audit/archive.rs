@@ -1,5 +1,6 @@
 //! Reading a log: a copy on an auditor's desk, or the daemon's own while it grows. One segment in memory at a time.
 
+use crate::audit::event::Event;
 use crate::audit::frame::frame_at;
 use crate::audit::hash::leaf_hash;
 use crate::audit::head::Head;
@@ -7,7 +8,6 @@ use crate::audit::layout::Layout;
 use crate::audit::note::SignedCheckpoint;
 use crate::audit::proof::ProofError;
 use crate::audit::proof::TreeReader;
-use crate::audit::record::Event;
 use crate::audit::record::Principal;
 use crate::audit::record::Record;
 use crate::audit::segment;

@@ -3,7 +3,7 @@
 //! So many a second get a record each; the others are counted by kind, and the count goes into the next record of that
 //! kind, or into one of its own within seconds.
 
-use crate::audit::record::Event;
+use crate::audit::event::Event;
 use std::collections::BTreeMap;
 use std::time::Instant;
 

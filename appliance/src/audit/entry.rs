@@ -1,9 +1,9 @@
 //! What callers hand to the log, and how it is made ready outside the committer.
 
 use crate::audit::AuditError;
+use crate::audit::event::Event;
 use crate::audit::frame::MAX_RECORD_BYTES;
 use crate::audit::label::Label;
-use crate::audit::record::Event;
 use crate::audit::record::Principal;
 use crate::audit::record::RECORD_VERSION;
 use crate::audit::record::SignatureFacts;

@@ -3,6 +3,13 @@
 use crate::cli::args;
 use crate::cli::args::Command;
 use crate::cli::error::CliError;
+use crate::cli::system_args::Limits;
+use crate::cli::system_args::SystemAdd;
+use crate::cli::system_args::SystemUpdate;
+use crate::cli::values::Method;
+use crate::cli::values::Purpose;
+use crate::cli::values::Role;
+use crate::cli::values::Switch;
 use crate::x509;
 use api::admin::AdminCommand;
 use api::admin::command::AnchorPurposeName;
@@ -38,8 +45,8 @@ pub fn admin_command(command: &Command) -> Result<Option<AdminCommand>, CliError
         Command::System(system) => self::system(system)?,
         Command::Operator(operator) => self::operator(operator)?,
         Command::Anchor(anchor) => self::anchor(anchor)?,
-        Command::TestMode { switch: args::Switch::On } => AdminCommand::TestModeOn {},
-        Command::TestMode { switch: args::Switch::Off } => AdminCommand::TestModeOff {},
+        Command::TestMode { switch: Switch::On } => AdminCommand::TestModeOn {},
+        Command::TestMode { switch: Switch::Off } => AdminCommand::TestModeOff {},
         Command::Module(args::Module::Approve { module }) => {
             AdminCommand::ModuleApprove(NewModule { module: module_fingerprint(module)? })
         }
@@ -132,7 +139,7 @@ fn system(system: &args::System) -> Result<AdminCommand, CliError> {
     })
 }
 
-fn new_system(add: &args::SystemAdd) -> Result<NewSystem, CliError> {
+fn new_system(add: &SystemAdd) -> Result<NewSystem, CliError> {
     let certificates = add.certificate.iter().map(|file| certificate_pem(file));
     Ok(NewSystem {
         system_id: add.system_id.clone(),
@@ -148,7 +155,7 @@ fn new_system(add: &args::SystemAdd) -> Result<NewSystem, CliError> {
     })
 }
 
-fn system_change(update: &args::SystemUpdate) -> Result<SystemChange, CliError> {
+fn system_change(update: &SystemUpdate) -> Result<SystemChange, CliError> {
     let new_certificate = update.add_certificate.as_deref().map(certificate_pem);
     let methods = update.method.as_ref();
     let all_holders = match (&update.holder, update.all_holders) {
@@ -164,13 +171,13 @@ fn system_change(update: &args::SystemUpdate) -> Result<SystemChange, CliError> 
         holders: update.holder.clone(),
         all_holders,
         methods: methods.map(|list| list.iter().map(|method| method_name(*method)).collect()),
-        raw_allowed: update.raw.map(|switch| switch == args::Switch::On),
+        raw_allowed: update.raw.map(|switch| switch == Switch::On),
         limits: limits(update.limits),
         requests_per_second: update.limits.requests_per_second,
     })
 }
 
-fn limits(limits: args::Limits) -> NewLimits {
+fn limits(limits: Limits) -> NewLimits {
     NewLimits {
         seconds: limits.session_seconds,
         idle_seconds: limits.idle_seconds,
@@ -307,27 +314,27 @@ fn key_type_named(name: &str) -> Result<KeyType, CliError> {
     found.ok_or_else(|| CliError::Wrong(format!("{name}: write one of {}", known.join(", "))))
 }
 
-fn method_name(method: args::Method) -> MethodName {
+fn method_name(method: Method) -> MethodName {
     match method {
-        args::Method::Hpki => MethodName::Hpki,
-        args::Method::Jpki => MethodName::Jpki,
-        args::Method::Fido2 => MethodName::Fido2,
+        Method::Hpki => MethodName::Hpki,
+        Method::Jpki => MethodName::Jpki,
+        Method::Fido2 => MethodName::Fido2,
     }
 }
 
-fn role_name(role: args::Role) -> RoleName {
+fn role_name(role: Role) -> RoleName {
     match role {
-        args::Role::SecurityOfficer => RoleName::SecurityOfficer,
-        args::Role::Administrator => RoleName::Administrator,
-        args::Role::RegistrationOfficer => RoleName::RegistrationOfficer,
-        args::Role::Auditor => RoleName::Auditor,
+        Role::SecurityOfficer => RoleName::SecurityOfficer,
+        Role::Administrator => RoleName::Administrator,
+        Role::RegistrationOfficer => RoleName::RegistrationOfficer,
+        Role::Auditor => RoleName::Auditor,
     }
 }
 
-fn purpose_name(purpose: args::Purpose) -> AnchorPurposeName {
+fn purpose_name(purpose: Purpose) -> AnchorPurposeName {
     match purpose {
-        args::Purpose::HpkiCard => AnchorPurposeName::HpkiCard,
-        args::Purpose::SecondCertificate => AnchorPurposeName::SecondCertificate,
+        Purpose::HpkiCard => AnchorPurposeName::HpkiCard,
+        Purpose::SecondCertificate => AnchorPurposeName::SecondCertificate,
     }
 }
 

@@ -8,7 +8,9 @@ mod doctor;
 pub mod error;
 mod init;
 pub mod show;
+pub mod system_args;
 pub mod text;
+pub mod values;
 
 use crate::cli::args::Audit;
 use crate::cli::args::CheckConfig;

@@ -3,7 +3,7 @@
 use super::Keeper;
 use super::entries::Request;
 use super::known::KnownSignature;
-use super::signing::Idempotencies;
+use super::retries::Idempotencies;
 use super::signing::receipt;
 use crate::metrics::SignatureResult;
 use crate::sign::Order;

@@ -11,6 +11,8 @@ mod key_set;
 mod known;
 mod listener_certificate;
 pub mod material;
+mod refused;
+mod retries;
 mod session_steps;
 mod sign_in;
 mod signing;

@@ -2,22 +2,20 @@
 
 use super::Keeper;
 use super::entries;
-use super::known::KnownSignature;
+use super::refused::internal;
+use super::retries::Idempotencies;
+use super::retries::scoped;
 use super::session_steps::deny_text;
 use super::session_steps::is_final;
 use super::session_steps::methods;
 use super::views;
 use crate::audit::Principal;
-use crate::audit::record::Idempotency;
-use crate::idempotency::Blocked;
-use crate::idempotency::RunningGuard;
 use crate::idempotency::fingerprint;
 use crate::metrics::SignatureResult;
 use crate::metrics::Stage;
 use crate::problems;
 use crate::sign::Order;
 use crate::sign::Released;
-use crate::sign::SignError;
 use api::operations::Admitted;
 use api::operations::Caller;
 use api::operations::SignHead;
@@ -34,18 +32,15 @@ use attest::clock::UnixSeconds;
 use attest::gate::Admission;
 use attest::gate::Presented;
 use attest::gate::may_name;
-use attest::records::CredentialStatus;
 use attest::records::Fingerprint;
 use attest::records::SigningSystem;
 use attest::registry::LiveCredential;
-use attest::registry::Standing;
 use attest::session::EndReason;
 use attest::session::LiveSession;
 use attest::sessions::Activation;
 use attest::sessions::Wanted;
 use attest::sign_in::DenyReason;
 use attest::sign_in::link_token;
-use hsm::HsmError;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -366,26 +361,6 @@ impl Keeper {
         }
     }
 
-    /// The gate stayed shut: counted, logged under the request id, told to the peer as far as it may know.
-    pub(super) async fn shut(
-        &self,
-        caller: &Caller,
-        error: &attest::gate::GateError,
-        credential_id: Option<&str>,
-        algorithm: &'static str,
-    ) -> Problem {
-        self.parts.metrics.signature(SignatureResult::Refused, algorithm);
-        tracing::info!(request_id = caller.request_id, reason = %error, "not admitted");
-        let problem = problems::gate(error);
-        let system = self.parts.registry.system_of(&caller.certificate);
-        let system_id = system.as_ref().map(|system| system.system_id.as_str());
-        let detail = error.to_string();
-        let code = problem.code.name();
-        let entry = entries::denial(&caller.request_id, system_id, credential_id, code, &detail);
-        self.note(system_id.unwrap_or("nobody"), entry).await;
-        problem
-    }
-
     /// Ends a live session for its signing system; after `Ok` nothing is released under it.
     async fn log_out(
         &self,
@@ -399,27 +374,6 @@ impl Keeper {
             tracing::error!(request_id = caller.request_id, %error, "the end of a session is not durable");
             Problem::new(Code::AuditUnavailable)
         })
-    }
-
-    fn start(&self, idempotency: &Idempotency) -> Result<RunningGuard, Problem> {
-        let started = self.running.start(idempotency.scope.clone(), &idempotency.request);
-        started.map_err(|blocked| match blocked {
-            Blocked::Running => {
-                Problem::new(Code::IdempotencyRunning).retry_after(Duration::from_secs(1))
-            }
-            Blocked::Conflict => Code::IdempotencyConflict.into(),
-        })
-    }
-
-    /// The same signature again, from its record, without the HSM.
-    fn repeat(&self, known: &KnownSignature, request: &Fingerprint) -> Result<Signed, Problem> {
-        if known.request != *request {
-            return Err(Code::IdempotencyConflict.into());
-        }
-        let cms_der = self.rebuild(known)?;
-        self.parts.metrics.signature(SignatureResult::Repeated, known.scheme.name());
-        let (remaining_signatures, remaining_seconds) = self.left_of(&known.session)?;
-        Ok(Signed { cms_der, receipt: receipt(known.seq), remaining_signatures, remaining_seconds })
     }
 
     fn signed(
@@ -436,64 +390,6 @@ impl Keeper {
             remaining_seconds: now.seconds_until(session.expires_at),
         }
     }
-
-    /// Nothing left the house: what the peer is told, and what has to happen inside.
-    pub(super) async fn not_signed(
-        &self,
-        caller: &Caller,
-        credential: &Arc<LiveCredential>,
-        error: &SignError,
-    ) -> Problem {
-        let algorithm = credential.record.key_type.default_scheme().name();
-        let (result, problem) = match error {
-            SignError::Mismatch => {
-                self.quarantine(&caller.request_id, credential).await;
-                (SignatureResult::Mismatch, Problem::new(Code::CredentialQuarantined))
-            }
-            SignError::Withdrawn(attest::permit::LeaseWithdrawn::Session(reason)) => {
-                (SignatureResult::Withheld, problems::ended(*reason))
-            }
-            SignError::Withdrawn(attest::permit::LeaseWithdrawn::Credential) => {
-                (SignatureResult::Withheld, self.stopped(credential, Code::RevocationUnavailable))
-            }
-            SignError::Hsm(HsmError::KeyRefused { .. } | HsmError::NotInService { .. }) => (
-                SignatureResult::Unavailable,
-                self.stopped(credential, Code::CredentialQuarantined),
-            ),
-            SignError::Hsm(error) if !error.is_retryable() => {
-                (SignatureResult::Unavailable, Problem::new(Code::Internal))
-            }
-            SignError::Hsm(_) => (
-                SignatureResult::Unavailable,
-                Problem::new(Code::HsmUnavailable).retry_after(Duration::from_secs(1)),
-            ),
-            SignError::Audit(_) => (
-                SignatureResult::Unavailable,
-                Problem::new(Code::AuditUnavailable).retry_after(Duration::from_secs(5)),
-            ),
-            SignError::Certificate(_) | SignError::Format(_) | SignError::Permit(_) => {
-                (SignatureResult::Unavailable, Code::Internal.into())
-            }
-        };
-        self.parts.metrics.signature(result, algorithm);
-        let credential_id = &credential.record.credential_id;
-        tracing::error!(request_id = caller.request_id, credential_id, %error, "no signature left");
-        problem
-    }
-
-    /// Why a credential may not sign that was taken away while it did: as its record says by now; `otherwise` when
-    /// nothing stands against it.
-    fn stopped(&self, credential: &LiveCredential, otherwise: Code) -> Problem {
-        let now = self.parts.registry.credential(&credential.record.credential_id);
-        let is_revoked = now.is_some_and(|live| live.record.status == CredentialStatus::Revoked);
-        match (is_revoked, credential.is_stopped(), credential.standing()) {
-            (true, ..) => Code::CredentialRevoked.into(),
-            (false, true, _) => Code::CredentialQuarantined.into(),
-            (false, false, Standing::Revoked | Standing::Refused) => Code::CredentialRevoked.into(),
-            (false, false, Standing::Unknown) => Code::RevocationUnavailable.into(),
-            (false, false, Standing::Good) => otherwise.into(),
-        }
-    }
 }
 
 fn admitted(credential: &LiveCredential) -> Admitted {
@@ -505,45 +401,7 @@ fn admitted(credential: &LiveCredential) -> Admitted {
     Admitted { content_digest_alg, credential_id: credential.record.credential_id.clone() }
 }
 
-/// What a retry is recognised by. The scope of a key is the signing system and the signing token, so that a retry is
-/// answered after the session has ended, too.
-fn scoped(
-    system: &SigningSystem,
-    signing_token: &str,
-    key: &str,
-    item: u32,
-    request: &Fingerprint,
-) -> Idempotency {
-    let token = Fingerprint::of(signing_token.as_bytes());
-    Idempotency {
-        scope: Idempotency::scope(&system.system_id, &token, key, item),
-        request: request.clone(),
-    }
-}
-
-/// What the items of a batch are recognised by when it comes again.
-pub(super) struct Idempotencies {
-    key: Option<String>,
-    system: Arc<SigningSystem>,
-    pub(super) signing_token: String,
-    pub(super) request: Fingerprint,
-}
-
-impl Idempotencies {
-    /// Item `index`, where the batch came with a key.
-    pub(super) fn of(&self, index: usize) -> Option<Idempotency> {
-        let item = u32::try_from(index).ok()?;
-        let key = self.key.as_deref()?;
-        Some(scoped(&self.system, &self.signing_token, key, item, &self.request))
-    }
-}
-
 /// The name of an audit record on the wire.
 pub(super) fn receipt(seq: u64) -> String {
     seq.to_string()
-}
-
-fn internal(caller: &Caller, error: &dyn std::fmt::Display) -> Problem {
-    tracing::error!(request_id = caller.request_id, %error, "internal");
-    Code::Internal.into()
 }

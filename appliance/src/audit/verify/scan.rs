@@ -1,5 +1,6 @@
 //! One pass over every record.
 
+use crate::audit::event::Event;
 use crate::audit::frame::frame_at;
 use crate::audit::frame::next_frame_after;
 use crate::audit::hash::Hash;
@@ -8,7 +9,6 @@ use crate::audit::head::Head;
 use crate::audit::label::Label;
 use crate::audit::label::read_labels;
 use crate::audit::layout::Layout;
-use crate::audit::record::Event;
 use crate::audit::record::Record;
 use crate::audit::segment;
 use crate::audit::tree::Tile;

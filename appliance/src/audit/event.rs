@@ -1,0 +1,233 @@
+//! What can happen: the kinds of record in the audit log.
+
+use crate::audit::record::AlarmSource;
+use crate::audit::record::SignIn;
+use crate::audit::record::SignatureFacts;
+use crate::audit::record::TrustChange;
+use crate::audit::record::Withheld;
+use attest::clock::UnixSeconds;
+use attest::records::Fingerprint;
+use attest::records::Method;
+use attest::session::EndReason;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// A signature was made and may leave.
+    Signature(Box<SignatureFacts>),
+    /// A key was used, but nothing left: what allowed it was withdrawn in between.
+    SignatureWithheld {
+        /// Why.
+        reason: Withheld,
+        /// What would have left, without the signature value.
+        #[serde(flatten)]
+        facts: Box<SignatureFacts>,
+    },
+    /// Somebody proved presence for a transaction and confirmed it.
+    SignInApproved(Box<SignIn>),
+    /// A sign-in was refused.
+    SignInDenied {
+        /// Transaction or session, hashed.
+        session: Option<Fingerprint>,
+        /// Signing system that asked.
+        system_id: Option<String>,
+        /// Holder, where one was named or found.
+        holder_id: Option<String>,
+        /// How presence was to be proved.
+        method: Option<Method>,
+        /// Stable code of the refusal.
+        code: String,
+        /// Detail for the auditor.
+        detail: String,
+    },
+    /// A session became active: the code came back through the holder's own browser.
+    SessionActivated {
+        /// The session, hashed.
+        session: Fingerprint,
+        /// Holder.
+        holder_id: String,
+        /// Signing system.
+        system_id: String,
+        /// How presence was proved.
+        method: Method,
+        /// SHA-256 of the evidence, as in the sign-in's record.
+        evidence: Fingerprint,
+        /// When presence was proved.
+        authenticated_at: UnixSeconds,
+        /// First second at which it is over.
+        expires_at: UnixSeconds,
+        /// Signatures it allows.
+        signatures: u64,
+    },
+    /// A session ended; nothing under it is released behind this record.
+    SessionEnded {
+        /// The session, hashed.
+        session: Fingerprint,
+        /// Holder.
+        holder_id: String,
+        /// Signing system.
+        system_id: String,
+        /// Why.
+        reason: EndReason,
+        /// Signatures it made.
+        used: u64,
+    },
+    /// A change of trust was proposed by one operator and waits for another.
+    TrustProposed(TrustChange),
+    /// Trust was granted, changed or removed.
+    TrustChanged(TrustChange),
+    /// A credential may not sign until two operators release it.
+    CredentialQuarantined {
+        /// Which.
+        credential_id: String,
+        /// Why.
+        reason: String,
+    },
+    /// A request was refused.
+    Denial {
+        /// What was asked: `sign`, `session.create`, `admin.holder.add` ...
+        operation: String,
+        /// Stable code of the refusal.
+        code: String,
+        /// Credential named, if any.
+        credential_id: Option<String>,
+        /// Detail for the auditor.
+        detail: String,
+        /// Further refusals of the same kind that got no record of their own (flood).
+        suppressed: u64,
+    },
+    /// The daemon started.
+    Started {
+        /// Version of the program.
+        version: String,
+        /// SHA-256 of the configuration file.
+        configuration: Fingerprint,
+        /// Records that were durable and kept at this start.
+        records: u64,
+        /// Octets of an unfinished write cut off at this start.
+        cut_bytes: u64,
+    },
+    /// The daemon stopped in good order.
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+    /// From here on checkpoints are signed by another key. The old key signs a checkpoint over this record first.
+    CheckpointKeyChanged {
+        /// Old key, as verifier key text (C2SP signed-note).
+        old: Option<String>,
+        /// New key, likewise.
+        new: String,
+        /// Operators who approved it.
+        approved_by: Vec<String>,
+    },
+    /// The clock jumped, or the floor of time was lowered by two operators.
+    TimeStep {
+        /// What the clock said or the floor was before, Unix milliseconds.
+        from_ms: u64,
+        /// What it says since, Unix milliseconds. With `approved_by`, records go on from this time.
+        to_ms: u64,
+        /// Operators who approved lowering the floor; empty when the clock jumped by itself.
+        approved_by: Vec<String>,
+    },
+    /// Something is wrong with a part of the appliance.
+    Alarm {
+        /// Which part.
+        source: AlarmSource,
+        /// Stable code.
+        code: String,
+        /// Detail.
+        detail: String,
+    },
+    /// A document label kept beside the log was erased.
+    LabelErased {
+        /// Record that commits to it.
+        of: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody read the log.
+    LogRead {
+        /// `search`, `export`, `verify`, `prove`.
+        operation: String,
+        /// What was asked for.
+        filter: String,
+    },
+}
+
+impl Event {
+    /// The wire name: `signature`, `session_ended` ...
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Signature(_) => "signature",
+            Self::SignatureWithheld { .. } => "signature_withheld",
+            Self::SignInApproved(_) => "sign_in_approved",
+            Self::SignInDenied { .. } => "sign_in_denied",
+            Self::SessionActivated { .. } => "session_activated",
+            Self::SessionEnded { .. } => "session_ended",
+            Self::TrustProposed(_) => "trust_proposed",
+            Self::TrustChanged(_) => "trust_changed",
+            Self::CredentialQuarantined { .. } => "credential_quarantined",
+            Self::Denial { .. } => "denial",
+            Self::Started { .. } => "started",
+            Self::Stopped { .. } => "stopped",
+            Self::CheckpointKeyChanged { .. } => "checkpoint_key_changed",
+            Self::TimeStep { .. } => "time_step",
+            Self::Alarm { .. } => "alarm",
+            Self::LabelErased { .. } => "label_erased",
+            Self::LogRead { .. } => "log_read",
+        }
+    }
+
+    /// Holder it concerns.
+    pub fn holder_id(&self) -> Option<&str> {
+        match self {
+            Self::Signature(facts) | Self::SignatureWithheld { facts, .. } => {
+                Some(&facts.holder_id)
+            }
+            Self::SignInApproved(sign_in) => Some(&sign_in.holder_id),
+            Self::SessionActivated { holder_id, .. } | Self::SessionEnded { holder_id, .. } => {
+                Some(holder_id)
+            }
+            Self::SignInDenied { holder_id, .. } => holder_id.as_deref(),
+            Self::TrustProposed(change) | Self::TrustChanged(change) => change.holder_id.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Signing system it concerns.
+    pub fn system_id(&self) -> Option<&str> {
+        match self {
+            Self::Signature(facts) | Self::SignatureWithheld { facts, .. } => {
+                Some(&facts.system_id)
+            }
+            Self::SignInApproved(sign_in) => Some(&sign_in.system_id),
+            Self::SessionActivated { system_id, .. } | Self::SessionEnded { system_id, .. } => {
+                Some(system_id)
+            }
+            Self::SignInDenied { system_id, .. } => system_id.as_deref(),
+            Self::TrustProposed(change) | Self::TrustChanged(change) => {
+                (change.what == "system").then_some(change.id.as_str())
+            }
+            _ => None,
+        }
+    }
+
+    /// Credential it concerns.
+    pub fn credential_id(&self) -> Option<&str> {
+        match self {
+            Self::Signature(facts) | Self::SignatureWithheld { facts, .. } => {
+                Some(&facts.credential_id)
+            }
+            Self::CredentialQuarantined { credential_id, .. } => Some(credential_id),
+            Self::Denial { credential_id, .. } => credential_id.as_deref(),
+            Self::TrustProposed(change) | Self::TrustChanged(change) => {
+                (change.what == "credential").then_some(change.id.as_str())
+            }
+            _ => None,
+        }
+    }
+}
