@@ -6,7 +6,6 @@ use crate::audit::Entry;
 use crate::audit::Event;
 use crate::audit::Principal;
 use crate::audit::record::TrustChange;
-use crate::checkpoint::HsmCheckpointSigner;
 use crate::config::Config;
 use crate::daemon;
 use crate::daemon::StartError;
@@ -88,6 +87,7 @@ pub async fn found(config: &Config, founding: Founding) -> Result<Founded, Provi
     // Step 1: the places, and the HSM with its house keys.
     let data_dir = DataDir::open(&config.data_dir, config.danger_allow_unsafe_file_system)
         .map_err(StartError::from)?;
+    daemon::check_store_is_there(config)?;
     let metrics = prometheus::Registry::new();
     let (audit, _) = daemon::open_audit(&data_dir, &metrics)?;
     let clock = Arc::new(DurableClock::new(
@@ -98,9 +98,9 @@ pub async fn found(config: &Config, founding: Founding) -> Result<Founded, Provi
     let hsm = daemon::open_hsm(config.hsm.clone()).await?;
     let store = daemon::open_store(&data_dir, clock.clone(), &metrics)?;
     let house_keys = hsm.ensure_house_keys().await.map_err(StartError::from)?;
-    audit
-        .set_signer(Arc::new(HsmCheckpointSigner::new(hsm.clone()).map_err(StartError::from)?))
-        .map_err(StartError::from)?;
+    daemon::sign_checkpoints(&audit, &hsm)?;
+    // From its first moment on a provisioned appliance has a checkpoint, so that a missing one means something.
+    audit.checkpoint_over(audit.records()).await?;
     let sealing_key = hsm.sealing_key().await.map_err(StartError::from)?;
     let trust = TrustStore::new(store, &sealing_key);
     // Step 2: everything that is believed from now on, in one transaction.

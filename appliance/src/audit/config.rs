@@ -1,6 +1,5 @@
 //! Numbers of the audit log.
 
-use crate::audit::note::VerifierKey;
 use std::time::Duration;
 
 /// How the log is kept.
@@ -8,8 +7,6 @@ use std::time::Duration;
 pub struct AuditConfig {
     /// Name of the log in its checkpoints: a schema-less URL, without spaces and `+`.
     pub origin: String,
-    /// Keys that may have signed the checkpoint on the disk; when empty, only its root is checked at start.
-    pub trusted_keys: Vec<VerifierKey>,
     /// Octets of one segment.
     pub segment_bytes: u64,
     /// Free octets on the file system below which nothing new is signed; on a small one, a twentieth of it.
@@ -52,7 +49,6 @@ impl AuditConfig {
     pub fn new(origin: &str) -> Self {
         Self {
             origin: origin.to_owned(),
-            trusted_keys: Vec::new(),
             segment_bytes: 8 * 1024 * 1024,
             min_free_bytes: 256 * 1024 * 1024,
             queue_limit: 4096,

@@ -94,7 +94,7 @@ impl AuditLog {
     ) -> Result<(Self, Opened), AuditOpenError> {
         let layout = Layout::new(directory);
         at(directory, |_| layout.make())?;
-        let mut found = recover::find(&layout, &config.origin, &config.trusted_keys)?;
+        let mut found = recover::find(&layout, &config.origin)?;
         let records = found.tree.size();
         let segment = begin_or_resume(&layout, &mut found, config.segment_bytes)?;
         let now_ms = wall.unix_ms().max(found.last_time_ms);
@@ -113,6 +113,23 @@ impl AuditLog {
         })?;
         log.shared.bell.ring(|_| {});
         Ok((log, opened))
+    }
+
+    /// Whether the log, as it was found, is the one that `key` signs: until then only its form was checked, and what the
+    /// key signs next would vouch for all of it. Call before [`Self::set_signer`].
+    ///
+    /// # Errors
+    /// [`AuditOpenError::Checkpoint`] when the newest checkpoint is not signed by it, and
+    /// [`AuditOpenError::CheckpointMissing`] when there are records and none.
+    pub fn check_signed_by(&self, key: &VerifierKey) -> Result<(), AuditOpenError> {
+        let path = self.shared.layout.checkpoint();
+        match self.checkpoint() {
+            _ if self.records() == 0 => Ok(()),
+            None => Err(AuditOpenError::CheckpointMissing { path }),
+            Some(signed) => signed
+                .verify(std::slice::from_ref(key))
+                .map_err(|source| AuditOpenError::Checkpoint { path, source }),
+        }
     }
 
     /// Gives the log the key that signs its checkpoints from now on. Call inside the runtime that the key's futures need.

@@ -14,7 +14,6 @@ use crate::audit::history;
 use crate::audit::layout::Layout;
 use crate::audit::note::NoteError;
 use crate::audit::note::SignedCheckpoint;
-use crate::audit::note::VerifierKey;
 use crate::audit::segment;
 use crate::audit::tree::TILE_WIDTH;
 use crate::audit::tree::Tile;
@@ -83,8 +82,10 @@ pub enum AuditOpenError {
         /// Which.
         path: PathBuf,
     },
-    /// The newest checkpoint is missing although older ones are kept.
-    #[error("audit log tampered with: {path} is missing although older checkpoints are kept")]
+    /// The newest checkpoint is missing although one was signed.
+    #[error(
+        "audit log tampered with: {path} is missing although there are records or older checkpoints"
+    )]
     CheckpointMissing {
         /// Where it should be.
         path: PathBuf,
@@ -134,12 +135,8 @@ pub(super) struct Found {
 }
 
 /// Reads the end of the log in `layout`.
-pub(super) fn find(
-    layout: &Layout,
-    origin: &str,
-    keys: &[VerifierKey],
-) -> Result<Found, AuditOpenError> {
-    let checkpoint = read_checkpoint(layout, origin, keys)?;
+pub(super) fn find(layout: &Layout, origin: &str) -> Result<Found, AuditOpenError> {
+    let checkpoint = read_checkpoint(layout, origin)?;
     let segments = at(&layout.directory, |_| layout.segments())?;
     let signed = checkpoint.as_ref().map_or(0, |signed| signed.checkpoint.size);
     match segments.first() {
@@ -332,7 +329,6 @@ pub(super) fn read_tile(layout: &Layout, level: u8, index: u64) -> Result<Tile, 
 fn read_checkpoint(
     layout: &Layout,
     origin: &str,
-    keys: &[VerifierKey],
 ) -> Result<Option<SignedCheckpoint>, AuditOpenError> {
     let path = layout.checkpoint();
     let older = at(&layout.history(), |_| history::newest(layout))?;
@@ -351,9 +347,6 @@ fn read_checkpoint(
     if signed.checkpoint.origin != origin {
         let found = signed.checkpoint.origin;
         return Err(AuditOpenError::OtherOrigin { found, expected: origin.to_owned() });
-    }
-    if !keys.is_empty() {
-        signed.verify(keys).map_err(bad)?;
     }
     let size = signed.checkpoint.size;
     match older.map(|older| older.checkpoint.size) {

@@ -13,6 +13,7 @@ use crate::config::Severity;
 use crate::config::addresses_of;
 use crate::daemon::AUDIT_DIRECTORY;
 use crate::daemon::STORE_DIRECTORY;
+use crate::daemon::check_store_is_there;
 use crate::disk::check_file_system;
 use crate::x509;
 use api::admin::AdminCommand;
@@ -200,6 +201,14 @@ fn not_operational(error: &CliError, config: Option<&Config>) -> DoctorCheck {
         matches!(error, CliError::Refused(refusal) if refusal.code == "not_operational");
     let is_founded = |config: &Config| config.data_dir.join(STORE_DIRECTORY).is_dir();
     match config {
+        Some(config) if is_closed && check_store_is_there(config).is_err() => {
+            let found = "the store is gone; the audit log beside it has records";
+            let next = format!(
+                "systemctl stop inkan; put {} back from the backup",
+                config.data_dir.join(STORE_DIRECTORY).display()
+            );
+            bad("appliance", found, next)
+        }
         Some(config) if is_closed && !is_founded(config) => {
             let next = "inkan init --config FILE --operator ID:security_officer:CERT.pem ...";
             bad("appliance", "it was never provisioned", next)

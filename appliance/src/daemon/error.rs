@@ -91,6 +91,12 @@ pub enum StartError {
         /// What was approved.
         approved: String,
     },
+    /// There are audit records, so there was a store.
+    #[error(
+        "the store is gone from {0}, but the audit log beside it has records: put the store back from the backup; a new \
+         ceremony would begin another appliance"
+    )]
+    StoreLost(PathBuf),
     /// The mode record is missing although the store is there.
     #[error("the appliance is not provisioned; run: inkan init")]
     NotProvisioned,

@@ -7,13 +7,14 @@ pub use crate::daemon::error::StartError;
 pub use crate::daemon::opening::AUDIT_DIRECTORY;
 pub use crate::daemon::opening::AUDIT_ORIGIN;
 pub use crate::daemon::opening::STORE_DIRECTORY;
+pub use crate::daemon::opening::check_store_is_there;
 pub(crate) use crate::daemon::opening::open_audit;
 pub(crate) use crate::daemon::opening::open_hsm;
 pub(crate) use crate::daemon::opening::open_store;
+pub(crate) use crate::daemon::opening::sign_checkpoints;
 
 use crate::admin::AdminDesk;
 use crate::audit::AuditLog;
-use crate::checkpoint::HsmCheckpointSigner;
 use crate::config::Config;
 use crate::daemon::opening::check_module;
 use crate::daemon::opening::configured_material;
@@ -113,6 +114,15 @@ impl Daemon {
     /// # Errors
     /// [`StartError`]; the state is `Failed` then, health and status go on answering.
     pub async fn open(&mut self) -> Result<(), StartError> {
+        let opened = self.try_open().await;
+        if let Err(error) = &opened {
+            self.doorway.set(State::Failed { reason: error.to_string() });
+        }
+        opened
+    }
+
+    async fn try_open(&mut self) -> Result<(), StartError> {
+        check_store_is_there(&self.config)?;
         while !is_provisioned(&self.config) {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
@@ -120,13 +130,7 @@ impl Daemon {
             wait_for_the_end_of_the_ceremony(&self.config).await;
         }
         self.doorway.set(State::Locked { waits_for: "the HSM".to_owned() });
-        match self.unlock().await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                self.doorway.set(State::Failed { reason: error.to_string() });
-                Err(error)
-            }
-        }
+        self.unlock().await
     }
 
     async fn unlock(&mut self) -> Result<(), StartError> {
@@ -151,7 +155,7 @@ impl Daemon {
         // Step 4: under the HSM's key, the trust records; a broken seal stops here.
         let trust = TrustStore::new(store, &*hsm.sealing_key().await?);
         check_module(trust.load::<Mode>("mode").await?.map(|(mode, _)| mode), &module)?;
-        audit.set_signer(Arc::new(HsmCheckpointSigner::new(hsm.clone())?))?;
+        sign_checkpoints(&audit, &hsm)?;
         // Step 5: everybody the appliance knows, and the keys in the token.
         let registry = Arc::new(load_registry(&trust).await?);
         load_keys(&hsm, &registry).await?;

@@ -1,9 +1,13 @@
 //! Opening each part of the appliance, in the order in which a start needs them.
 
 use crate::audit;
+use crate::audit::Archive;
 use crate::audit::AuditConfig;
 use crate::audit::AuditLog;
 use crate::audit::AuditMetrics;
+use crate::audit::CheckpointSigner;
+use crate::audit::VerifierKey;
+use crate::checkpoint::HsmCheckpointSigner;
 use crate::config::Config;
 use crate::daemon::error::StartError;
 use crate::disk::DataDir;
@@ -51,6 +55,28 @@ pub(crate) fn open_audit(
     let (log, found) =
         AuditLog::open(&directory, config, Arc::new(SystemWallClock), audit_metrics)?;
     Ok((Arc::new(log), found))
+}
+
+/// Refuses a data directory that has records of an appliance whose store is gone.
+///
+/// # Errors
+/// [`StartError::StoreLost`]
+pub fn check_store_is_there(config: &Config) -> Result<(), StartError> {
+    let has_records = Archive::open(&config.data_dir.join(AUDIT_DIRECTORY))
+        .is_ok_and(|archive| archive.records(0).next().is_some());
+    // Looked for after the records: a ceremony under way makes the store before it writes any.
+    match has_records && !config.data_dir.join(STORE_DIRECTORY).is_dir() {
+        true => Err(StartError::StoreLost(config.data_dir.clone())),
+        false => Ok(()),
+    }
+}
+
+/// Has the token's audit key sign the log from now on, if it was the one that did until now.
+pub(crate) fn sign_checkpoints(audit: &AuditLog, hsm: &Arc<Hsm>) -> Result<(), StartError> {
+    let signer = HsmCheckpointSigner::new(hsm.clone())?;
+    audit.check_signed_by(&VerifierKey::new(AUDIT_ORIGIN, signer.spki_der())?)?;
+    audit.set_signer(Arc::new(signer))?;
+    Ok(())
 }
 
 pub(crate) async fn open_hsm(config: HsmConfig) -> Result<Arc<Hsm>, StartError> {

@@ -17,10 +17,10 @@ pub(super) struct Floor {
 }
 
 impl Floor {
-    /// Opens or creates the file; the revision it names, 0 when none.
-    pub(super) fn open(path: &Path) -> io::Result<(Self, u64)> {
+    /// Opens the file, made where `may_create` says that there is none yet; the revision it names, 0 when none.
+    pub(super) fn open(path: &Path, may_create: bool) -> io::Result<(Self, u64)> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        options.read(true).write(true).create(may_create).truncate(false).mode(0o600);
         let file = options.open(path)?;
         let rev = (0..SLOTS).filter_map(|slot| read(&file, slot)).max().unwrap_or(0);
         Ok((Self { file, next_slot: 0 }, rev))
@@ -61,14 +61,14 @@ mod tests {
     fn floor_survives_and_one_spoilt_slot_costs_one_step() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("floor");
-        let (mut floor, rev) = Floor::open(&path).unwrap();
+        let (mut floor, rev) = Floor::open(&path, true).unwrap();
         assert_eq!(rev, 0);
         for rev in 1..=5 {
             floor.raise(rev).unwrap();
         }
-        assert_eq!(Floor::open(&path).unwrap().1, 5);
+        assert_eq!(Floor::open(&path, true).unwrap().1, 5);
         let newest = floor.next_slot * SLOT_DISTANCE;
         floor.file.write_all_at(b"torn", newest).unwrap();
-        assert_eq!(Floor::open(&path).unwrap().1, 4);
+        assert_eq!(Floor::open(&path, true).unwrap().1, 4);
     }
 }

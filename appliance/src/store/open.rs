@@ -160,7 +160,6 @@ fn open_in_time(directory: &Path, config: &StoreConfig) -> Result<Opened, StoreO
 
 fn open(directory: &Path, cache_bytes: u64) -> Result<Opened, StoreOpenError> {
     make_directory(directory)?;
-    let (floor, floor_rev) = at(&directory.join("floor"), Floor::open)?;
     let engine_directory = directory.join("sled");
     make_directory(&engine_directory)?;
     let db = sled::Config::new()
@@ -175,13 +174,16 @@ fn open(directory: &Path, cache_bytes: u64) -> Result<Opened, StoreOpenError> {
         file.sync_all()?;
         Ok(file)
     })?;
+    let state = add_up(&db)?;
+    // The file is there before the first commit: whoever lost it lost what says how far the store had come.
+    let (floor, floor_rev) =
+        at(&directory.join("floor"), |path| Floor::open(path, state.rev == 0))?;
     for path in [engine_directory.as_path(), directory] {
         at(path, |path| File::open(path)?.sync_all())?;
     }
     if let Some(parent) = directory.parent() {
         at(parent, |path| File::open(path)?.sync_all())?;
     }
-    let state = add_up(&db)?;
     match state.rev < floor_rev {
         true => Err(StoreOpenError::WentBack { found: state.rev, floor: floor_rev }),
         false => Ok((Engine { db, file }, state, floor)),

@@ -164,6 +164,19 @@ async fn database_put_back_to_an_older_state_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn d8_store_without_its_floor_is_refused_again_and_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = try_open(folder.path(), NOW).unwrap();
+    store.commit(put("k".to_owned(), value(1), None)).await.unwrap();
+    close(store).await;
+    std::fs::remove_file(folder.path().join("floor")).unwrap();
+    for _start in 0..2 {
+        let refused = try_open(folder.path(), NOW).err().expect("opened without its floor");
+        assert!(refused.to_string().contains("floor"), "{refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn opening_that_takes_too_long_is_given_up() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(HandClock::default());

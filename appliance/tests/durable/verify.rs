@@ -415,11 +415,11 @@ async fn a1_daemon_does_not_start_on_a_log_that_was_tampered_with() {
     assert!(matches!(open(&copy), Some(AuditOpenError::SegmentMissing { seq: 0 })));
 
     let copy = log.copy();
-    let mut config = crate::support::config();
-    config.trusted_keys = vec![
-        appliance::audit::VerifierKey::new(crate::support::ORIGIN, &SoftSigner::new().spki_der)
-            .unwrap(),
-    ];
-    let refused = crate::support::try_open(&copy, config, crate::support::SetClock::new()).err();
+    let (opened, _) = crate::support::open(&copy);
+    let key = |signer: &SoftSigner| {
+        appliance::audit::VerifierKey::new(crate::support::ORIGIN, &signer.spki_der).unwrap()
+    };
+    assert!(opened.check_signed_by(&key(&log.signer)).is_ok());
+    let refused = opened.check_signed_by(&key(&SoftSigner::new())).err();
     assert!(matches!(refused, Some(AuditOpenError::Checkpoint { .. })));
 }

@@ -97,6 +97,59 @@ async fn configuration_with_a_fault_starts_nothing_and_says_where() {
 }
 
 #[tokio::test]
+async fn a1_log_whose_checkpoint_the_token_did_not_sign_is_refused_and_not_signed_over() {
+    let mut world = down(false);
+    let checkpoint = world.data_dir.join("audit/checkpoint");
+    let genuine = std::fs::read_to_string(&checkpoint).unwrap();
+    // Another signature of the same length: everything but the key's consent is as it should be.
+    let (text, _) = genuine.trim_end().split_at(genuine.trim_end().len() - 8);
+    let forged = format!("{text}AAAAAAA=\n");
+    std::fs::write(&checkpoint, &forged).unwrap();
+    let reason = refusal(&mut world);
+    assert!(reason.contains("checkpoint") && reason.contains("does not verify"), "{reason}");
+    world.daemon.kill();
+    assert_eq!(std::fs::read_to_string(&checkpoint).unwrap(), forged, "signed over");
+    std::fs::write(&checkpoint, genuine).unwrap();
+    world.restart();
+}
+
+#[tokio::test]
+async fn a1_log_without_any_checkpoint_is_refused() {
+    let mut world = down(false);
+    let audit = world.data_dir.join("audit");
+    std::fs::remove_file(audit.join("checkpoint")).unwrap();
+    for day in std::fs::read_dir(audit.join("checkpoints")).unwrap() {
+        std::fs::remove_file(day.unwrap().path()).unwrap();
+    }
+    let reason = refusal(&mut world);
+    assert!(reason.contains("checkpoint") && reason.contains("missing"), "{reason}");
+}
+
+#[tokio::test]
+async fn data_directory_that_lost_its_store_is_not_offered_a_ceremony() {
+    let mut world = down(false);
+    let (store, aside) = (world.data_dir.join("store"), world.folder.join("store-aside"));
+    std::fs::rename(&store, &aside).unwrap();
+    let reason = refusal(&mut world);
+    assert!(reason.contains("store is gone") && reason.contains("backup"), "{reason}");
+    let config = world.launch.config.display().to_string();
+    let said = world.inkan(&["doctor", "--config", &config]);
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("the store is gone") && !said.contains("inkan init"), "{said}");
+    world.daemon.kill();
+    let operator = |id: &str, file: &std::path::Path| {
+        format!("--operator={id}:security_officer:{}", file.display())
+    };
+    let (one, two) = (&world.pki.officer.certificate, &world.pki.officer2.certificate);
+    let operators = [operator("officer", one), operator("officer2", two)];
+    let init = world.inkan(&["init", "--config", &config, &operators[0], &operators[1]]);
+    let said = String::from_utf8_lossy(&init.stderr).into_owned();
+    assert!(!init.status.success() && said.contains("store is gone"), "{said}");
+    std::fs::rename(&aside, &store).unwrap();
+    world.restart();
+}
+
+#[tokio::test]
 async fn trust_record_edited_on_disk_is_refused_and_named() {
     let mut world = World::new(Plan::default()).await;
     world.daemon.stop(Duration::from_secs(15));
