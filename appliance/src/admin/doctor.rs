@@ -4,16 +4,17 @@
 
 use crate::admin::desk::AdminDesk;
 use crate::admin::house::LEAST_SECURITY_OFFICERS;
+use crate::admin::proposal::Proposal;
 use api::admin::answer::DoctorCheck;
 use api::admin::answer::DoctorView;
 use api::admin::answer::Verdict;
-use api::problem::Problem;
 use attest::clock::UnixSeconds;
 use attest::records::Anchor;
 use attest::records::AnchorPurpose;
 use attest::records::CredentialStatus;
 use attest::records::Role;
 use attest::registry::Standing;
+use attest::trust::TrustError;
 use hsm::HsmState;
 
 /// Days before the end of a second certificate at which a new one should be under way: the authority takes weeks.
@@ -22,23 +23,23 @@ const CERTIFICATE_WARNING_DAYS: u64 = 60;
 const NAMED: usize = 10;
 
 impl AdminDesk {
-    pub(super) async fn doctor(&self) -> Result<DoctorView, Problem> {
+    pub(super) async fn doctor(&self) -> DoctorView {
         let now = self.parts().clock.now().unwrap_or_else(|error| UnixSeconds(error.now));
-        Ok(DoctorView { checks: self.checks(now).await? })
+        DoctorView { checks: self.checks(now).await }
     }
 
-    /// Every check at `now`.
-    pub(super) async fn checks(&self, now: UnixSeconds) -> Result<Vec<DoctorCheck>, Problem> {
-        let mut checks = vec![self.token(), self.audit_log(), self.clock()];
+    /// Every check at `now`. What cannot be read is a finding, and no reason to say nothing of the rest.
+    pub(super) async fn checks(&self, now: UnixSeconds) -> Vec<DoctorCheck> {
+        let mut checks = vec![self.token(), self.audit_log(), self.storage(), self.clock()];
         checks.extend(self.revocation_lists(now));
-        checks.extend(self.anchor_of_each_purpose().await?);
+        checks.extend(self.anchor_of_each_purpose().await);
         checks.push(self.test_mode());
         checks.push(self.security_officers());
         checks.extend(self.keys_and_certificates(now));
         checks.push(self.holders_without_card());
         checks.push(self.signing_systems());
-        checks.push(self.open_proposals(now).await?);
-        Ok(checks)
+        checks.push(self.open_proposals(now).await);
+        checks
     }
 
     fn token(&self) -> DoctorCheck {
@@ -90,6 +91,17 @@ impl AdminDesk {
         }
     }
 
+    fn storage(&self) -> DoctorCheck {
+        match self.parts().store.stopped() {
+            None => good("store", "works"),
+            Some(reason) => bad(
+                "store",
+                format!("stopped, nobody signs in: {reason}"),
+                "df -h; look at the disk, then systemctl restart inkan",
+            ),
+        }
+    }
+
     fn clock(&self) -> DoctorCheck {
         match self.parts().clock.now() {
             Ok(now) => good("clock", crate::x509::rfc3339(now.0)),
@@ -119,9 +131,11 @@ impl AdminDesk {
         lists.iter().map(check).collect()
     }
 
-    async fn anchor_of_each_purpose(&self) -> Result<Vec<DoctorCheck>, Problem> {
-        let anchors =
-            self.parts().trust.load_all::<Anchor>().await.map_err(crate::admin::refusal::trust)?;
+    async fn anchor_of_each_purpose(&self) -> Vec<DoctorCheck> {
+        let anchors = match self.parts().trust.load_all::<Anchor>().await {
+            Ok(anchors) => anchors,
+            Err(error) => return vec![unread("anchors", &error)],
+        };
         let check = |(purpose, name): (AnchorPurpose, &str)| {
             let subject = format!("anchors for {name}");
             match anchors.iter().filter(|anchor| anchor.purpose == purpose).count() {
@@ -137,7 +151,7 @@ impl AdminDesk {
             (AnchorPurpose::HpkiCard, "hpki_card"),
             (AnchorPurpose::SecondCertificate, "second_certificate"),
         ];
-        Ok(purposes.into_iter().map(check).collect())
+        purposes.into_iter().map(check).collect()
     }
 
     fn test_mode(&self) -> DoctorCheck {
@@ -255,19 +269,26 @@ impl AdminDesk {
         }
     }
 
-    async fn open_proposals(&self, now: UnixSeconds) -> Result<DoctorCheck, Problem> {
-        let proposals = self.proposals().await?;
+    async fn open_proposals(&self, now: UnixSeconds) -> DoctorCheck {
+        let proposals = match self.parts().trust.load_all::<Proposal>().await {
+            Ok(proposals) => proposals,
+            Err(error) => return unread("proposals", &error),
+        };
         let mut open = proposals.iter().filter(|proposal| proposal.is_open(now));
         let (first, more) = (open.next(), open.count());
-        Ok(match first {
+        match first {
             None => good("proposals", "none waits"),
             Some(proposal) => warning(
                 "proposals",
                 format!("{} wait for a second operator", more + 1),
                 format!("inkan proposals show {}", proposal.proposal_id),
             ),
-        })
+        }
     }
+}
+
+fn unread(subject: &str, error: &TrustError) -> DoctorCheck {
+    bad(subject, format!("cannot be read: {error}"), "see the store above; journalctl -u inkan")
 }
 
 fn good(subject: impl Into<String>, found: impl Into<String>) -> DoctorCheck {

@@ -188,6 +188,7 @@ impl Committer {
         let metrics = &self.shared.metrics;
         metrics.sync_seconds.observe(started.elapsed().as_secs_f64());
         metrics.syncs.inc();
+        metrics.size_bytes.add(i64::try_from(self.frames.len()).unwrap_or(0));
         metrics.records.set(i64::try_from(self.next_seq).unwrap_or(i64::MAX));
         self.shared.durable.store(self.next_seq, Ordering::Release);
         self.shared.floor.set(self.last_time_ms);

@@ -102,6 +102,8 @@ impl AuditLog {
         let opened =
             Opened { records, cut_bytes: found.cut_bytes, checkpoint: found.checkpoint.clone() };
         let last_time_ms = found.last_time_ms;
+        let size_bytes = at(directory, |_| size_of(&layout, &found))?;
+        metrics.size_bytes.set(i64::try_from(size_bytes).unwrap_or(i64::MAX));
         let shared = Arc::new(share(layout, config, wall, metrics, found, retries));
         shared.floor.set(last_time_ms);
         let committer = Committer::new(Arc::clone(&shared), segment, records, last_time_ms);
@@ -422,6 +424,14 @@ fn share(
         bell: Bell::default(),
         stopped: OnceLock::new(),
     }
+}
+
+/// Octets of the records: finished segments end at their last one.
+fn size_of(layout: &Layout, found: &Found) -> io::Result<u64> {
+    let finished = found.segments.split_last().map_or(&[][..], |(_, finished)| finished);
+    finished.iter().try_fold(found.end, |sum, first| {
+        Ok(sum.saturating_add(layout.segment(*first).metadata()?.len()))
+    })
 }
 
 /// The segment to go on in; a log without any begins with one.

@@ -74,7 +74,12 @@ pub(super) struct Signer {
 impl Shared {
     /// Stops the log for good; the first reason stays.
     pub(super) fn stop(&self, reason: String) {
-        let _ = self.stopped.set(reason);
+        if self.stopped.set(reason.clone()).is_ok() {
+            tracing::error!(
+                reason,
+                "ALARM: the audit log has stopped; nothing is signed until a restart"
+            );
+        }
         self.metrics.stopped.set(1);
         self.queue.close();
         self.checkpoint.send_modify(|_| {});

@@ -35,6 +35,7 @@ use crate::keeper::material;
 use crate::keeper::material::ConfiguredMaterial;
 use crate::metrics::Metrics;
 use crate::state::State;
+use crate::store::SledStore;
 use crate::time::DurableClock;
 use crate::time::SystemWallClock;
 use api::server::Front;
@@ -75,6 +76,7 @@ struct Opened {
     registry: Arc<Registry>,
     sessions: Arc<Sessions>,
     trust: TrustStore,
+    store: Arc<SledStore>,
     hsm: Arc<Hsm>,
     audit: Arc<AuditLog>,
     judge: Arc<Judge>,
@@ -153,7 +155,7 @@ impl Daemon {
         check_module(peeked, &module)?;
         let hsm = open_hsm(config.hsm.clone()).await?;
         // Step 4: under the HSM's key, the trust records; a broken seal stops here.
-        let trust = TrustStore::new(store, &*hsm.sealing_key().await?);
+        let trust = TrustStore::new(store.clone(), &*hsm.sealing_key().await?);
         check_module(trust.load::<Mode>("mode").await?.map(|(mode, _)| mode), &module)?;
         sign_checkpoints(&audit, &hsm)?;
         // Step 5: everybody the appliance knows, and the keys in the token.
@@ -169,6 +171,7 @@ impl Daemon {
             registry,
             sessions,
             trust,
+            store,
             hsm: hsm.clone(),
             audit: audit.clone(),
             judge,
@@ -223,6 +226,7 @@ impl Daemon {
             registry: opened.registry,
             sessions: opened.sessions,
             trust: opened.trust,
+            store: opened.store,
             hsm: opened.hsm,
             audit: opened.audit,
             judge: opened.judge,

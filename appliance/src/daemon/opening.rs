@@ -27,7 +27,6 @@ use attest::records::Operator;
 use attest::records::SigningSystem;
 use attest::registry::LiveCredential;
 use attest::registry::Registry;
-use attest::store::Store;
 use attest::trust::TrustError;
 use attest::trust::TrustStore;
 use hsm::Hsm;
@@ -90,7 +89,7 @@ pub(crate) fn open_store(
     data_dir: &DataDir,
     clock: Arc<dyn Clock>,
     metrics: &prometheus::Registry,
-) -> Result<Arc<dyn Store>, StartError> {
+) -> Result<Arc<SledStore>, StartError> {
     let store_metrics = StoreMetrics::new()?;
     store_metrics.register(metrics)?;
     let directory = data_dir.path().join(STORE_DIRECTORY);

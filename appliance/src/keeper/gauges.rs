@@ -36,6 +36,9 @@ impl Keeper {
         if let Err(error) = self.parts.audit.ready() {
             missing.push(error.to_string());
         }
+        if let Some(reason) = self.parts.store.stopped() {
+            missing.push(format!("the store has stopped: {reason}"));
+        }
         if let Err(error) = self.parts.clock.now() {
             missing.push(error.to_string());
         }

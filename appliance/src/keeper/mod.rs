@@ -32,6 +32,7 @@ use crate::keeper::material::ConfiguredMaterial;
 use crate::metrics::Metrics;
 use crate::rate::RateLimiter;
 use crate::sign::SigningLine;
+use crate::store::SledStore;
 use api::operations::Caller;
 use api::problem::Code;
 use api::problem::Problem;
@@ -86,6 +87,8 @@ pub struct Parts {
     pub sessions: Arc<Sessions>,
     /// Trust records on disk.
     pub trust: TrustStore,
+    /// What they lie in.
+    pub store: Arc<SledStore>,
     /// The HSM.
     pub hsm: Arc<Hsm>,
     /// The audit log.

@@ -56,7 +56,12 @@ impl Shared {
 
     /// Stops the store for good; the first reason stays.
     pub(super) fn stop(&self, reason: String) {
-        let _ = self.stopped.set(reason);
+        if self.stopped.set(reason.clone()).is_ok() {
+            tracing::error!(
+                reason,
+                "ALARM: the store has stopped; nobody signs in until a restart"
+            );
+        }
         self.metrics.stopped.set(1);
         self.queue.close();
         // Readers who wait for durability look again and find that it never comes.
@@ -101,6 +106,7 @@ impl Writer {
     }
 
     fn commit(&mut self, jobs: VecDeque<Job>) {
+        self.shared.metrics.queue_depth.set(i64::try_from(self.shared.queue.len()).unwrap_or(0));
         if is_nearly_full(&self.directory) {
             // sled does not survive a write that finds no room: nothing is begun that may not end.
             for job in jobs {
@@ -109,7 +115,6 @@ impl Writer {
             return;
         }
         let started = Instant::now();
-        self.shared.metrics.queue_depth.set(i64::try_from(self.shared.queue.len()).unwrap_or(0));
         let answers = match self.apply(jobs) {
             Ok(answers) => answers,
             Err(jobs) => return self.refuse(jobs),

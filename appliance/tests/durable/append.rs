@@ -345,3 +345,24 @@ async fn a7_flood_of_refusals_is_counted_to_the_last_and_loses_no_success() {
     assert_eq!(archive().search(kind).count(), 100);
     assert!(log.records() < 600, "{} records for 2000 refusals", log.records());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn size_of_the_log_is_counted_over_segments_and_restarts() {
+    let directory = tempfile::tempdir().unwrap();
+    let octets = || -> usize {
+        let segments = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap());
+        let segments =
+            segments.filter(|entry| entry.file_name().to_string_lossy().starts_with("seg-"));
+        let read = segments.map(|entry| std::fs::read(entry.path()).unwrap());
+        read.map(|file| file.iter().rposition(|octet| *octet != 0).map_or(0, |last| last + 1)).sum()
+    };
+    let (log, _) = open(directory.path());
+    fill(&log, 0..300).await;
+    assert_eq!(log.metrics().size_bytes.get(), octets() as i64);
+    close(log).await;
+    let (log, _) = open(directory.path());
+    assert_eq!(log.metrics().size_bytes.get(), octets() as i64);
+    fill(&log, 300..310).await;
+    assert_eq!(log.metrics().size_bytes.get(), octets() as i64);
+    close(log).await;
+}

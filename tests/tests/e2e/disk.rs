@@ -143,3 +143,48 @@ async fn d8_wrong_mode_of_the_data_directory_is_refused_and_named() {
     let reason = world.daemon.wait_refusal(Duration::from_secs(30));
     assert!(reason.contains("0700") || reason.contains("700"), "{reason}");
 }
+
+#[tokio::test]
+async fn d3_failed_sync_of_the_store_turns_readiness_red_and_is_alarmed_once() {
+    let mut world = World::new(Plan::default()).await;
+    world.daemon.stop(Duration::from_secs(15));
+    let library = world.folder.join("faults.so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/durability/faults.c");
+    if !run("cc", &["-shared", "-fPIC", "-O1", "-o", path(&library), path(&source), "-ldl"]) {
+        println!("skipped: no C compiler (cc) here");
+        return;
+    }
+    // The start takes fewer syncs of the store, the sign-ins below more.
+    let fault = [
+        ("LD_PRELOAD", path(&library).to_owned()),
+        ("FAULT_CALL", "fdatasync".to_owned()),
+        ("FAULT_AT", "15".to_owned()),
+        ("FAULT_HOW", "5".to_owned()),
+        ("FAULT_UNDER", path(&world.data_dir.join("store")).to_owned()),
+        ("FAULT_MARK", path(&world.folder.join("mark")).to_owned()),
+    ];
+    let fault = fault.map(|(name, value)| (name.to_owned(), value));
+    world.launch.environment.extend(fault);
+    world.restart();
+    let mut connection = world.ehr().connect().await;
+    let mut refused = None;
+    for _time in 0..40 {
+        let body = serde_json::json!({ "holder": "u-17", "methods": ["hpki"] });
+        let reply = connection.post_json("/v1/sessions", &body).await;
+        if reply.status != 201 {
+            refused = Some(reply);
+            break;
+        }
+    }
+    refused.expect("a refusal").expect_problem(503, "not_operational");
+    let (status, reasons) = tests::support::daemon::probe(world.ports.metrics, "/readyz").unwrap();
+    assert!(status == 503 && reasons.contains("store has stopped"), "{status} {reasons}");
+    let doctor = world.inkan(&["doctor"]);
+    let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(doctor.contains("BAD     store: stopped"), "{doctor}");
+    let log = world.daemon.log();
+    assert_eq!(log.matches("ALARM: the store has stopped").count(), 1, "{log}");
+    world.launch.environment.truncate(world.launch.environment.len() - 6);
+    world.daemon.kill();
+    world.restart();
+}
