@@ -162,7 +162,7 @@ impl Metrics {
             )?,
             refusals_not_recorded: IntCounter::new(
                 "inkan_refusals_not_recorded_total",
-                "Refusals in a flood that got no audit record of their own.",
+                "Refusals in a flood that got no audit record of their own; their number is recorded.",
             )?,
             quarantined: IntGauge::new(
                 "inkan_quarantined_credentials",

@@ -12,17 +12,14 @@ const MAX_NAMES: usize = 20_000;
 struct Bucket {
     tokens: f64,
     filled_at: Instant,
+    per_second: f64,
+    burst: f64,
 }
 
 /// One bucket a name; each holds `burst` tokens and gains `per_second`.
+#[derive(Default)]
 pub struct RateLimiter {
     buckets: Mutex<HashMap<String, Bucket>>,
-}
-
-impl Default for RateLimiter {
-    fn default() -> Self {
-        Self { buckets: Mutex::new(HashMap::new()) }
-    }
 }
 
 impl RateLimiter {
@@ -39,11 +36,16 @@ impl RateLimiter {
     ) -> Result<(), Duration> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= MAX_NAMES && !buckets.contains_key(name) {
-            buckets.retain(|_, bucket| refilled(bucket, per_second, burst, now) < burst);
+            buckets.retain(|_, bucket| bucket.refilled(now) < bucket.burst);
         }
-        let bucket =
-            buckets.entry(name.to_owned()).or_insert(Bucket { tokens: burst, filled_at: now });
-        bucket.tokens = refilled(bucket, per_second, burst, now);
+        let bucket = buckets.entry(name.to_owned()).or_insert(Bucket {
+            tokens: burst,
+            filled_at: now,
+            per_second,
+            burst,
+        });
+        (bucket.per_second, bucket.burst) = (per_second, burst);
+        bucket.tokens = bucket.refilled(now);
         bucket.filled_at = now;
         if bucket.tokens >= 1.0 {
             bucket.tokens -= 1.0;
@@ -53,9 +55,11 @@ impl RateLimiter {
     }
 }
 
-fn refilled(bucket: &Bucket, per_second: f64, burst: f64, now: Instant) -> f64 {
-    let since = now.saturating_duration_since(bucket.filled_at).as_secs_f64();
-    (bucket.tokens + since * per_second).min(burst)
+impl Bucket {
+    fn refilled(&self, now: Instant) -> f64 {
+        let since = now.saturating_duration_since(self.filled_at).as_secs_f64();
+        (self.tokens + since * self.per_second).min(self.burst)
+    }
 }
 
 #[cfg(test)]
@@ -72,6 +76,21 @@ mod tests {
         let wait = limiter.take("ehr", 5.0, 10.0, now).unwrap_err();
         assert!(wait <= Duration::from_millis(200));
         assert!(limiter.take("ehr", 5.0, 10.0, now + wait).is_ok());
+    }
+
+    #[test]
+    fn full_table_forgets_a_name_by_its_own_rate_and_not_by_that_of_the_asker() {
+        let limiter = RateLimiter::default();
+        let now = Instant::now();
+        for _ in 0..20 {
+            assert!(limiter.take("slow", 0.1, 20.0, now).is_ok());
+        }
+        for name in 1..MAX_NAMES {
+            assert!(limiter.take(&name.to_string(), 1.0, 1.0, now).is_ok());
+        }
+        let soon = now + Duration::from_secs(5);
+        assert!(limiter.take("fast", 1_000.0, 1_000.0, soon).is_ok());
+        assert!(limiter.take("slow", 0.1, 20.0, soon).is_err(), "its used-up tokens came back");
     }
 
     #[test]

@@ -16,7 +16,6 @@ use crate::audit::record::TrustChange;
 use crate::config::Sessions as Ceilings;
 use crate::keeper::Keeper;
 use crate::keeper::Parts;
-use crate::rate::RateLimiter;
 use api::admin::Admin;
 use api::admin::AdminAnswer;
 use api::admin::AdminCommand;
@@ -46,7 +45,6 @@ pub struct AdminDesk {
     pub(super) ceilings: Ceilings,
     /// One change at a time: a plan is made and performed before the next one looks.
     changing: tokio::sync::Mutex<()>,
-    denials: RateLimiter,
     /// One reader of the audit log at a time.
     pub(super) reading_log: tokio::sync::Mutex<()>,
     /// When it was made: the start of the daemon, nearly.
@@ -88,7 +86,6 @@ impl AdminDesk {
             keeper,
             ceilings,
             changing: tokio::sync::Mutex::default(),
-            denials: RateLimiter::default(),
             reading_log: tokio::sync::Mutex::default(),
             started: Instant::now(),
         }
@@ -314,7 +311,7 @@ impl AdminDesk {
         self.parts().clock.now().map_err(refusal::clock)
     }
 
-    /// Records a refusal; a flood is thinned out.
+    /// Logs and records a refusal; of a flood only the number is recorded.
     async fn note_denial(
         &self,
         caller: &Caller,
@@ -323,30 +320,30 @@ impl AdminDesk {
         code: Code,
         detail: &str,
     ) {
-        let request_id = &caller.request_id;
-        tracing::warn!(request_id, command = command.name(), code = code.name(), detail, "refused");
-        if self.denials.take("admin", DENIALS_PER_SECOND, DENIALS_AT_ONCE, Instant::now()).is_err()
-        {
-            return;
-        }
+        let crowd = match &principal {
+            Principal::Operator(operator_id) => format!("operator {operator_id}"),
+            _ => "no operator".to_owned(),
+        };
+        let (request_id, command) = (&caller.request_id, command.name());
         let event = Event::Denial {
-            operation: format!("admin.{}", command.name()),
+            operation: format!("admin.{command}"),
             code: code.name().to_owned(),
             credential_id: None,
             detail: format!("{detail} certificate {}", caller.certificate.0).trim().to_owned(),
             suppressed: 0,
         };
-        if let Err(error) =
-            self.parts().audit.append(Entry::new(request_id, principal, event)).await
-        {
-            tracing::error!(request_id, %error, "a refusal could not be recorded");
+        let entry = Entry::new(request_id, principal, event);
+        match self.parts().audit.append_denial(&crowd, entry).await {
+            Ok(Some(_)) => {
+                tracing::warn!(request_id, command, code = code.name(), detail, "refused")
+            }
+            Ok(None) => self.parts().metrics.refusals_not_recorded.inc(),
+            Err(error) => {
+                tracing::error!(request_id, command, %error, "refused, and that could not be recorded");
+            }
         }
     }
 }
-
-/// Refusals recorded a second, and at once: operators are few, and each mistake of theirs is worth a record.
-const DENIALS_PER_SECOND: f64 = 5.0;
-const DENIALS_AT_ONCE: f64 = 100.0;
 
 /// Whether it has a plan; the rest reads, or is done in its own way.
 fn is_change(command: &AdminCommand) -> bool {

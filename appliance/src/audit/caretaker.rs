@@ -4,19 +4,16 @@
 //! while the log grows, every minute in any case, and once at the end.
 
 use crate::audit::committer::is_full;
-use crate::audit::entry::Entry;
 use crate::audit::history;
 use crate::audit::layout::Layout;
 use crate::audit::layout::make_directory;
 use crate::audit::layout::sync_directory;
 use crate::audit::note::Checkpoint;
 use crate::audit::note::SignedCheckpoint;
-use crate::audit::record::Principal;
 use crate::audit::segment;
 use crate::audit::shared::Shared;
 use crate::audit::shared::Signer;
 use crate::audit::shared::lock;
-use crate::audit::slot::Slot;
 use crate::audit::tree::Tile;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -44,7 +41,7 @@ impl Caretaker {
         loop {
             let rung = self.shared.bell.wait(self.shared.config.checkpoint_every);
             self.make_ready();
-            self.summarise_denials();
+            self.shared.summarise_denials();
             self.write_tiles_and_checkpoint(rung.checkpoint || rung.end, rung.end);
             if rung.end {
                 let _ = std::fs::remove_file(self.shared.layout.next_segment());
@@ -73,18 +70,6 @@ impl Caretaker {
             }
         }
         shared.low_space.store(low, Ordering::Release);
-    }
-
-    /// Records how many refusals got no record of their own.
-    fn summarise_denials(&self) {
-        for event in lock(&self.shared.denials).summaries() {
-            let entry = Entry::new("", Principal::Appliance, event);
-            // A full queue means that the log is busy with something better; the count is then lost, not the order.
-            let limit = self.shared.config.queue_limit.saturating_mul(2);
-            if let Ok(slot) = Slot::take(&self.shared, 1, limit) {
-                slot.append_unheard(entry);
-            }
-        }
     }
 
     fn write_tiles_and_checkpoint(&mut self, wanted: bool, end: bool) {

@@ -29,7 +29,7 @@ pub struct AuditConfig {
     pub retry_window_hours: u64,
     /// Idempotency keys kept in memory (about 60 octets each).
     pub retry_limit: usize,
-    /// Refusals that get a record of their own each second; the others are counted.
+    /// Refusals of one crowd that get a record of their own each second; the others are counted.
     pub denials_per_second: u32,
     /// Refusals that get one at once after a quiet time.
     pub denials_burst: u32,
@@ -45,7 +45,8 @@ impl AuditConfig {
     /// - 20 ms: longer than eight RSA-3072 signatures of a busy soft token take;
     /// - checkpoints after 1 s: the unsigned tail is a second; every 60 s: shows that the key still answers;
     /// - 24 hours of retries and 1,000,000 keys: what the API promises, and three times the heaviest day.
-    /// - 20 refusals a second, 200 at once: everything a person does wrong, and 20 MB an hour of what a program does.
+    /// - 10 refusals a second and crowd, 200 at once: everything a person does wrong, and 15 MB an hour of what a program
+    ///   does.
     pub fn new(origin: &str) -> Self {
         Self {
             origin: origin.to_owned(),
@@ -60,7 +61,7 @@ impl AuditConfig {
             signer_timeout: Duration::from_secs(10),
             retry_window_hours: 24,
             retry_limit: 1_000_000,
-            denials_per_second: 20,
+            denials_per_second: 10,
             denials_burst: 200,
         }
     }

@@ -1,9 +1,10 @@
 //! Refusals are recorded, too, but a flood of them neither fills the disk nor slows what is allowed.
 //!
-//! So many a second get a record each; the others are counted by kind, and the count goes into the next record of that
-//! kind, or into one of its own within seconds.
+//! So many a second get a record each, crowd by crowd: whoever floods takes no record from anybody else. The others are
+//! counted by kind, and the count goes into the next record of that kind, or into one of its own within seconds.
 
 use crate::audit::event::Event;
+use crate::rate::RateLimiter;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -14,31 +15,24 @@ type Kind = (String, String);
 pub(super) struct Denials {
     per_second: u32,
     burst: u32,
-    tokens: f64,
-    refilled: Instant,
+    rates: RateLimiter,
     suppressed: BTreeMap<Kind, u64>,
 }
 
 impl Denials {
     pub(super) fn new(per_second: u32, burst: u32) -> Self {
-        let (refilled, suppressed) = (Instant::now(), BTreeMap::new());
-        Self { per_second, burst, tokens: f64::from(burst), refilled, suppressed }
+        let (rates, suppressed) = (RateLimiter::default(), BTreeMap::new());
+        Self { per_second, burst, rates, suppressed }
     }
 
-    /// Whether `event` gets a record of its own at `now`; then with the number of those that did not.
-    pub(super) fn admit(&mut self, event: &mut Event, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.refilled).as_secs_f64();
-        self.refilled = now;
-        let most = f64::from(self.burst);
-        self.tokens = (self.tokens + passed * f64::from(self.per_second)).min(most);
+    /// Whether `event` of somebody in `crowd` gets a record of its own at `now`; then with the number of those that did
+    /// not.
+    pub(super) fn admit(&mut self, crowd: &str, event: &mut Event, now: Instant) -> bool {
         let kind = kind_of(event);
-        if self.tokens >= 1.0 {
-            self.tokens -= 1.0;
-            let before = self.suppressed.remove(&kind).unwrap_or(0);
+        let (per_second, burst) = (f64::from(self.per_second), f64::from(self.burst));
+        if self.rates.take(crowd, per_second, burst, now).is_ok() {
             if let Event::Denial { suppressed, .. } = event {
-                *suppressed = suppressed.saturating_add(before);
-            } else if before > 0 {
-                self.suppressed.insert(kind, before);
+                *suppressed = suppressed.saturating_add(self.suppressed.remove(&kind).unwrap_or(0));
             }
             return true;
         }
@@ -99,10 +93,10 @@ mod tests {
     fn a7_flood_is_counted_and_the_count_is_recorded() {
         let start = Instant::now();
         let mut denials = Denials::new(10, 5);
-        let admitted = (0..100).filter(|_| denials.admit(&mut denial("x"), start)).count();
+        let admitted = (0..100).filter(|_| denials.admit("ehr", &mut denial("x"), start)).count();
         assert_eq!(admitted, 5);
         let mut next = denial("x");
-        assert!(denials.admit(&mut next, start + Duration::from_millis(100)));
+        assert!(denials.admit("ehr", &mut next, start + Duration::from_millis(100)));
         assert_eq!(suppressed_in(&next), 95);
     }
 
@@ -111,7 +105,7 @@ mod tests {
         let start = Instant::now();
         let mut denials = Denials::new(1, 1);
         for code in ["a", "b", "b"] {
-            denials.admit(&mut denial(code), start);
+            denials.admit("ehr", &mut denial(code), start);
         }
         let summaries = denials.summaries();
         assert_eq!(summaries.iter().map(suppressed_in).collect::<Vec<_>>(), [2]);
@@ -119,11 +113,22 @@ mod tests {
     }
 
     #[test]
+    fn a7_flood_of_one_crowd_takes_no_record_from_another() {
+        let start = Instant::now();
+        let mut denials = Denials::new(1, 5);
+        for _ in 0..100 {
+            denials.admit("ehr", &mut denial("x"), start);
+        }
+        assert!(!denials.admit("ehr", &mut denial("x"), start));
+        assert!(denials.admit("sign-in", &mut denial("x"), start));
+    }
+
+    #[test]
     fn kinds_are_bounded() {
         let start = Instant::now();
         let mut denials = Denials::new(1, 0);
         for number in 0..1_000 {
-            denials.admit(&mut denial(&number.to_string()), start);
+            denials.admit("ehr", &mut denial(&number.to_string()), start);
         }
         let summaries = denials.summaries();
         assert!(summaries.len() <= MAX_KINDS + 1);

@@ -218,12 +218,18 @@ impl AuditLog {
         Slot::take(&self.shared, 1, limit)?.append(entry).await
     }
 
-    /// Records a refusal, or only counts it in a flood (then `None`); the count is recorded within seconds.
+    /// Records a refusal of somebody in `crowd` (a signing system, an operator, everybody at the sign-in), or only counts
+    /// it in a flood (then `None`); the count is recorded within seconds.
     ///
     /// # Errors
     /// As [`Slot::append`].
-    pub async fn append_denial(&self, mut entry: Entry) -> Result<Option<Receipt>, AuditError> {
-        let admitted = lock(&self.shared.denials).admit(entry.event_mut(), Instant::now());
+    pub async fn append_denial(
+        &self,
+        crowd: &str,
+        mut entry: Entry,
+    ) -> Result<Option<Receipt>, AuditError> {
+        let now = Instant::now();
+        let admitted = lock(&self.shared.denials).admit(crowd, entry.event_mut(), now);
         match admitted {
             true => self.append(entry).await.map(Some),
             false => Ok(None),
@@ -370,6 +376,7 @@ impl AuditLog {
     /// # Blocking
     /// For one commit and one signature of the HSM. Call from a thread that may block.
     pub fn close(&self) {
+        self.shared.summarise_denials();
         self.shared.queue.close();
         let threads = std::mem::take(&mut *lock(&self.threads));
         for thread in threads {

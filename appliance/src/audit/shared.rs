@@ -4,12 +4,15 @@ use crate::audit::AuditError;
 use crate::audit::committer::Job;
 use crate::audit::config::AuditConfig;
 use crate::audit::denials::Denials;
+use crate::audit::entry::Entry;
 use crate::audit::layout::Layout;
 use crate::audit::metrics::AuditMetrics;
 use crate::audit::note::CheckpointSigner;
 use crate::audit::note::SignedCheckpoint;
 use crate::audit::note::VerifierKey;
+use crate::audit::record::Principal;
 use crate::audit::retry::RetryIndex;
+use crate::audit::slot::Slot;
 use crate::audit::tree::Tile;
 use crate::audit::tree::Tree;
 use crate::queue::Queue;
@@ -89,6 +92,18 @@ impl Shared {
         match self.stopped.get() {
             Some(reason) => Err(AuditError::Stopped(reason.clone())),
             None => Ok(()),
+        }
+    }
+
+    /// Records how many refusals got no record of their own.
+    pub(super) fn summarise_denials(self: &Arc<Self>) {
+        for event in lock(&self.denials).summaries() {
+            let entry = Entry::new("", Principal::Appliance, event);
+            // A full queue means that the log is busy with something better; the count is then lost, not the order.
+            let limit = self.config.queue_limit.saturating_mul(2);
+            if let Ok(slot) = Slot::take(self, 1, limit) {
+                slot.append_unheard(entry);
+            }
         }
     }
 

@@ -52,9 +52,9 @@ use hsm::Hsm;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Refusals recorded a second, and at once: a person looking at them reads fewer.
-const REFUSALS_PER_SECOND: f64 = 10.0;
-const REFUSALS_AT_ONCE: f64 = 200.0;
+/// Lines a second about one fault, and at once: a person looking at them reads fewer.
+const LINES_PER_SECOND: f64 = 10.0;
+const LINES_AT_ONCE: f64 = 200.0;
 
 /// What the keeper is told by the configuration.
 #[derive(Clone, Debug)]
@@ -140,7 +140,9 @@ impl Keeper {
 
     fn now(&self) -> Result<UnixSeconds, Problem> {
         self.parts.clock.now().map_err(|error| {
-            tracing::error!(%error, "the clock cannot be trusted");
+            if self.may_log("clock") {
+                tracing::error!(%error, "the clock cannot be trusted");
+            }
             Problem::new(Code::NotOperational)
         })
     }
@@ -175,18 +177,22 @@ impl Keeper {
         })
     }
 
-    /// Records a refusal of somebody in `crowd`. A flood is thinned out, crowd by crowd: what has no record of its own is
-    /// counted in a metric, so that neither successes nor other people's refusals are crowded out.
-    async fn note(&self, crowd: &str, entry: Entry) {
-        let name = format!("refusals/{crowd}");
-        let now = Instant::now();
-        if self.rates.take(&name, REFUSALS_PER_SECOND, REFUSALS_AT_ONCE, now).is_err() {
-            self.parts.metrics.refusals_not_recorded.inc();
-            return;
+    /// Logs and records a refusal of somebody in `crowd`. In a flood it is counted only, crowd by crowd, so that neither
+    /// successes nor other people's refusals are crowded out.
+    async fn note(&self, crowd: &str, request_id: &str, reason: &str, entry: Entry) {
+        match self.parts.audit.append_denial(crowd, entry).await {
+            Ok(Some(_)) => tracing::info!(request_id, reason, "refused"),
+            Ok(None) => self.parts.metrics.refusals_not_recorded.inc(),
+            Err(error) => {
+                tracing::warn!(request_id, reason, %error, "refused, and that could not be recorded");
+            }
         }
-        if let Err(error) = self.parts.audit.append(entry).await {
-            tracing::warn!(%error, "a refusal could not be recorded");
-        }
+    }
+
+    /// Whether one more log line of this kind may be written: a fault that meets every request is not told every time.
+    fn may_log(&self, kind: &str) -> bool {
+        let name = format!("lines/{kind}");
+        self.rates.take(&name, LINES_PER_SECOND, LINES_AT_ONCE, Instant::now()).is_ok()
     }
 
     /// Ends a live session: durable first, then in the audit log's order, then out of memory. After `Ok` nothing is

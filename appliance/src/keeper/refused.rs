@@ -25,14 +25,13 @@ impl Keeper {
         algorithm: &'static str,
     ) -> Problem {
         self.parts.metrics.signature(SignatureResult::Refused, algorithm);
-        tracing::info!(request_id = caller.request_id, reason = %error, "not admitted");
         let problem = problems::gate(error);
         let system = self.parts.registry.system_of(&caller.certificate);
         let system_id = system.as_ref().map(|system| system.system_id.as_str());
         let detail = error.to_string();
         let code = problem.code.name();
         let entry = entries::denial(&caller.request_id, system_id, credential_id, code, &detail);
-        self.note(system_id.unwrap_or("nobody"), entry).await;
+        self.note(system_id.unwrap_or("nobody"), &caller.request_id, &detail, entry).await;
         problem
     }
 
@@ -76,7 +75,10 @@ impl Keeper {
         };
         self.parts.metrics.signature(result, algorithm);
         let credential_id = &credential.record.credential_id;
-        tracing::error!(request_id = caller.request_id, credential_id, %error, "no signature left");
+        if self.may_log("unsigned") {
+            let request_id = &caller.request_id;
+            tracing::error!(request_id, credential_id, %error, "no signature left");
+        }
         problem
     }
 

@@ -135,7 +135,6 @@ impl Keeper {
         let verified = match evidence.verify(&expected) {
             Ok(verified) => verified,
             Err(error) => {
-                tracing::info!(request_id, reason = %error, "a card's proof was refused");
                 let detail = error.to_string();
                 self.note_refusal(request_id, record.as_ref(), error.code(), &detail).await;
                 return Err(match record {
@@ -147,7 +146,6 @@ impl Keeper {
         let card = match self.parts.judge.judge_card(&verified, now) {
             Ok(card) => card,
             Err(refusal) => {
-                tracing::info!(request_id, reason = %refusal, "a card was refused");
                 let detail = refusal.to_string();
                 self.note_refusal(request_id, record.as_ref(), refusal.code(), &detail).await;
                 return Err(NotMet::Refused(standing::for_person(&refusal)));
@@ -317,7 +315,9 @@ impl Keeper {
         detail: &str,
     ) {
         self.parts.metrics.sign_in(Method::Hpki.name(), "refused");
-        self.note("sign-in", entries::sign_in_denied(request_id, record, code, detail)).await;
+        let reason = format!("{code}: {detail}");
+        let entry = entries::sign_in_denied(request_id, record, code, detail);
+        self.note("sign-in", request_id, &reason, entry).await;
     }
 }
 

@@ -169,7 +169,7 @@ impl Signing for Keeper {
             Activation::WrongCode { denied } => {
                 let entry =
                     entries::sign_in_denied(&caller.request_id, Some(&record), "wrong_code", "");
-                self.note(&system.system_id, entry).await;
+                self.note(&system.system_id, &caller.request_id, "wrong code", entry).await;
                 let detail = match denied {
                     true => "wrong code, too often: this sign-in is denied",
                     false => "wrong code",

@@ -319,7 +319,7 @@ async fn a7_flood_of_refusals_is_counted_to_the_last_and_loses_no_success() {
     };
     for number in 0..100 {
         for _denial in 0..20 {
-            log.append_denial(denial()).await.unwrap();
+            log.append_denial("ehr", denial()).await.unwrap();
         }
         log.append(signature(number)).await.unwrap();
     }
