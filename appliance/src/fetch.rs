@@ -50,6 +50,7 @@ pub enum FetchError {
 pub struct Fetcher {
     targets: BTreeMap<String, CrlSource>,
     client: Client<HttpConnector, Empty<Bytes>>,
+    timeout: Duration,
 }
 
 impl Fetcher {
@@ -57,7 +58,8 @@ impl Fetcher {
     pub fn new(targets: BTreeMap<String, CrlSource>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(FETCH_TIMEOUT));
-        Self { targets, client: Client::builder(TokioExecutor::new()).build(connector) }
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Self { targets, client, timeout: FETCH_TIMEOUT }
     }
 
     /// Ids of every target.
@@ -74,13 +76,17 @@ impl Fetcher {
             .targets
             .get(target_id)
             .ok_or_else(|| FetchError::UnknownTarget(target_id.to_owned()))?;
-        let octets = match target {
-            CrlSource::File(path) => read_file(path.clone()).await?,
-            CrlSource::Http(uri) => tokio::time::timeout(FETCH_TIMEOUT, self.get(uri.clone()))
-                .await
-                .map_err(|_| FetchError::TimedOut(FETCH_TIMEOUT))??,
+        let octets = async {
+            match target {
+                CrlSource::File(path) => read_file(path.clone()).await,
+                CrlSource::Http(uri) => self.get(uri.clone()).await,
+            }
         };
-        Ok(der_of(octets))
+        // A file, too, may never come: a pipe, or a share whose server is gone.
+        match tokio::time::timeout(self.timeout, octets).await {
+            Ok(octets) => octets.map(der_of),
+            Err(_) => Err(FetchError::TimedOut(self.timeout)),
+        }
     }
 
     async fn get(&self, uri: Uri) -> Result<Vec<u8>, FetchError> {
@@ -115,5 +121,23 @@ fn der_of(octets: Vec<u8>) -> Vec<u8> {
     {
         Some((_, der)) => der,
         None => octets,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn c9_list_in_a_file_that_never_comes_holds_up_the_watch_for_a_while_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("list.crl");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let targets = [("list".to_owned(), CrlSource::File(pipe.clone()))].into();
+        let fetcher = Fetcher { timeout: Duration::from_millis(50), ..Fetcher::new(targets) };
+        let fetched = tokio::time::timeout(Duration::from_secs(5), fetcher.crl("list")).await;
+        // The reader that still waits for the pipe is let go, so that this test can end.
+        drop(std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap());
+        assert!(matches!(fetched, Ok(Err(FetchError::TimedOut(_)))), "{fetched:?}");
     }
 }

@@ -8,8 +8,8 @@ use appliance::daemon::Daemon;
 use appliance::daemon::StartError;
 use appliance::state::State;
 use appliance::systemd;
+use attest::records::Fingerprint;
 use clap::Parser;
-use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::SignalKind;
@@ -27,8 +27,8 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let config = match Config::load(&arguments.config) {
-        Ok(config) => config,
+    let (config, fingerprint) = match Config::load(&arguments.config) {
+        Ok(loaded) => loaded,
         Err(faults) => return complain(&faults),
     };
     start_log(&config);
@@ -37,15 +37,15 @@ fn main() -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(run(&arguments.config, config)),
+        Ok(runtime) => runtime.block_on(run(config, fingerprint)),
         Err(error) => complain(&error),
     }
 }
 
-async fn run(path: &Path, config: Config) -> ExitCode {
+async fn run(config: Config, fingerprint: Fingerprint) -> ExitCode {
     let daemon = systemd::sockets()
         .map_err(StartError::from)
-        .and_then(|sockets| Daemon::listen(path, config, sockets));
+        .and_then(|sockets| Daemon::listen(config, fingerprint, sockets));
     let mut daemon = match daemon {
         Ok(daemon) => daemon,
         Err(error) => return complain(&with_sources(&error)),

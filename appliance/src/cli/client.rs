@@ -135,7 +135,7 @@ fn admin_url(connection: &Connection) -> Result<String, CliError> {
         how: "inkan --admin-url https://HOST:PORT ...   (or INKAN_ADMIN_URL, or --config FILE beside the appliance)",
     };
     let file = connection.config.as_deref().ok_or(not_given)?;
-    let config = Config::load(file)?;
+    let (config, _) = Config::load(file)?;
     let admin = config.listeners.admin.as_ref();
     let admin = admin
         .ok_or_else(|| CliError::Wrong(format!("{} has no admin listener", file.display())))?;

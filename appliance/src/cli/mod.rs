@@ -74,7 +74,7 @@ pub async fn run(cli: &Cli, out: &mut impl Write) -> Result<(), CliError> {
                 what: "the configuration file",
                 how: "inkan init --config FILE ...",
             })?;
-            init::init(&Config::load(file)?, arguments, cli.json, out).await
+            init::init(&Config::load(file)?.0, arguments, cli.json, out).await
         }
         Command::Doctor => doctor::doctor(&cli.connection, cli.json, out).await,
         Command::Audit(Audit::Verify { dir, key, checkpoint }) => {

@@ -219,4 +219,7 @@ fn configuration_that_others_can_change_is_found() {
     let faults = examine(&folder.path("inkan.toml")).faults;
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert!(faults[0].instead.contains("chmod go-w"), "{}", faults[0]);
+    // The daemon does not only tell: it does not start with it.
+    let refused = Config::load(&folder.path("inkan.toml")).unwrap_err();
+    assert!(refused.to_string().contains("chmod go-w"), "{refused}");
 }

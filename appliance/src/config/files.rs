@@ -71,7 +71,7 @@ fn file(named: &Named<'_>) -> Vec<Fault> {
         Purpose::Module => module(named),
         Purpose::Pin => pin(named),
         Purpose::Key => private_key(named, &metadata),
-        Purpose::Certificate => certificates(named, 0).err().into_iter().collect(),
+        Purpose::Certificate => certificates(named).err().into_iter().collect(),
         Purpose::CaBundle => ca_bundle(named),
         Purpose::Crl => crl(named),
     }
@@ -166,8 +166,8 @@ fn private_key(named: &Named<'_>, metadata: &Metadata) -> Vec<Fault> {
     faults
 }
 
-/// The certificates of a PEM file, at least one; `key` is named in the fault.
-fn certificates(named: &Named<'_>, least: usize) -> Result<Vec<CertificateDer<'static>>, Fault> {
+/// The certificates of a PEM file, at least one.
+fn certificates(named: &Named<'_>) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let fault = |wrong: String| {
         Err(Fault::error(&*named.key, wrong, "a PEM file: openssl x509 -in FILE -noout -subject"))
     };
@@ -178,14 +178,14 @@ fn certificates(named: &Named<'_>, least: usize) -> Result<Vec<CertificateDer<'s
     let read =
         CertificateDer::pem_file_iter(named.path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match read {
-        Ok(list) if list.len() > least => Ok(list),
+        Ok(list) if !list.is_empty() => Ok(list),
         Ok(_) => fault(format!("{path} holds no certificate")),
         Err(error) => fault(format!("{path}: {error}")),
     }
 }
 
 fn ca_bundle(named: &Named<'_>) -> Vec<Fault> {
-    let list = match certificates(named, 0) {
+    let list = match certificates(named) {
         Ok(list) => list,
         Err(fault) => return vec![fault],
     };
@@ -234,7 +234,7 @@ fn server_certificate(listener: &TlsListener<'_>) -> Vec<Fault> {
     let named =
         Named { key: key.clone(), path: listener.certificate, purpose: Purpose::Certificate };
     // Files that cannot be read at all were named already.
-    let Ok(chain) = certificates(&named, 0) else {
+    let Ok(chain) = certificates(&named) else {
         return Vec::new();
     };
     let Some(facts) = chain.first().map(|leaf| x509::Facts::of(leaf)) else {

@@ -18,6 +18,7 @@ use api::config::FrontConfig;
 use attest::judge::HpkiLoginProfile;
 use attest::judge::Profiles;
 use attest::judge::SecondCertificateProfile;
+use attest::records::Fingerprint;
 use attest::records::SessionLimits;
 use attest::revocation::CrlLimits;
 use hsm::config::HsmConfig;
@@ -198,19 +199,21 @@ pub struct Examined {
 }
 
 impl Config {
-    /// Reads a file as the daemon does: shape, values and places, but not what the files it names hold.
+    /// Reads a file as the daemon does: shape, values and places, but not what the files it names hold. With it comes the
+    /// SHA-256 of exactly what was read.
     ///
     /// # Errors
     /// [`ConfigFaults`] with every error, each with its line and what to write instead.
-    pub fn load(path: &Path) -> Result<Self, ConfigFaults> {
+    pub fn load(path: &Path) -> Result<(Self, Fingerprint), ConfigFaults> {
         let text = match read_file(path) {
             Ok(text) => text,
             Err(fault) => return Err(ConfigFaults { file: path.to_owned(), faults: vec![fault] }),
         };
         let (config, mut faults, _) = read(&text);
+        faults.extend(files::of_the_file_itself(path));
         faults.retain(|fault| fault.severity == Severity::Error);
         match config {
-            Some(config) if faults.is_empty() => Ok(config),
+            Some(config) if faults.is_empty() => Ok((config, Fingerprint::of(text.as_bytes()))),
             _ => Err(ConfigFaults { file: path.to_owned(), faults }),
         }
     }

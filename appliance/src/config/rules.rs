@@ -9,6 +9,7 @@ use hsm::error::HsmError;
 use http::Uri;
 use std::net::SocketAddr;
 use std::path::Path;
+use tracing_subscriber::EnvFilter;
 
 /// What a file that the configuration names is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,7 @@ pub fn check(config: &Config) -> Vec<Fault> {
     profiles(config, &mut faults);
     crls(config, &mut faults);
     numbers(config, &mut faults);
+    log_filter(config, &mut faults);
     if let Some(origin) = &config.hpki.origin
         && !is_origin(origin)
     {
@@ -366,6 +368,21 @@ fn numbers(config: &Config, faults: &mut Vec<Fault>) {
         if !(least..=most).contains(&value) {
             let instead = format!("write {least} to {most}");
             faults.push(Fault::error(key, format!("{value} is out of range"), instead));
+        }
+    }
+}
+
+/// A word that is no level is taken for a module, and then nothing at all is logged.
+fn log_filter(config: &Config, faults: &mut Vec<Fault>) {
+    let is_level = |word: &str| ["error", "warn", "info", "debug", "off"].contains(&word);
+    for part in config.log.filter.split(',') {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+        if !is_level(level.trim()) || EnvFilter::try_new(part).is_err() {
+            faults.push(Fault::error(
+                "log.filter",
+                format!("{part:?} is no level and no module with a level"),
+                "filter = \"info\", or by module: \"info,hsm=debug\"; levels are error, warn, info, debug and off",
+            ));
         }
     }
 }

@@ -230,6 +230,18 @@ fn each_number_holds_at_its_limits_and_not_past_them() {
 }
 
 #[test]
+fn log_filter_that_would_log_nothing_is_refused() {
+    for good in ["info", "warn,hsm=debug", "error,appliance::audit=info", "off"] {
+        assert_eq!(errors(&changed("filter = \"info\"", &format!("filter = {good:?}"))), [""; 0]);
+    }
+    for wrong in ["inof", "", "info,hsm", "hsm=loud", "info,,warn", "trace", "hyper=trace"] {
+        let text = changed("filter = \"info\"", &format!("filter = {wrong:?}"));
+        let errors = errors(&text);
+        assert!(errors.iter().any(|error| error.contains("log.filter")), "{wrong:?}: {errors:?}");
+    }
+}
+
+#[test]
 fn login_links_begin_with_the_card_listeners_first_name_and_port() {
     let text = changed("origin = \"https://hpki.inkan.hospital.example:8444\"\n", "");
     let config = read(&text).0.unwrap();

@@ -48,10 +48,10 @@ use attest::registry::Registry;
 use attest::sessions::Sessions;
 use attest::trust::TrustStore;
 use hsm::Hsm;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 /// How long requests in flight may take after the order to stop.
 const GRACE: Duration = Duration::from_secs(8);
@@ -101,9 +101,12 @@ impl Daemon {
     ///
     /// # Errors
     /// [`StartError::Front`] with the listener and file at fault.
-    pub fn listen(path: &Path, config: Config, sockets: Sockets) -> Result<Self, StartError> {
+    pub fn listen(
+        config: Config,
+        configuration: Fingerprint,
+        sockets: Sockets,
+    ) -> Result<Self, StartError> {
         let registry = prometheus::Registry::new();
-        let configuration = Fingerprint::of(&std::fs::read(path).unwrap_or_default());
         let metrics = Arc::new(Metrics::new(&registry)?);
         let doorway = Arc::new(Doorway::new(first_state(&config), metrics.clone()));
         let sockets = sockets.bind(&config.listeners)?;
@@ -188,19 +191,19 @@ impl Daemon {
         if keeper.parts().judge.is_test_mode() {
             tracing::warn!("DANGER: test mode is on; published test cards may sign in");
         }
-        let tasks = vec![
-            tokio::spawn(supervise(
-                watch.run(Duration::from_secs(config.revocation.refresh_seconds)),
-                self.doorway.clone(),
-            )),
-            tokio::spawn(watch_clock(clock, audit.clone())),
-        ];
         let desk = Arc::new(AdminDesk::new(keeper.clone(), config.sessions.clone()));
         let owed = desk.record_what_is_owed().await?;
         if owed > 0 {
             tracing::warn!(owed, "changes of trust that a crash left unrecorded are recorded now");
         }
         self.doorway.open(Inside { keeper: keeper.clone(), desk });
+        // After the door, which they shut when they die.
+        let refresh = Duration::from_secs(config.revocation.refresh_seconds);
+        let watches = [
+            supervise("certificates", watch.run(refresh), self.doorway.clone()),
+            supervise("the clock", watch_clock(clock, audit.clone()), self.doorway.clone()),
+        ];
+        let tasks = watches.into_iter().collect();
         self.running = Some(Running { keeper, hsm, audit, tasks, _data_dir: data_dir });
         Ok(())
     }
@@ -279,12 +282,22 @@ fn first_state(config: &Config) -> State {
     }
 }
 
-/// Runs what must never end. When it does, by a panic, certificates would be believed for ever: the door closes.
-async fn supervise(work: impl Future<Output = ()> + Send + 'static, doorway: Arc<Doorway>) {
-    let died = tokio::spawn(work).await;
-    let reason = died.err().map_or_else(|| "it ended".to_owned(), |error| error.to_string());
-    tracing::error!(reason, "ALARM: the watch over certificates died");
-    doorway.set(State::Failed { reason: format!("the watch over certificates died: {reason}") });
+/// Runs what must never end. When it does, by a panic, certificates or a wrong clock would be believed for ever: the door
+/// closes.
+fn supervise(
+    over: &'static str,
+    work: impl Future<Output = ()> + Send + 'static,
+    doorway: Arc<Doorway>,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        // A set, so that the work ends with whoever watches it.
+        let mut set = JoinSet::new();
+        set.spawn(work);
+        let died = set.join_next().await.and_then(Result::err);
+        let reason = died.map_or_else(|| "it ended".to_owned(), |error| error.to_string());
+        tracing::error!(reason, "ALARM: the watch over {over} died");
+        doorway.set(State::Failed { reason: format!("the watch over {over} died: {reason}") });
+    })
 }
 
 /// Records every jump of the clock, for good.
@@ -315,4 +328,39 @@ async fn wait_for_the_end_of_the_ceremony(config: &Config) {
 /// Whether the ceremony has been held: it makes the store.
 fn is_provisioned(config: &Config) -> bool {
     config.data_dir.join(STORE_DIRECTORY).is_dir()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn doorway() -> Arc<Doorway> {
+        let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
+        Arc::new(Doorway::new(State::Operational, Arc::new(metrics)))
+    }
+
+    #[tokio::test]
+    async fn watch_that_dies_shuts_the_door_and_names_itself() {
+        let doorway = doorway();
+        let work = async { panic!("no more") };
+        supervise("the clock", work, doorway.clone()).await.unwrap();
+        let state = doorway.state();
+        let State::Failed { reason } = &*state else { panic!("{state:?}") };
+        assert!(reason.contains("the watch over the clock died"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn watch_ends_with_its_supervisor_and_shuts_no_door() {
+        let doorway = doorway();
+        let (alive, ended) = tokio::sync::oneshot::channel::<()>();
+        let work = async move {
+            let _alive = alive;
+            std::future::pending().await
+        };
+        let supervisor = supervise("certificates", work, doorway.clone());
+        tokio::task::yield_now().await;
+        supervisor.abort();
+        assert!(tokio::time::timeout(Duration::from_secs(5), ended).await.is_ok());
+        assert_eq!(*doorway.state(), State::Operational);
+    }
 }

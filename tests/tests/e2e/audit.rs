@@ -6,6 +6,7 @@ use std::process::Output;
 use std::time::Duration;
 use tests::support::admin;
 use tests::support::ehr::Sign;
+use tests::support::world::Plan;
 use tests::support::world::World;
 
 /// A copy of the log as it is now, its public key, and the checkpoint that was published with it.
@@ -146,6 +147,28 @@ async fn a8_neither_log_nor_audit_nor_metrics_hold_a_secret() {
         ["canary-pin", "canary-so-pin", "canary-content", "canary-label", session.token.as_str()]
     {
         assert!(!everything.contains(canary), "{canary} is written down");
+    }
+}
+
+#[tokio::test]
+async fn i5_log_at_its_most_talkative_holds_no_secret() {
+    let tune = |settings: &mut tests::support::config::Settings| {
+        settings.more = "\n[log]\nfilter = \"debug\"\n".to_owned();
+    };
+    let world = World::new(Plan { tune, ..Plan::default() }).await;
+    let session = world.ehr().sign_in(&world.pki.card).await;
+    let sign = Sign {
+        token: &session.token,
+        credential: Some("p256"),
+        content: b"canary-content",
+        headers: "Document-Label: canary-label-7781\r\n".to_owned(),
+        ..Sign::default()
+    };
+    sign.send(&mut world.ehr().connect().await).await.expect(200);
+    let log = world.daemon.log();
+    assert!(log.contains("DEBUG"), "{log}");
+    for canary in ["canary-pin", "canary-content", "canary-label", session.token.as_str()] {
+        assert!(!log.contains(canary), "{canary} is written down");
     }
 }
 
