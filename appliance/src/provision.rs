@@ -1,6 +1,7 @@
 //! The ceremony on a new appliance: house keys in the token, the first operators, the first anchors. Held once, beside the
 //! appliance, by whoever holds its PIN; from then on granting trust takes two operators.
 
+use crate::admin::LEAST_SECURITY_OFFICERS;
 use crate::audit::AuditError;
 use crate::audit::Entry;
 use crate::audit::Event;
@@ -140,12 +141,15 @@ pub async fn found(config: &Config, founding: Founding) -> Result<Founded, Provi
 fn check(founding: &Founding) -> Result<(), ProvisionError> {
     let officers =
         founding.operators.iter().filter(|operator| operator.role == Role::SecurityOfficer);
-    if officers.count() < 2 {
+    if officers.count() < LEAST_SECURITY_OFFICERS {
         return Err(ProvisionError::TooFewOfficers);
     }
     let (mut ids, mut certificates) = (HashSet::new(), HashSet::new());
     for operator in &founding.operators {
-        if !ids.insert(&operator.operator_id) || !certificates.insert(&operator.certificate) {
+        // People read ids aloud: one that differs in case only is the same.
+        if !ids.insert(operator.operator_id.to_ascii_lowercase())
+            || !certificates.insert(&operator.certificate)
+        {
             return Err(ProvisionError::OperatorTwice(operator.operator_id.clone()));
         }
     }
@@ -167,4 +171,27 @@ fn granted(what: &str, id: String, detail: String) -> Entry {
         detail,
     };
     Entry::new("init", Principal::Appliance, Event::TrustChanged(change))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use attest::clock::UnixSeconds;
+
+    fn founding(ids: [&str; 2]) -> Founding {
+        let operators = ids.map(|id| Operator {
+            operator_id: id.to_owned(),
+            role: Role::SecurityOfficer,
+            certificate: Fingerprint::of(id.as_bytes()),
+            created_at: UnixSeconds(0),
+        });
+        Founding { operators: operators.into(), anchors: Vec::new() }
+    }
+
+    #[test]
+    fn p3_founders_whose_ids_differ_in_case_only_are_refused() {
+        assert!(check(&founding(["sato", "suzuki"])).is_ok());
+        let refused = check(&founding(["sato", "SATO"])).unwrap_err();
+        assert!(matches!(refused, ProvisionError::OperatorTwice(id) if id == "SATO"));
+    }
 }

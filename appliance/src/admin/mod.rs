@@ -26,4 +26,5 @@ pub mod table;
 mod views;
 
 pub use desk::AdminDesk;
+pub use house::LEAST_SECURITY_OFFICERS;
 pub use perform::OwedError;

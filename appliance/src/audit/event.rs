@@ -159,6 +159,27 @@ pub enum Event {
 }
 
 impl Event {
+    /// Every wire name.
+    pub const KINDS: [&str; 17] = [
+        "signature",
+        "signature_withheld",
+        "sign_in_approved",
+        "sign_in_denied",
+        "session_activated",
+        "session_ended",
+        "trust_proposed",
+        "trust_changed",
+        "credential_quarantined",
+        "denial",
+        "started",
+        "stopped",
+        "checkpoint_key_changed",
+        "time_step",
+        "alarm",
+        "label_erased",
+        "log_read",
+    ];
+
     /// The wire name: `signature`, `session_ended` ...
     pub fn kind(&self) -> &'static str {
         match self {

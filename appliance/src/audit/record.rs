@@ -362,6 +362,7 @@ pub(crate) mod tests {
             let json = serde_json::to_string(&record).unwrap();
             assert_eq!(serde_json::from_str::<Record>(&json).unwrap(), record, "{json}");
             assert!(json.contains(&format!("\"kind\":\"{}\"", record.event.kind())), "{json}");
+            assert!(Event::KINDS.contains(&record.event.kind()), "{json}");
         }
     }
 

@@ -110,6 +110,27 @@ pub enum Command {
     Audit(Audit),
 }
 
+impl Command {
+    /// What lists the things that this command is about.
+    pub fn list(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Holder(Holder::LinkCard { .. } | Holder::UnlinkCard { .. }) => "inkan card list",
+            Self::Holder(_) => "inkan holder list",
+            Self::Card(_) => "inkan card list",
+            Self::Key(_) => "inkan key list",
+            Self::System(_) => "inkan system list",
+            Self::Operator(_) => "inkan operator list",
+            Self::Anchor(_) => "inkan anchor list",
+            Self::Session(_) => "inkan session list",
+            Self::Proposals { .. } | Self::Approve { .. } | Self::Reject { .. } => {
+                "inkan proposals"
+            }
+            Self::TestMode { .. } => "inkan status",
+            _ => return None,
+        })
+    }
+}
+
 /// `inkan check-config`
 #[derive(Debug, Args)]
 pub struct CheckConfig {

@@ -82,8 +82,11 @@ pub fn search(
     Ok(())
 }
 
-/// Says on standard error, so that standard output stays one record a line, where the search goes on.
+/// Says on standard error, so that standard output stays one record a line, that there is none, or where the search goes on.
 pub fn say_more(found: &AuditRecords) {
+    if found.records.is_empty() {
+        let _ = writeln!(std::io::stderr().lock(), "none");
+    }
     if let Some(next) = found.next {
         // Nobody is left to tell when standard error is gone.
         let _ = writeln!(std::io::stderr().lock(), "more: --from {next}");
@@ -101,6 +104,11 @@ pub async fn export(
     file: Option<&Path>,
     out: &mut impl Write,
 ) -> Result<(), CliError> {
+    // What is asked for is there before a file of an earlier export is written over.
+    let source = match dir {
+        Some(dir) => Source::Files(archive(dir)?, dir),
+        None => Source::Appliance(client()?),
+    };
     let mut lines: Box<dyn Write + '_> = match file {
         Some(path) => Box::new(std::io::BufWriter::new(
             std::fs::File::create(path)
@@ -108,15 +116,21 @@ pub async fn export(
         )),
         None => Box::new(out),
     };
-    match dir {
-        Some(dir) => {
-            let exported = archive(dir)?.export(from, u64::MAX, &mut *lines);
+    match source {
+        Source::Files(archive, dir) => {
+            let exported = archive.export(from, u64::MAX, &mut *lines);
             exported.map_err(|error| CliError::Wrong(format!("{}: {error}", dir.display())))?;
         }
-        None => pages(&client()?, from, &mut *lines).await?,
+        Source::Appliance(client) => pages(&client, from, &mut *lines).await?,
     }
     lines.flush()?;
     Ok(())
+}
+
+/// Where an export comes from.
+enum Source<'d> {
+    Files(Archive, &'d Path),
+    Appliance(Client),
 }
 
 async fn pages(client: &Client, from: u64, lines: &mut dyn Write) -> Result<(), CliError> {

@@ -1,5 +1,6 @@
 //! What was typed, as a command of the admin API: names as they are, files read.
 
+use crate::audit::Event;
 use crate::cli::args;
 use crate::cli::args::Command;
 use crate::cli::error::CliError;
@@ -248,6 +249,12 @@ fn proposal(one: Option<&args::Proposal>) -> AdminCommand {
 /// # Errors
 /// [`CliError::Wrong`] when a time cannot be read.
 pub fn audit_query(search: &args::AuditSearch) -> Result<AuditQuery, CliError> {
+    if let Some(event) = &search.event
+        && !Event::KINDS.contains(&event.as_str())
+    {
+        let known = Event::KINDS.join(", ");
+        return Err(CliError::Wrong(format!("--event {event}: write one of {known}")));
+    }
     Ok(AuditQuery {
         holder_id: search.holder.clone(),
         system_id: search.system.clone(),
@@ -284,6 +291,10 @@ pub fn certificate_pem(path: &Path) -> Result<String, CliError> {
         // What stands around the certificates (text of `openssl x509 -text`, a key) does not travel.
         let list = x509::certificates_of_pem(text)
             .map_err(|source| CliError::Certificate { path: path.to_owned(), source })?;
+        if list.is_empty() {
+            let wrong = format!("{} holds no certificate", path.display());
+            return Err(CliError::Wrong(wrong));
+        }
         return Ok(list.iter().map(|der| x509::pem("CERTIFICATE", der)).collect());
     }
     match x509::Facts::of(&octets) {
@@ -299,6 +310,11 @@ fn module_fingerprint(module: &str) -> Result<Fingerprint, CliError> {
     }
     let octets =
         std::fs::read(module).map_err(|source| CliError::File { path: module.into(), source })?;
+    if !octets.starts_with(b"\x7fELF") {
+        let wrong =
+            format!("{module} is no shared library: at the next start nothing could be loaded");
+        return Err(CliError::Wrong(wrong));
+    }
     Ok(Fingerprint::of(&octets))
 }
 

@@ -15,6 +15,7 @@ use crate::daemon::AUDIT_DIRECTORY;
 use crate::daemon::STORE_DIRECTORY;
 use crate::daemon::check_store_is_there;
 use crate::disk::check_file_system;
+use crate::disk::check_tree;
 use crate::x509;
 use api::admin::AdminCommand;
 use api::admin::answer::AuditHeadView;
@@ -94,9 +95,19 @@ fn of_fault(fault: &Fault) -> DoctorCheck {
 
 fn disk(config: &Config, checks: &mut Vec<DoctorCheck>) {
     let path = &config.data_dir;
+    if !path.exists() {
+        // Said of the configuration already.
+        return;
+    }
     checks.push(match check_file_system(path) {
         Ok(()) => good("file system", "keeps what it acknowledges"),
         Err(fault) => bad("file system", fault.to_string(), "put data_dir on ext4 or xfs"),
+    });
+    checks.push(match check_tree(path) {
+        Ok(()) => good("data directory", "owners, modes and names are as they should be"),
+        Err(fault) => {
+            bad("data directory", fault.to_string(), "mend it, then: systemctl restart inkan")
+        }
     });
     let Ok(space) = statvfs(path) else {
         return;

@@ -1,8 +1,11 @@
 //! What went wrong at the command line, in plain words, with the next command to type.
 
 use crate::config::ConfigFaults;
+use crate::daemon::StartError;
 use crate::provision::ProvisionError;
 use crate::x509::X509Error;
+use hsm::HsmError;
+use std::path::Path;
 use std::path::PathBuf;
 
 /// Why a command did not do what it should.
@@ -116,6 +119,7 @@ impl CliError {
             Self::NotGiven { how, .. } => return Some((*how).to_owned()),
             Self::Unreachable { reason, .. } => return Some(unreachable(reason).to_owned()),
             Self::Refused(refusal) => return after_refusal(&refusal.code).map(str::to_owned),
+            Self::File { path, source } => return Some(after_file(path, source)),
             Self::Identity(_) => {
                 "openssl x509 -in FILE -noout -subject -enddate   (is it the right file?)"
             }
@@ -124,14 +128,40 @@ impl CliError {
             Self::Provision(ProvisionError::TooFewOfficers) => {
                 "inkan init ... --operator ID:security_officer:FILE   (once for each of them)"
             }
+            Self::Provision(ProvisionError::Start(StartError::Hsm(error))) => after_token(error),
+            Self::Provision(ProvisionError::Start(StartError::StoreLost(_))) => {
+                "put the store back from the backup, then: systemctl restart inkan"
+            }
             Self::Provision(_) => "inkan check-config FILE   (and correct what it names)",
             Self::Config(_) => "inkan check-config FILE   (says more, warnings included)",
             Self::Certificate { .. } => {
                 "openssl x509 -in FILE -noout -subject   (is it a certificate?)"
             }
-            Self::Wrong(_) | Self::File { .. } | Self::Output(_) | Self::Found(_) => return None,
+            Self::Wrong(_) | Self::Output(_) | Self::Found(_) => return None,
         };
         Some(next.to_owned())
+    }
+}
+
+fn after_file(path: &Path, source: &std::io::Error) -> String {
+    match source.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            format!("ls -l {}   (may you use it?)", path.display())
+        }
+        _ => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new("."));
+            format!("ls -l {}   (is it there, under this name?)", folder.display())
+        }
+    }
+}
+
+fn after_token(error: &HsmError) -> &'static str {
+    match error {
+        HsmError::PinRefused(_) => {
+            "put the right PIN into hsm.pin_file or the credential hsm-pin, then the same command again; it is tried once"
+        }
+        _ => "pkcs11-tool --module MODULE --list-slots   (is the token of hsm.token there?)",
     }
 }
 
@@ -159,6 +189,10 @@ fn after_refusal(code: &str) -> Option<&'static str> {
             "inkan operator list   (as another operator: is your certificate's SHA-256 among them?)",
         ),
         "not_operational" => Some("inkan doctor"),
+        "misdirected_request" => Some(
+            "inkan --admin-url https://NAME:PORT ...   (a name of listeners.admin.host_names, and its port)",
+        ),
+        "holder_disabled" => Some("inkan holder list"),
         "proposal_unknown" => Some("inkan proposals"),
         "holder_unknown" => Some("inkan holder list"),
         "credential_unknown" => Some("inkan key list"),

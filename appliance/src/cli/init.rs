@@ -61,6 +61,10 @@ fn operator(text: &str) -> Result<Operator, CliError> {
         wrong(&format!("{role} is no role; known are {known}"))
     })?;
     let (der, facts) = certificate(Path::new(file))?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    if now.is_ok_and(|now| now.as_secs() > facts.not_after) {
+        return Err(wrong(&format!("this certificate ended on {}", x509::date(facts.not_after))));
+    }
     if facts.is_ca {
         return Err(wrong("this is the certificate of an authority, not of a person"));
     }

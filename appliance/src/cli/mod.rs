@@ -54,11 +54,23 @@ pub fn main() -> ExitCode {
             let mut err = std::io::stderr().lock();
             // Nobody is left to tell when standard error is gone.
             let _ = writeln!(err, "inkan: {error}");
-            if let Some(next) = error.next() {
+            if let Some(next) = error.next().or_else(|| after(&cli.command, &error)) {
                 let _ = writeln!(err, "Next: {next}");
             }
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What to type after a refusal whose next step depends on what was asked for.
+fn after(command: &Command, error: &CliError) -> Option<String> {
+    match error {
+        CliError::Refused(refusal)
+            if ["not_found", "conflict"].contains(&refusal.code.as_str()) =>
+        {
+            command.list().map(str::to_owned)
+        }
+        _ => None,
     }
 }
 
@@ -195,11 +207,16 @@ fn request_into(
     let Ok(view) = KeyRequestView::deserialize(&answer.body) else {
         return Ok(None);
     };
-    write_file(file, view.csr_pem.as_bytes())?;
+    let path = file.display();
+    std::fs::write(file, view.csr_pem.as_bytes()).map_err(|error| {
+        CliError::Wrong(format!(
+            "{path}: {error}; the key {credential_id} is there, its request again: inkan key request \
+             {credential_id} --out FILE"
+        ))
+    })?;
     Ok(Some(format!(
-        "{} holds the certification request of {credential_id}.\n\
-         Next: have it certified, then type\n  inkan key install {credential_id} --chain CHAIN.pem\n",
-        file.display()
+        "{path} holds the certification request of {credential_id}.\n\
+         Next: have it certified, then type\n  inkan key install {credential_id} --chain CHAIN.pem\n"
     )))
 }
 
@@ -219,7 +236,8 @@ fn head_into(
     for (file, content, what) in wanted {
         let Some(file) = file else { continue };
         let content = content.ok_or_else(|| CliError::Wrong(format!("{what} is not there yet")))?;
-        write_file(file, content.as_bytes())?;
+        std::fs::write(file, content.as_bytes())
+            .map_err(|source| CliError::File { path: file.to_owned(), source })?;
         let line = format!("{} holds {what}.\n", file.display());
         said.get_or_insert_with(String::new).push_str(&line);
     }
@@ -261,8 +279,4 @@ fn check_config(cli: &Cli, check: &CheckConfig, out: &mut impl Write) -> Result<
         }
         count => Err(CliError::Found(format!("{}: {count} errors", file.display()))),
     }
-}
-
-fn write_file(path: &Path, octets: &[u8]) -> Result<(), CliError> {
-    std::fs::write(path, octets).map_err(|source| CliError::File { path: path.to_owned(), source })
 }

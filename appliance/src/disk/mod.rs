@@ -23,7 +23,6 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
-    allowed: Option<String>,
     _lock: File,
 }
 
@@ -117,28 +116,22 @@ impl DataDir {
             }
             _ => {}
         }
-        tree::check_directory(path)?;
-        let allowed = match judge(path) {
-            Ok(()) => None,
+        let owner = nix::unistd::geteuid().as_raw();
+        tree::check_directory(path, owner)?;
+        match judge(path) {
             Err(fault @ DiskFault::FileSystem { .. }) if danger_allow_unsafe_file_system => {
                 tracing::warn!("DANGER: {fault}; allowed by danger_allow_unsafe_file_system");
-                Some(fault.to_string())
             }
-            Err(fault) => return Err(fault),
-        };
+            judged => judged?,
+        }
         let lock = lock(path)?;
-        tree::check_content(path)?;
-        Ok(Self { path: path.to_owned(), allowed, _lock: lock })
+        tree::check_content(path, owner)?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// What was allowed although it is unsafe; for status and health.
-    pub fn danger(&self) -> Option<&str> {
-        self.allowed.as_deref()
     }
 }
 
@@ -148,6 +141,18 @@ impl DataDir {
 /// [`DiskFault::FileSystem`], or [`DiskFault::Io`] when that cannot be found out.
 pub fn check_file_system(path: &Path) -> Result<(), DiskFault> {
     judge(path)
+}
+
+/// Whether everything in the data directory belongs to its owner, is closed to others and belongs there; for
+/// `inkan doctor`, which may be run by somebody else and beside a daemon.
+///
+/// # Errors
+/// [`DiskFault`], naming the first thing that is wrong.
+pub fn check_tree(path: &Path) -> Result<(), DiskFault> {
+    use std::os::unix::fs::MetadataExt;
+    let io_fault = |source| DiskFault::Io { path: path.to_owned(), source };
+    let owner = path.symlink_metadata().map_err(io_fault)?.uid();
+    tree::check_directory(path, owner).and_then(|()| tree::check_content(path, owner))
 }
 
 /// Takes the lock of the directory; the kernel gives it back however this process ends.

@@ -10,12 +10,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The directory itself: real, ours, closed to everybody else.
-pub(super) fn check_directory(path: &Path) -> Result<(), DiskFault> {
+pub(super) fn check_directory(path: &Path, owner: u32) -> Result<(), DiskFault> {
     let found = look(path)?;
     if !found.is_dir() {
         return Err(DiskFault::Kind { path: path.to_owned(), expected: "directory" });
     }
-    check_owner(path, &found)?;
+    check_owner(path, &found, owner)?;
     match found.mode() & 0o7777 {
         0o700 => Ok(()),
         mode => Err(DiskFault::Mode { path: path.to_owned(), mode, expected: "0700" }),
@@ -23,39 +23,39 @@ pub(super) fn check_directory(path: &Path) -> Result<(), DiskFault> {
 }
 
 /// Everything in it that a start reads.
-pub(super) fn check_content(path: &Path) -> Result<(), DiskFault> {
+pub(super) fn check_content(path: &Path, owner: u32) -> Result<(), DiskFault> {
     each(path, |name, inner| match name {
-        "lock" => check_file(inner),
-        "store" => check_folder(inner).and_then(|()| check_store(inner)),
-        "audit" => check_folder(inner).and_then(|()| check_audit(inner)),
+        "lock" => check_file(inner, owner),
+        "store" => check_folder(inner, owner).and_then(|()| check_store(inner, owner)),
+        "audit" => check_folder(inner, owner).and_then(|()| check_audit(inner, owner)),
         // Where the directory is a file system of its own.
         "lost+found" => Ok(()),
         _ => Err(DiskFault::Stranger { path: inner.to_owned() }),
     })
 }
 
-fn check_store(path: &Path) -> Result<(), DiskFault> {
+fn check_store(path: &Path, owner: u32) -> Result<(), DiskFault> {
     each(path, |name, inner| match name {
-        "floor" => check_file(inner),
-        "sled" => check_folder(inner).and_then(|()| check_sled(inner)),
+        "floor" => check_file(inner, owner),
+        "sled" => check_folder(inner, owner).and_then(|()| check_sled(inner, owner)),
         _ => Err(DiskFault::Stranger { path: inner.to_owned() }),
     })
 }
 
-fn check_sled(path: &Path) -> Result<(), DiskFault> {
+fn check_sled(path: &Path, owner: u32) -> Result<(), DiskFault> {
     each(path, |name, inner| match name {
-        "db" | "conf" | "conf.tmp" => check_file(inner),
-        "blobs" => check_folder(inner),
-        name if name.starts_with("snap.") => check_file(inner),
+        "db" | "conf" | "conf.tmp" => check_file(inner, owner),
+        "blobs" => check_folder(inner, owner),
+        name if name.starts_with("snap.") => check_file(inner, owner),
         _ => Err(DiskFault::Stranger { path: inner.to_owned() }),
     })
 }
 
-fn check_audit(path: &Path) -> Result<(), DiskFault> {
+fn check_audit(path: &Path, owner: u32) -> Result<(), DiskFault> {
     each(path, |name, inner| match name {
-        "labels" | "tile" | "checkpoints" => check_folder(inner),
-        "checkpoint" | "checkpoint.new" | "next" => check_file(inner),
-        name if is_segment(name) => check_file(inner),
+        "labels" | "tile" | "checkpoints" => check_folder(inner, owner),
+        "checkpoint" | "checkpoint.new" | "next" => check_file(inner, owner),
+        name if is_segment(name) => check_file(inner, owner),
         _ => Err(DiskFault::Stranger { path: inner.to_owned() }),
     })
 }
@@ -81,25 +81,25 @@ fn each(
     Ok(())
 }
 
-fn check_file(path: &Path) -> Result<(), DiskFault> {
+fn check_file(path: &Path, owner: u32) -> Result<(), DiskFault> {
     let found = look(path)?;
     match found.is_file() {
-        true => check_ours(path, &found),
+        true => check_ours(path, &found, owner),
         false => Err(DiskFault::Kind { path: path.to_owned(), expected: "file" }),
     }
 }
 
-fn check_folder(path: &Path) -> Result<(), DiskFault> {
+fn check_folder(path: &Path, owner: u32) -> Result<(), DiskFault> {
     let found = look(path)?;
     match found.is_dir() {
-        true => check_ours(path, &found),
+        true => check_ours(path, &found, owner),
         false => Err(DiskFault::Kind { path: path.to_owned(), expected: "directory" }),
     }
 }
 
 /// Inside, where nobody else can get, it is enough that nobody else could write.
-fn check_ours(path: &Path, found: &Metadata) -> Result<(), DiskFault> {
-    check_owner(path, found)?;
+fn check_ours(path: &Path, found: &Metadata, owner: u32) -> Result<(), DiskFault> {
+    check_owner(path, found, owner)?;
     let mode = found.mode() & 0o7777;
     match mode & 0o022 {
         0 => Ok(()),
@@ -107,8 +107,7 @@ fn check_ours(path: &Path, found: &Metadata) -> Result<(), DiskFault> {
     }
 }
 
-fn check_owner(path: &Path, found: &Metadata) -> Result<(), DiskFault> {
-    let expected = nix::unistd::geteuid().as_raw();
+fn check_owner(path: &Path, found: &Metadata, expected: u32) -> Result<(), DiskFault> {
     match found.uid() == expected {
         true => Ok(()),
         false => Err(DiskFault::Owner { path: path.to_owned(), owner: found.uid(), expected }),

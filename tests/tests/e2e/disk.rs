@@ -142,6 +142,16 @@ async fn d8_wrong_mode_of_the_data_directory_is_refused_and_named() {
     world.daemon = Daemon::spawn(&world.launch);
     let reason = world.daemon.wait_refusal(Duration::from_secs(30));
     assert!(reason.contains("0700") || reason.contains("700"), "{reason}");
+    world.daemon.kill();
+    std::fs::set_permissions(&world.data_dir, std::fs::Permissions::from_mode(0o700)).unwrap();
+    // What the daemon finds, the doctor finds beside it, daemon or not.
+    let stranger = world.data_dir.join("store.bak");
+    std::fs::write(&stranger, b"").unwrap();
+    let config = world.launch.config.display().to_string();
+    let said = world.inkan(&["--config", &config, "doctor"]);
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("store.bak does not belong into the data directory"), "{said}");
+    std::fs::remove_file(stranger).unwrap();
 }
 
 #[tokio::test]

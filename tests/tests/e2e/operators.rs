@@ -292,6 +292,56 @@ async fn command_line_tells_in_words_what_waits_and_what_to_type() {
 }
 
 #[tokio::test]
+async fn mistake_at_the_command_line_is_named_with_what_to_type_instead() {
+    let world = World::shared().await;
+    let (officer, key) = (&world.pki.officer.certificate, &world.pki.officer.key);
+    let (officer, key) = (officer.to_str().unwrap(), key.to_str().unwrap());
+    let config = world.launch.config.to_str().unwrap();
+    let gone = "/nonexistent/file";
+    let mistakes: [(&[&str], &[&str]); 14] = [
+        (&["system", "remove", "nobody"], &["no system nobody", "Next: inkan system list"]),
+        (&["operator", "remove", "nobody"], &["no operator", "Next: inkan operator list"]),
+        (&["card", "unlink", &"0".repeat(64)], &["no such card", "Next: inkan card list"]),
+        (&["test-mode", "off"], &["off already", "Next: inkan status"]),
+        (&["holder", "link-card", "u-17", "--certificate", gone], &["ls -l /nonexistent"]),
+        (&["holder", "link-card", "u-17", "--certificate", key], &["holds no certificate"]),
+        (&["module", "approve", config], &["no shared library"]),
+        (&["module", "approve", gone], &["ls -l /nonexistent"]),
+        (&["audit", "search", "--event", "signatures"], &["write one of signature,"]),
+        (&["audit", "verify", gone, "--key", gone], &["ls -l /nonexistent"]),
+        (&["--server-ca", gone, "status"], &["ls -l /nonexistent"]),
+        (&["--admin-url", "https://localhost:1", "status"], &["systemctl status inkan"]),
+        (&["--config", config, "init", "--operator", "a:b"], &["ID:ROLE:CERTIFICATE.pem"]),
+        (&["proposals", "show", "p-0"], &["Next: inkan proposals"]),
+    ];
+    for (arguments, words) in mistakes {
+        let output = world.inkan(&[&["--cert", officer, "--key", key], arguments].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        for word in words {
+            assert!(said.contains(word), "{arguments:?}: {word:?} is not in: {said}");
+        }
+    }
+    let found = world.inkan(&["audit", "search", "--request", "nobody-asked"]);
+    assert!(found.stdout.is_empty());
+    assert_eq!(String::from_utf8_lossy(&found.stderr), "none\n");
+}
+
+#[tokio::test]
+async fn export_that_comes_to_nothing_leaves_an_earlier_one_alone() {
+    let world = World::shared().await;
+    let folder = tempfile::tempdir_in(&world.folder).unwrap();
+    let file = folder.path().join("export");
+    std::fs::write(&file, "an earlier export").unwrap();
+    let file = file.to_str().unwrap();
+    let export = |dir: &str| world.inkan(&["audit", "export", "--dir", dir, "--out", file]);
+    assert!(!export("/nonexistent").status.success());
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "an earlier export");
+    assert!(export(world.data_dir.join("audit").to_str().unwrap()).status.success());
+    assert!(std::fs::read_to_string(file).unwrap().contains("leaf_hash"));
+}
+
+#[tokio::test]
 async fn doctor_names_what_is_bad_and_the_next_command() {
     let world = World::shared().await;
     let config = world.launch.config.to_str().unwrap();
