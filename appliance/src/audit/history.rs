@@ -5,8 +5,10 @@ use crate::audit::frame::put_frame;
 use crate::audit::layout::Layout;
 use crate::audit::layout::sync_directory;
 use crate::audit::note::SignedCheckpoint;
+use std::fs::File;
 use std::fs::OpenOptions;
 use std::io;
+use std::io::Read;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -36,7 +38,7 @@ pub(super) fn append(layout: &Layout, signed: &SignedCheckpoint, time_ms: u64) -
 /// The newest checkpoint in the history.
 pub(super) fn newest(layout: &Layout) -> io::Result<Option<SignedCheckpoint>> {
     for path in layout.history_files()?.into_iter().rev() {
-        if let Some(newest) = read(&path)?.notes.pop() {
+        if let Some(newest) = read(&path, u64::MAX)?.notes.pop() {
             return Ok(Some(newest.1));
         }
     }
@@ -51,9 +53,10 @@ pub(super) struct Day {
     pub(super) damaged_at: Option<(usize, String)>,
 }
 
-/// Reads one day's file.
-pub(super) fn read(path: &Path) -> io::Result<Day> {
-    let octets = std::fs::read(path)?;
+/// Reads one day's file, at most its first `limit` octets.
+pub(super) fn read(path: &Path, limit: u64) -> io::Result<Day> {
+    let mut octets = Vec::new();
+    File::open(path)?.take(limit).read_to_end(&mut octets)?;
     let mut day = Day { notes: Vec::new(), damaged_at: None };
     let mut offset = 0;
     loop {

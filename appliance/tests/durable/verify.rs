@@ -423,3 +423,38 @@ async fn a1_daemon_does_not_start_on_a_log_that_was_tampered_with() {
     let refused = opened.check_signed_by(&key(&SoftSigner::new())).err();
     assert!(matches!(refused, Some(AuditOpenError::Checkpoint { .. })));
 }
+
+/// Yesterday's checkpoints are met first, so today's file is read while the log grows on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn log_that_grows_while_it_is_verified_raises_no_alarm() {
+    let (folder, signer) = (tempfile::tempdir().unwrap(), SoftSigner::new());
+    let clock = crate::support::SetClock::new();
+    let config = appliance::audit::AuditConfig {
+        segment_bytes: 16 * 1024,
+        checkpoint_every: std::time::Duration::from_millis(1),
+        ..crate::support::config()
+    };
+    let opened = crate::support::try_open(folder.path(), config, Arc::clone(&clock));
+    let log = Arc::new(opened.unwrap().0);
+    log.set_signer(Arc::<SoftSigner>::clone(&signer)).unwrap();
+    fill(&log, 0..5_000).await;
+    log.checkpoint_over(5_000).await.unwrap();
+    clock.set(crate::support::START_MS + 86_400_000);
+    fill(&log, 5_000..5_100).await;
+    log.checkpoint_over(5_100).await.unwrap();
+    let growing = tokio::spawn({
+        let log = Arc::clone(&log);
+        async move {
+            for part in 51.. {
+                fill(&log, part * 100..part * 100 + 100).await;
+            }
+        }
+    });
+    let (path, spki) = (folder.path().to_owned(), signer.spki_der.clone());
+    let check = move || verify(&path, std::slice::from_ref(&spki), None).unwrap();
+    for _check in 0..3 {
+        let report = tokio::task::spawn_blocking(check.clone()).await.unwrap();
+        assert!(report.is_good(), "{report}");
+    }
+    growing.abort();
+}

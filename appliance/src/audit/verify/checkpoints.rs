@@ -33,7 +33,8 @@ pub(super) struct Checkpoints {
     keys: Vec<VerifierKey>,
     /// Keys named in records that no trusted key has signed over yet, with the number of the record.
     announced: Vec<(u64, VerifierKey)>,
-    files: VecDeque<PathBuf>,
+    /// Days not read yet, each with its length when the check began.
+    files: VecDeque<(PathBuf, u64)>,
     day: VecDeque<Due>,
     last_size: u64,
     ends: VecDeque<Due>,
@@ -66,13 +67,15 @@ impl Checkpoints {
             ends.push(Due { of: Of::Outside, place: place(path), signed });
         }
         ends.sort_by_key(|due| due.signed.checkpoint.size);
-        let files = layout.history_files()?.into();
+        let with_length = |path: PathBuf| path.metadata().map(|found| (path, found.len()));
+        let files = layout.history_files()?.into_iter().map(with_length);
+        let files = files.collect::<io::Result<_>>()?;
         let (announced, day) = (Vec::new(), VecDeque::new());
         let ends = ends.into();
         Ok(Self { origin, keys, announced, files, day, last_size: 0, ends, findings })
     }
 
-    /// Records under the newest checkpoint, or under the one from outside where there is none.
+    /// Records under the newest checkpoint.
     pub(super) fn signed(&self) -> u64 {
         let newest = self.ends.iter().find(|due| due.of == Of::Newest);
         newest.map_or(0, |due| due.signed.checkpoint.size)
@@ -130,7 +133,7 @@ impl Checkpoints {
 
     fn fill_day(&mut self) {
         while self.day.is_empty() {
-            let Some(path) = self.files.pop_front() else {
+            let Some((path, length)) = self.files.pop_front() else {
                 return;
             };
             let place = |offset: Option<usize>| Place {
@@ -138,7 +141,7 @@ impl Checkpoints {
                 offset: offset.and_then(|offset| u64::try_from(offset).ok()),
                 seq: None,
             };
-            let day = match history::read(&path) {
+            let day = match history::read(&path, length) {
                 Ok(day) => day,
                 Err(error) => {
                     let fault = Fault::Unreadable(error.to_string());
