@@ -22,7 +22,11 @@ pub(super) struct RetryKey([u8; 16]);
 
 impl RetryKey {
     pub(super) fn of(idempotency: &Idempotency) -> Option<Self> {
-        let half = idempotency.scope.0.get(..32)?;
+        Self::of_scope(&idempotency.scope.0)
+    }
+
+    pub(super) fn of_scope(scope: &str) -> Option<Self> {
+        let half = scope.get(..32)?;
         hex::decode(half).ok()?.try_into().ok().map(Self)
     }
 }
