@@ -9,11 +9,8 @@
 //!
 //! Operators are sealed records: before the HSM has opened them, nobody can be told more than that.
 
-use serde::Serialize;
-
 /// See the module.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     /// No ceremony yet: no house keys, no operators.
     Unprovisioned,

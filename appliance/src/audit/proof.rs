@@ -4,7 +4,6 @@
 //! RFC 9162 §2.1.3 (inclusion), §2.1.4 (consistency); C2SP tlog-proof (the text form).
 
 use crate::audit::hash::Hash;
-use crate::audit::hash::leaf_hash;
 use crate::audit::hash::node_hash;
 use crate::audit::layout::Layout;
 use crate::audit::note::SignedCheckpoint;
@@ -290,11 +289,6 @@ impl TreeReader {
             }
         }
     }
-}
-
-/// Hash of a record that somebody holds, to compare with a proof's leaf.
-pub fn record_hash(record: &[u8]) -> Hash {
-    leaf_hash(record)
 }
 
 /// Largest power of two below `count`, which is at least 2.

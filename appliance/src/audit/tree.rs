@@ -92,11 +92,6 @@ impl Tree {
         self.levels.get(usize::from(level)).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Levels that have ever held a hash.
-    pub fn depth(&self) -> u8 {
-        u8::try_from(self.levels.len()).unwrap_or(u8::MAX)
-    }
-
     /// The root hash.
     ///
     /// # Source
