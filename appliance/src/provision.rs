@@ -90,14 +90,14 @@ pub async fn found(config: &Config, founding: Founding) -> Result<Founded, Provi
         .map_err(StartError::from)?;
     daemon::check_store_is_there(config)?;
     let metrics = prometheus::Registry::new();
-    let (audit, _) = daemon::open_audit(&data_dir, &metrics)?;
+    let (audit, _) = daemon::open_audit(&data_dir, &metrics).await?;
     let clock = Arc::new(DurableClock::new(
         Arc::new(SystemWallClock),
         audit.time_floor(),
         DurableClock::DEFAULT_GRACE,
     ));
     let hsm = daemon::open_hsm(config.hsm.clone()).await?;
-    let store = daemon::open_store(&data_dir, clock.clone(), &metrics)?;
+    let store = daemon::open_store(&data_dir, clock.clone(), &metrics).await?;
     let house_keys = hsm.ensure_house_keys().await.map_err(StartError::from)?;
     daemon::sign_checkpoints(&audit, &hsm)?;
     // From its first moment on a provisioned appliance has a checkpoint, so that a missing one means something.

@@ -38,3 +38,18 @@ fn every_socket_has_a_name_that_the_daemon_knows() {
     names.sort();
     assert_eq!(names, ["admin", "hpki", "metrics", "signing"]);
 }
+
+#[test]
+fn sockets_listen_on_the_ports_that_the_example_and_so_the_doctor_look_for() {
+    let example: toml::Table = appliance::config::EXAMPLE.parse().unwrap();
+    let units = [("signing", ""), ("hpki", "-hpki"), ("admin", "-admin"), ("metrics", "-metrics")];
+    for (listener, suffix) in units {
+        let unit = format!("{}/../systemd/inkan{suffix}.socket", env!("CARGO_MANIFEST_DIR"));
+        let unit = std::fs::read_to_string(unit).unwrap();
+        let stream = unit.lines().find_map(|line| line.strip_prefix("ListenStream=")).unwrap();
+        let address = example["listeners"][listener]["address"].as_str().unwrap();
+        let port = |text: &str| text.rsplit(':').next().unwrap().to_owned();
+        assert_eq!(port(stream), port(address), "{listener}");
+        assert!(unit.contains(&format!("FileDescriptorName={listener}\n")), "{listener}");
+    }
+}

@@ -107,7 +107,7 @@ pub async fn export(
     // What is asked for is there before a file of an earlier export is written over.
     let source = match dir {
         Some(dir) => Source::Files(archive(dir)?, dir),
-        None => Source::Appliance(client()?),
+        None => Source::Appliance(Box::new(client()?)),
     };
     let mut lines: Box<dyn Write + '_> = match file {
         Some(path) => Box::new(std::io::BufWriter::new(
@@ -130,7 +130,7 @@ pub async fn export(
 /// Where an export comes from.
 enum Source<'d> {
     Files(Archive, &'d Path),
-    Appliance(Client),
+    Appliance(Box<Client>),
 }
 
 async fn pages(client: &Client, from: u64, lines: &mut dyn Write) -> Result<(), CliError> {

@@ -17,6 +17,7 @@ use attest::trust::TrustError;
 use hsm::HsmError;
 use hsm::pin::PinError;
 use std::path::PathBuf;
+use tokio::task::JoinError;
 
 /// Why the daemon does not come up; each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,9 @@ pub enum StartError {
     /// The data directory.
     #[error(transparent)]
     Disk(#[from] DiskFault),
+    /// A panic while something was opened.
+    #[error("a part could not be opened: {0}")]
+    Died(#[from] JoinError),
     /// Listeners and their certificates.
     #[error(transparent)]
     Front(#[from] FrontError),

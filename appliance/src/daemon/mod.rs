@@ -143,7 +143,7 @@ impl Daemon {
         // Step 1: the data directory is ours alone and on a file system that keeps its promises.
         let data_dir = DataDir::open(&config.data_dir, config.danger_allow_unsafe_file_system)?;
         // Step 2: the audit log and, from its newest record, the floor of time.
-        let (audit, found) = open_audit(&data_dir, &self.registry)?;
+        let (audit, found) = open_audit(&data_dir, &self.registry).await?;
         let clock = Arc::new(DurableClock::new(
             Arc::new(SystemWallClock),
             audit.time_floor(),
@@ -151,7 +151,7 @@ impl Daemon {
         ));
         // Step 3: the store, and the HSM with the PIN from its credential file. Another module than the approved one is
         // neither loaded nor given the PIN; a wrong PIN is never tried twice.
-        let store = open_store(&data_dir, clock.clone(), &self.registry)?;
+        let store = open_store(&data_dir, clock.clone(), &self.registry).await?;
         let module = hsm::module_fingerprint(&config.hsm.module)?;
         let module = Fingerprint(hex::encode(module));
         let peeked = TrustStore::danger_peek_unsealed::<Mode>(&*store, "mode").await?;

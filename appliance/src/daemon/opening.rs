@@ -43,7 +43,8 @@ pub const STORE_DIRECTORY: &str = "store";
 /// Name of the log in its checkpoints.
 pub const AUDIT_ORIGIN: &str = "inkan.invalid/audit";
 
-pub(crate) fn open_audit(
+/// Reads the end of the log on a thread that may block: health answers meanwhile.
+pub(crate) async fn open_audit(
     data_dir: &DataDir,
     metrics: &prometheus::Registry,
 ) -> Result<(Arc<AuditLog>, audit::Opened), StartError> {
@@ -51,8 +52,8 @@ pub(crate) fn open_audit(
     audit_metrics.register(metrics)?;
     let config = AuditConfig::new(AUDIT_ORIGIN);
     let directory = data_dir.path().join(AUDIT_DIRECTORY);
-    let (log, found) =
-        AuditLog::open(&directory, config, Arc::new(SystemWallClock), audit_metrics)?;
+    let open = move || AuditLog::open(&directory, config, Arc::new(SystemWallClock), audit_metrics);
+    let (log, found) = tokio::task::spawn_blocking(open).await??;
     Ok((Arc::new(log), found))
 }
 
@@ -80,12 +81,12 @@ pub(crate) fn sign_checkpoints(audit: &AuditLog, hsm: &Arc<Hsm>) -> Result<(), S
 
 pub(crate) async fn open_hsm(config: HsmConfig) -> Result<Arc<Hsm>, StartError> {
     let pin = hsm::pin::read_pin(config.pin_file.as_deref())?;
-    let opening = tokio::task::spawn_blocking(move || Hsm::open(config, pin));
-    let opened = opening.await.map_err(|_| HsmError::Unreachable("the opening thread died"))?;
+    let opened = tokio::task::spawn_blocking(move || Hsm::open(config, pin)).await?;
     Ok(Arc::new(opened?))
 }
 
-pub(crate) fn open_store(
+/// Reads every record on a thread that may block.
+pub(crate) async fn open_store(
     data_dir: &DataDir,
     clock: Arc<dyn Clock>,
     metrics: &prometheus::Registry,
@@ -93,7 +94,8 @@ pub(crate) fn open_store(
     let store_metrics = StoreMetrics::new()?;
     store_metrics.register(metrics)?;
     let directory = data_dir.path().join(STORE_DIRECTORY);
-    Ok(Arc::new(SledStore::open(&directory, &StoreConfig::default(), clock, store_metrics)?))
+    let open = move || SledStore::open(&directory, &StoreConfig::default(), clock, store_metrics);
+    Ok(Arc::new(tokio::task::spawn_blocking(open).await??))
 }
 
 pub(super) fn check_module(mode: Option<Mode>, found: &Fingerprint) -> Result<(), StartError> {
