@@ -1,5 +1,8 @@
 //! Every sign-in and session: durable records moved forward by guarded writes, live ones also in memory.
 
+mod count;
+mod live;
+
 use crate::clock::Clock;
 use crate::clock::ClockBehindFloor;
 use crate::clock::UnixSeconds;
@@ -10,7 +13,6 @@ use crate::records::SigningSystem;
 use crate::session::EndReason;
 use crate::session::LiveSession;
 use crate::session::SessionFacts;
-use crate::session::Take;
 use crate::sign_in::Approval;
 use crate::sign_in::CODE_SECONDS;
 use crate::sign_in::DenyReason;
@@ -31,6 +33,7 @@ use crate::store::Txn;
 use crate::store::Write;
 use crate::trust::TrustError;
 use crate::trust::TrustStore;
+use live::Live;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -43,12 +46,6 @@ use tokio::sync::Notify;
 /// Seconds for which a piece of evidence is remembered as used: 30 days. Its age is the front's word, so this is far more
 /// than its freshness; some hundred octets for each sign-in.
 const EVIDENCE_REMEMBERED_SECONDS: u64 = 30 * 24 * 3600;
-/// Seconds for which the bearer of a token is told why its session is over: a night.
-const OVER_REMEMBERED_SECONDS: u64 = 12 * 3600;
-/// Sessions that are over and remembered: ten thousand holders, ten sign-ins each.
-const MAX_OVER: usize = 100_000;
-/// Largest block of signatures reserved at once.
-const MAX_BLOCK: u64 = 1024;
 /// Guarded writes tried before giving up on a contended record.
 const MAX_RETRIES: usize = 16;
 
@@ -126,20 +123,6 @@ pub enum Activation {
     Expired,
     /// Was active before: a code works once.
     AlreadyUsed,
-}
-
-#[derive(Default)]
-struct Live {
-    by_id: HashMap<String, (Arc<LiveSession>, Fingerprint)>,
-    by_token: HashMap<Fingerprint, Arc<LiveSession>>,
-    over: HashMap<Fingerprint, Over>,
-}
-
-/// What is remembered of a session that is over, so that the bearer of its token is told why.
-struct Over {
-    system_id: String,
-    reason: EndReason,
-    forget_at: UnixSeconds,
 }
 
 /// See the module.
@@ -449,140 +432,6 @@ impl Sessions {
         Err(SessionError::Contended)
     }
 
-    /// Drops an ended session from memory, but for why it ended.
-    pub fn forget(&self, session: &LiveSession) {
-        let removed = {
-            let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
-            let removed = live.by_id.remove(&session.session_id);
-            if let Some((_, token)) = &removed {
-                live.by_token.remove(token);
-            }
-            removed
-        };
-        if let (Some((_, token)), Some(reason)) = (removed, session.ended()) {
-            let now = self.clock.now().unwrap_or(session.expires_at);
-            self.remember(token, &session.system_id, reason, now);
-        }
-    }
-
-    /// Why the session of this token, made for `system_id`, is over; `None` when none is known.
-    pub fn over_by_token(&self, signing_token: &str, system_id: &str) -> Option<EndReason> {
-        let token = Fingerprint::of(signing_token.as_bytes());
-        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
-        live.over.get(&token).filter(|over| over.system_id == system_id).map(|over| over.reason)
-    }
-
-    fn remember(&self, token: Fingerprint, system_id: &str, reason: EndReason, now: UnixSeconds) {
-        let forget_at = now.plus(Duration::from_secs(OVER_REMEMBERED_SECONDS));
-        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
-        if live.over.len() >= MAX_OVER {
-            live.over.retain(|_, over| over.forget_at > now);
-        }
-        // Full of younger ones: the bearer is told that the session is unknown, which is true as well.
-        if live.over.len() < MAX_OVER {
-            live.over.insert(token, Over { system_id: system_id.to_owned(), reason, forget_at });
-        }
-    }
-
-    /// Takes `count` signatures of `session`, reserving another durable block when memory has none left.
-    ///
-    /// # Errors
-    /// Outer: the block could not be made durable; nothing was taken. Inner: why the session gives no more.
-    pub async fn take(
-        &self,
-        session: &LiveSession,
-        count: u64,
-    ) -> Result<Result<(), EndReason>, SessionError> {
-        for _ in 0..MAX_RETRIES {
-            match session.take(count) {
-                Take::Taken => return Ok(Ok(())),
-                Take::Exhausted => return Ok(Err(EndReason::Exhausted)),
-                Take::BlockEmpty => {}
-            }
-            let _one_at_a_time = session.reserving.lock().await;
-            match session.take(count) {
-                Take::Taken => return Ok(Ok(())),
-                Take::Exhausted => return Ok(Err(EndReason::Exhausted)),
-                Take::BlockEmpty => {}
-            }
-            if let Some(reason) = self.reserve(session, count).await? {
-                return Ok(Err(reason));
-            }
-        }
-        Err(SessionError::Contended)
-    }
-
-    async fn reserve(
-        &self,
-        session: &LiveSession,
-        count: u64,
-    ) -> Result<Option<EndReason>, SessionError> {
-        let Some((mut record, rev)) = self.record(&session.session_id).await? else {
-            return Ok(Some(EndReason::Expired));
-        };
-        let reserved = match &mut record.phase {
-            Phase::Active { reserved, limits, last_used, .. } => {
-                *last_used = session.last_used().max(self.clock.now()?);
-                let block = (limits.signatures / 8).clamp(1, MAX_BLOCK);
-                let wanted =
-                    session.used().saturating_add(count).max(*reserved).saturating_add(block);
-                *reserved = wanted.min(limits.signatures);
-                *reserved
-            }
-            Phase::Ended { reason, .. } => return Ok(Some(*reason)),
-            _ => return Ok(Some(EndReason::Expired)),
-        };
-        if self.replace(&record, rev, None).await? == Outcome::Committed {
-            session.set_reserved(reserved);
-        }
-        Ok(None)
-    }
-
-    /// A clean stop: what was reserved and not used is given back.
-    ///
-    /// # Errors
-    /// [`SessionError`] when a record could not be written; the rest counts as used, which is the safe side.
-    pub async fn give_back(&self) -> Result<(), SessionError> {
-        for session in self.all() {
-            let Some((mut record, rev)) = self.record(&session.session_id).await? else {
-                continue;
-            };
-            if let Phase::Active { reserved, last_used, .. } = &mut record.phase {
-                *reserved = session.used();
-                *last_used = session.last_used();
-                self.replace(&record, rev, None).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The live session that a signing token stands for.
-    pub fn by_token(&self, signing_token: &str) -> Option<Arc<LiveSession>> {
-        let token = Fingerprint::of(signing_token.as_bytes());
-        self.live.read().unwrap_or_else(PoisonError::into_inner).by_token.get(&token).cloned()
-    }
-
-    /// The live session of this id.
-    pub fn by_id(&self, session_id: &str) -> Option<Arc<LiveSession>> {
-        self.live
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .by_id
-            .get(session_id)
-            .map(|(session, _)| Arc::clone(session))
-    }
-
-    /// Every live session.
-    pub fn all(&self) -> Vec<Arc<LiveSession>> {
-        self.live
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .by_id
-            .values()
-            .map(|(session, _)| Arc::clone(session))
-            .collect()
-    }
-
     /// Resolves at the next change of this session's record. Ask for it before reading the record.
     pub fn changed(&self, session_id: &str) -> Changed<'_> {
         let mut waiting = self.waiting();
@@ -612,14 +461,6 @@ impl Sessions {
             notify.notify_waiters();
         }
         Ok(outcome)
-    }
-
-    fn insert(&self, token: Fingerprint, session: LiveSession) -> Arc<LiveSession> {
-        let session = Arc::new(session);
-        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
-        live.by_id.insert(session.session_id.clone(), (Arc::clone(&session), token.clone()));
-        live.by_token.insert(token, Arc::clone(&session));
-        session
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
