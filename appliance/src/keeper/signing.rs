@@ -194,11 +194,17 @@ impl Signing for Keeper {
             return self.log_out(caller, &system, &session).await;
         }
         let denied = self.parts.sessions.deny(session_id, DenyReason::Withdrawn).await;
-        let denied = denied.map_err(|error| problems::session(&error))?;
+        if denied.map_err(|error| problems::session(&error))? {
+            return Ok(());
+        }
         match self.parts.sessions.by_id(session_id) {
             // It became active while it was being denied.
-            Some(session) if !denied => self.log_out(caller, &system, &session).await,
-            _ => Ok(()),
+            Some(session) => self.log_out(caller, &system, &session).await,
+            // Over already; or active in its record alone, whose token nobody was given.
+            None => match self.parts.sessions.end(session_id, EndReason::Logout).await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(problems::session(&error)),
+            },
         }
     }
 

@@ -98,11 +98,52 @@ impl Sessions {
         }
     }
 
-    pub(super) fn insert(&self, token: Fingerprint, session: LiveSession) -> Arc<LiveSession> {
-        let session = Arc::new(session);
+    /// Takes a session into memory before its record says so: a logout that comes in between finds it. Nothing while
+    /// another exchange of the same code is under way: two sessions of one name would hide each other.
+    pub(super) fn begin(&self, token: Fingerprint, session: LiveSession) -> Option<Begun<'_>> {
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
-        live.by_id.insert(session.session_id.clone(), (Arc::clone(&session), token.clone()));
-        live.by_token.insert(token, Arc::clone(&session));
+        if live.by_id.contains_key(&session.session_id) {
+            return None;
+        }
+        let session = live.insert(token, session);
+        Some(Begun { sessions: self, session, is_kept: false })
+    }
+
+    /// Takes a session into memory that its record has as active.
+    pub(super) fn insert(&self, token: Fingerprint, session: LiveSession) {
+        self.live.write().unwrap_or_else(PoisonError::into_inner).insert(token, session);
+    }
+}
+
+impl Live {
+    fn insert(&mut self, token: Fingerprint, session: LiveSession) -> Arc<LiveSession> {
+        let session = Arc::new(session);
+        self.by_id.insert(session.session_id.clone(), (Arc::clone(&session), token.clone()));
+        self.by_token.insert(token, Arc::clone(&session));
         session
+    }
+}
+
+/// A session in memory whose record is not durable yet. Dropped unless kept: whoever exchanges a code may give up.
+pub(super) struct Begun<'a> {
+    sessions: &'a Sessions,
+    session: Arc<LiveSession>,
+    is_kept: bool,
+}
+
+impl Begun<'_> {
+    /// Its record is durable: the session stays.
+    pub(super) fn keep(mut self) -> Arc<LiveSession> {
+        self.is_kept = true;
+        Arc::clone(&self.session)
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            self.session.end(EndReason::Operator);
+            self.sessions.forget(&self.session);
+        }
     }
 }

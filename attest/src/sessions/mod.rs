@@ -349,15 +349,13 @@ impl Sessions {
             let Some(session) = live_session(&record) else {
                 return Ok(Activation::Expired);
             };
-            // In memory before it is durable: a logout that comes in between finds it, and nobody knows its token yet.
-            let session = self.insert(token, session);
-            let committed = self.replace(&record, rev, None).await;
-            if !matches!(committed, Ok(Outcome::Committed)) {
-                session.end(EndReason::Operator);
-                self.forget(&session);
-                committed?;
+            let Some(begun) = self.begin(token, session) else {
+                return Err(SessionError::Contended);
+            };
+            if self.replace(&record, rev, None).await? != Outcome::Committed {
                 continue;
             }
+            let session = begun.keep();
             if let Some(reason) = session.ended() {
                 self.end(session_id, reason).await?;
                 return Ok(Activation::AlreadyUsed);
