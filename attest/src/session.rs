@@ -13,6 +13,9 @@ use crate::registry::Standing;
 use serde::Deserialize;
 use serde::Serialize;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -79,12 +82,18 @@ pub struct LiveSession {
     /// Limits it was made with.
     pub limits: SessionLimits,
     last_used: AtomicU64,
-    used: AtomicU64,
-    reserved: AtomicU64,
+    count: Mutex<Count>,
     ended: AtomicU8,
     evidence_standing: AtomicStanding,
     /// Held while a block is being reserved, so that one task commits and the others wait.
     pub(crate) reserving: tokio::sync::Mutex<()>,
+}
+
+/// Signatures of a session: `used` never passes `reserved`, which the durable record covers.
+#[derive(Clone, Copy)]
+struct Count {
+    used: u64,
+    reserved: u64,
 }
 
 /// What an active session is made from.
@@ -141,8 +150,7 @@ impl LiveSession {
             expires_at: facts.expires_at,
             limits: facts.limits,
             last_used: AtomicU64::new(facts.last_used.0),
-            used: AtomicU64::new(facts.used),
-            reserved: AtomicU64::new(facts.used),
+            count: Mutex::new(Count { used: facts.used, reserved: facts.used }),
             ended: AtomicU8::new(0),
             evidence_standing: AtomicStanding::new(Standing::Good),
             reserving: tokio::sync::Mutex::new(()),
@@ -151,30 +159,44 @@ impl LiveSession {
 
     /// Takes `count` signatures from the block reserved in memory, all or none.
     pub fn take(&self, count: u64) -> Take {
-        let reserved = self.reserved.load(Ordering::Acquire);
-        let taken = self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
-            used.checked_add(count).filter(|after| *after <= reserved)
-        });
-        match taken {
-            Ok(_) => Take::Taken,
-            Err(used) if used.saturating_add(count) > self.limits.signatures => Take::Exhausted,
-            Err(_) => Take::BlockEmpty,
+        let mut held = self.count();
+        let after = held.used.saturating_add(count);
+        if after > self.limits.signatures {
+            return Take::Exhausted;
         }
+        if after > held.reserved {
+            return Take::BlockEmpty;
+        }
+        held.used = after;
+        Take::Taken
     }
 
     /// The durable record now covers `reserved` signatures.
     pub(crate) fn set_reserved(&self, reserved: u64) {
-        self.reserved.fetch_max(reserved, Ordering::AcqRel);
+        let mut held = self.count();
+        held.reserved = held.reserved.max(reserved);
+    }
+
+    /// Gives the rest of the block up; what was used. Nothing is taken from here on before another block is reserved.
+    pub(crate) fn give_up_block(&self) -> u64 {
+        let mut held = self.count();
+        held.reserved = held.used;
+        held.used
     }
 
     /// Signatures used, as far as this process counted.
     pub fn used(&self) -> u64 {
-        self.used.load(Ordering::Acquire)
+        self.count().used
     }
 
     /// Signatures that the durable record covers.
     pub fn reserved(&self) -> u64 {
-        self.reserved.load(Ordering::Acquire)
+        self.count().reserved
+    }
+
+    // Both numbers are written whole: a panic leaves nothing torn.
+    fn count(&self) -> MutexGuard<'_, Count> {
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Signatures left.

@@ -166,3 +166,35 @@ async fn exchange_that_is_given_up_leaves_nothing_behind() {
     let again = world.sessions.activate(&id, &code, LIMITS).await.unwrap();
     assert!(matches!(again, Activation::Active { .. }));
 }
+
+/// A clean stop gives back what was not used; what is signed beside it is counted all the same.
+#[tokio::test]
+async fn count_given_back_while_somebody_signs_is_not_exceeded_after_the_restart() {
+    let world = World::new();
+    let (id, code) = world.approved().await;
+    let Ok(Activation::Active { session, signing_token }) =
+        world.sessions.activate(&id, &code, LIMITS).await
+    else {
+        panic!("no session")
+    };
+    world.sessions.take(&session, 1).await.unwrap().unwrap();
+    world.store.hold_next_commit();
+    let stop = tokio::spawn({
+        let sessions = world.sessions.clone();
+        async move { sessions.give_back().await }
+    });
+    world.store.until_held().await;
+    let beside = tokio::spawn({
+        let (sessions, session) = (world.sessions.clone(), session.clone());
+        async move { sessions.take(&session, 1).await.unwrap() }
+    });
+    tokio::task::yield_now().await;
+    world.store.let_go();
+    stop.await.unwrap().unwrap();
+    let taken = 1 + u64::from(beside.await.unwrap().is_ok());
+
+    let restarted = open(&world.store);
+    restarted.load().await.unwrap();
+    let session = restarted.by_token(&signing_token).unwrap();
+    assert!(session.used() >= taken, "{} of {taken} signatures are counted", session.used());
+}

@@ -67,17 +67,18 @@ impl Sessions {
         Ok(None)
     }
 
-    /// A clean stop: what was reserved and not used is given back.
+    /// A clean stop: what was reserved and not used is given back. Whoever signs beside it reserves anew.
     ///
     /// # Errors
     /// [`SessionError`] when a record could not be written; the rest counts as used, which is the safe side.
     pub async fn give_back(&self) -> Result<(), SessionError> {
         for session in self.all() {
+            let _one_at_a_time = session.reserving.lock().await;
             let Some((mut record, rev)) = self.record(&session.session_id).await? else {
                 continue;
             };
             if let Phase::Active { reserved, last_used, .. } = &mut record.phase {
-                *reserved = session.used();
+                *reserved = session.give_up_block();
                 *last_used = session.last_used();
                 self.replace(&record, rev, None).await?;
             }
