@@ -60,6 +60,10 @@ pub fn ended(reason: EndReason) -> Problem {
         | EndReason::SystemRemoved
         | EndReason::EvidenceRevoked
         | EndReason::Operator => Code::SessionEnded.into(),
+        EndReason::SecondCertificateRevoked => Problem::with_detail(
+            Code::SessionEnded,
+            "a certificate of the holder was revoked; with the others they may sign in again",
+        ),
     }
 }
 

@@ -145,7 +145,10 @@ pub async fn sign_in(
         return Err(SessionError::Contended);
     };
     match sessions.activate(&id, &code, system.limits).await? {
-        Activation::Active { signing_token, session } => Ok((signing_token, session)),
+        Activation::Active { signing_token, session } => {
+            session.judge_evidence(Standing::Good);
+            Ok((signing_token, session))
+        }
         _ => Err(SessionError::Contended),
     }
 }
@@ -159,6 +162,8 @@ pub fn approval(holder_id: &str, evidence: &str) -> Approval {
         factor: Fingerprint::of(holder_id.as_bytes()),
         certificate_b64: String::new(),
         certificate_not_after: UnixSeconds(START + 10 * 365 * 86_400),
+        second_certificates: Vec::new(),
+        second_certificates_not_after: None,
         authenticated_at: UnixSeconds(START),
     }
 }

@@ -214,6 +214,18 @@ impl Registry {
         ids.iter().filter_map(|id| tables.credentials.get(id).cloned()).collect()
     }
 
+    /// Whether one of `certificates` (SHA-256) of the holder's is revoked, or refused for good.
+    pub fn has_fallen(&self, holder_id: &str, certificates: &[Fingerprint]) -> bool {
+        let has_fallen = |credential: &Arc<LiveCredential>| {
+            credential.record.status == CredentialStatus::Revoked
+                || matches!(credential.standing(), Standing::Revoked | Standing::Refused)
+        };
+        let credentials = self.credentials_of(holder_id);
+        let mut named =
+            credentials.iter().filter(|credential| certificates.contains(&credential.certificate));
+        named.any(has_fallen)
+    }
+
     /// One signing system by its id.
     pub fn system(&self, system_id: &str) -> Option<Arc<SigningSystem>> {
         self.read().systems.get(system_id).cloned()

@@ -41,6 +41,8 @@ pub enum EndReason {
     EvidenceRevoked = 7,
     /// An operator ended it.
     Operator = 8,
+    /// A second certificate that might sign when it began was revoked.
+    SecondCertificateRevoked = 9,
 }
 
 impl EndReason {
@@ -54,6 +56,7 @@ impl EndReason {
             5 => Some(Self::HolderDisabled),
             6 => Some(Self::SystemRemoved),
             7 => Some(Self::EvidenceRevoked),
+            9 => Some(Self::SecondCertificateRevoked),
             _ => Some(Self::Operator),
         }
     }
@@ -75,6 +78,8 @@ pub struct LiveSession {
     pub factor: Fingerprint,
     /// Certificate of the evidence, DER base64: judged again at every new revocation list.
     pub certificate_b64: String,
+    /// SHA-256 of the second certificates that might sign when presence was proved.
+    pub second_certificates: Vec<Fingerprint>,
     /// When presence was proved; every limit of the clock counts from here.
     pub authenticated_at: UnixSeconds,
     /// First second at which the session is over.
@@ -113,6 +118,8 @@ pub struct SessionFacts {
     /// See [`LiveSession`].
     pub certificate_b64: String,
     /// See [`LiveSession`].
+    pub second_certificates: Vec<Fingerprint>,
+    /// See [`LiveSession`].
     pub authenticated_at: UnixSeconds,
     /// See [`LiveSession`].
     pub expires_at: UnixSeconds,
@@ -136,7 +143,8 @@ pub enum Take {
 }
 
 impl LiveSession {
-    /// A session as its durable record has it: what was reserved before counts as used.
+    /// A session as its durable record has it: what was reserved before counts as used. Its evidence has not been judged
+    /// yet: it signs nothing before [`Self::judge_evidence`].
     pub fn new(facts: SessionFacts) -> Self {
         Self {
             session_id: facts.session_id,
@@ -146,13 +154,14 @@ impl LiveSession {
             evidence: facts.evidence,
             factor: facts.factor,
             certificate_b64: facts.certificate_b64,
+            second_certificates: facts.second_certificates,
             authenticated_at: facts.authenticated_at,
             expires_at: facts.expires_at,
             limits: facts.limits,
             last_used: AtomicU64::new(facts.last_used.0),
             count: Mutex::new(Count { used: facts.used, reserved: facts.used }),
             ended: AtomicU8::new(0),
-            evidence_standing: AtomicStanding::new(Standing::Good),
+            evidence_standing: AtomicStanding::new(Standing::Unknown),
             reserving: tokio::sync::Mutex::new(()),
         }
     }
@@ -214,7 +223,7 @@ impl LiveSession {
         UnixSeconds(self.last_used.load(Ordering::Acquire))
     }
 
-    /// Notes what the last check of the evidence certificate said; a new session has just passed it.
+    /// Notes what the last check of the evidence certificate said.
     pub fn judge_evidence(&self, standing: Standing) {
         self.evidence_standing.store(standing);
     }
@@ -281,6 +290,7 @@ mod tests {
             evidence: String::new(),
             factor: Fingerprint::of(b"card"),
             certificate_b64: String::new(),
+            second_certificates: Vec::new(),
             authenticated_at: UnixSeconds(1_000),
             expires_at: UnixSeconds(2_000),
             limits: SessionLimits { seconds: 1_000, idle_seconds: 100, signatures: limit },

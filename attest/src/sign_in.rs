@@ -44,6 +44,10 @@ pub struct Approval {
     pub certificate_b64: String,
     /// When that certificate ends.
     pub certificate_not_after: UnixSeconds,
+    /// SHA-256 of the holder's second certificates that might sign then: when one is revoked, the session goes.
+    pub second_certificates: Vec<Fingerprint>,
+    /// When the first of those ends; nothing without one.
+    pub second_certificates_not_after: Option<UnixSeconds>,
     /// When presence was proved.
     pub authenticated_at: UnixSeconds,
 }

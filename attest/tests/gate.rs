@@ -252,6 +252,65 @@ async fn rule_13_evidence_certificate_of_unknown_status_is_refused_until_it_is_k
 }
 
 #[tokio::test]
+async fn rule_13_session_whose_evidence_was_not_judged_since_the_start_signs_nothing() {
+    let world = open().await;
+    assert_eq!(reopened(&world).await.evidence_standing(), Standing::Unknown);
+}
+
+#[tokio::test]
+async fn session_ends_with_the_first_certificate_that_it_rests_on() {
+    let world = open().await;
+    let ehr = system("ehr", world.certificate.clone(), LIMITS);
+    let at = |seconds| attest::clock::UnixSeconds(START + seconds);
+    for (card, second, over) in [(200, Some(100), 101), (100, Some(200), 101), (99, None, 100)] {
+        let wanted = attest::sessions::Wanted {
+            holder_id: None,
+            methods: vec![attest::records::Method::Hpki],
+            return_url: Some("https://ehr.example/return".into()),
+        };
+        let id = world.sessions.create(&ehr, wanted).await.unwrap().record.session_id;
+        let approval = attest::sign_in::Approval {
+            certificate_not_after: at(card),
+            second_certificates_not_after: second.map(at),
+            ..attest::danger_testing::approval("u-1", &id)
+        };
+        let once_key = Fingerprint::of(id.as_bytes());
+        let approved = world.sessions.approve(&id, approval, &once_key, None).await.unwrap();
+        let attest::sessions::Approved::Code(Some(code)) = approved else { panic!("no code") };
+        let outcome = world.sessions.activate(&id, &code, LIMITS).await.unwrap();
+        let attest::sessions::Activation::Active { session, .. } = outcome else { panic!("no") };
+        assert_eq!(session.over(at(over - 1)), None);
+        assert_eq!(session.over(at(over)), Some(EndReason::Expired));
+    }
+}
+
+#[tokio::test]
+async fn second_certificate_has_fallen_when_it_is_revoked_and_not_when_its_status_is_unknown() {
+    let world = open().await;
+    let live = world.registry.credential("key").unwrap();
+    let (mine, other) = ([live.certificate.clone()], [Fingerprint::of(b"other")]);
+    for (standing, falls) in [
+        (Standing::Good, false),
+        (Standing::Unknown, false),
+        (Standing::Revoked, true),
+        (Standing::Refused, true),
+    ] {
+        live.judge(standing);
+        assert_eq!(world.registry.has_fallen("u-1", &mine), falls, "{standing:?}");
+        assert!(!world.registry.has_fallen("u-1", &other));
+        assert!(!world.registry.has_fallen("u-2", &mine));
+    }
+    let mut record = live.record.clone();
+    for (status, falls) in
+        [(CredentialStatus::Quarantined, false), (CredentialStatus::Revoked, true)]
+    {
+        record.status = status;
+        world.registry.put_credential(LiveCredential::new(record.clone()));
+        assert_eq!(world.registry.has_fallen("u-1", &mine), falls, "{status:?}");
+    }
+}
+
+#[tokio::test]
 async fn rule_14_session_of_a_card_no_longer_linked_is_refused() {
     let world = open().await;
     world.registry.remove_card(&world.session.factor);

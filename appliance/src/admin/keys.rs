@@ -27,6 +27,7 @@ use attest::records::Fingerprint;
 use attest::records::TrustRecord;
 use attest::registry::LiveCredential;
 use attest::registry::Standing;
+use attest::session::EndReason;
 use attest::store::Guard;
 use attest::store::Rev;
 use std::sync::Arc;
@@ -189,7 +190,12 @@ impl AdminDesk {
         .turns("status", status_name(stored.status), status_name(revoked.status))
         .replacing(&self.parts().trust, &revoked, rev)
         .map_err(refusal::trust)?;
-        Ok(plan.then(Effect::StopCredential(revoked)))
+        let certificate = LiveCredential::new(revoked.clone()).certificate;
+        Ok(plan
+            .then(Effect::StopCredential(revoked))
+            .ending(EndReason::SecondCertificateRevoked, move |session| {
+                session.second_certificates.contains(&certificate)
+            }))
     }
 
     /// A quarantined key comes back after the token's copy of it and its certificate passed once more.

@@ -9,6 +9,7 @@ use attest::clock::UnixSeconds;
 use attest::registry::Standing;
 use attest::revocation::CrlStatus;
 use attest::session::EndReason;
+use attest::session::LiveSession;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::join_all;
@@ -75,6 +76,8 @@ impl CertificateWatch {
 impl Keeper {
     /// Judges every credential and every live session at the present time.
     pub async fn judge_all(&self) {
+        // One at a time: what was judged by older lists must not be noted after what was judged by newer ones.
+        let _one_at_a_time = self.judging.lock().await;
         let Ok(now) = self.parts.clock.now() else {
             return;
         };
@@ -116,23 +119,33 @@ impl Keeper {
 
     async fn judge_sessions(&self, now: UnixSeconds) {
         for session in self.parts.sessions.all() {
-            let reason = match session.over(now) {
-                Some(reason) => Some(reason),
-                None => {
-                    let leaf = STANDARD.decode(&session.certificate_b64).unwrap_or_default();
-                    let standing = standing(&self.parts.judge.judge_leaf(&leaf, now));
-                    session.judge_evidence(standing);
-                    matches!(standing, Standing::Revoked | Standing::Refused)
-                        .then_some(EndReason::EvidenceRevoked)
-                }
-            };
-            if let Some(reason) = reason
+            if let Some(reason) = self.judge_session(&session, now)
                 && let Err(error) =
                     self.end_live("certificate-watch", Principal::Appliance, &session, reason).await
             {
                 tracing::error!(session_id = session.session_id, %error, "the end of a session is not durable");
             }
         }
+    }
+
+    /// Judges the certificates behind a session; why it has to end, if it has.
+    pub(super) fn judge_session(
+        &self,
+        session: &LiveSession,
+        now: UnixSeconds,
+    ) -> Option<EndReason> {
+        if let Some(reason) = session.over(now) {
+            return Some(reason);
+        }
+        let leaf = STANDARD.decode(&session.certificate_b64).unwrap_or_default();
+        let standing = standing(&self.parts.judge.judge_leaf(&leaf, now));
+        session.judge_evidence(standing);
+        if matches!(standing, Standing::Revoked | Standing::Refused) {
+            return Some(EndReason::EvidenceRevoked);
+        }
+        let (holder_id, certificates) = (&session.holder_id, &session.second_certificates);
+        let has_fallen = self.parts.registry.has_fallen(holder_id, certificates);
+        has_fallen.then_some(EndReason::SecondCertificateRevoked)
     }
 
     fn note_lists(&self, now: UnixSeconds) {

@@ -112,6 +112,8 @@ pub struct Keeper {
     running: Running,
     signing_certificates: SigningCertificates,
     rates: RateLimiter,
+    /// Held while everything is judged.
+    judging: tokio::sync::Mutex<()>,
 }
 
 impl Keeper {
@@ -129,6 +131,7 @@ impl Keeper {
             running: Running::default(),
             signing_certificates: SigningCertificates::default(),
             rates: RateLimiter::default(),
+            judging: tokio::sync::Mutex::default(),
             parts,
         })
     }

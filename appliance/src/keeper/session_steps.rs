@@ -2,11 +2,13 @@
 
 use super::Keeper;
 use super::entries;
+use crate::audit::Principal;
 use crate::problems;
 use api::operations::Caller;
 use api::problem::Code;
 use api::problem::Problem;
 use api::wire;
+use attest::clock::UnixSeconds;
 use attest::records::Method;
 use attest::records::SigningSystem;
 use attest::session::EndReason;
@@ -90,11 +92,12 @@ impl Keeper {
         Ok(view)
     }
 
+    /// Records that a session is active and judges what it rests on once more: minutes may have passed since the sign-in.
     pub(super) async fn activated(
         &self,
         caller: &Caller,
         session: &Arc<LiveSession>,
-    ) -> Result<(), Problem> {
+    ) -> Result<UnixSeconds, Problem> {
         let live = self.parts.sessions.all().len();
         self.parts.metrics.sessions.set(i64::try_from(live).unwrap_or(i64::MAX));
         let entry = entries::session_activated(&caller.request_id, session);
@@ -103,7 +106,15 @@ impl Keeper {
             session.end(EndReason::Operator);
             return Err(Code::AuditUnavailable.into());
         }
-        Ok(())
+        let now = self.now()?;
+        let Some(reason) = self.judge_session(session, now) else {
+            return Ok(now);
+        };
+        let ended = self.end_live(&caller.request_id, Principal::Appliance, session, reason).await;
+        if let Err(error) = ended {
+            tracing::error!(request_id = caller.request_id, %error, "the end of a session is not durable");
+        }
+        Err(problems::ended(reason))
     }
 }
 

@@ -24,6 +24,7 @@ use attest::records::Fingerprint;
 use attest::records::Holder;
 use attest::records::Method;
 use attest::records::SigningSystem;
+use attest::registry::LiveCredential;
 use attest::sessions::Approved;
 use attest::sign_in::Approval;
 use attest::sign_in::DenyReason;
@@ -215,10 +216,7 @@ impl Keeper {
         now: UnixSeconds,
     ) -> Result<(), SignInRefusal> {
         let credentials = self.parts.registry.credentials_of(&holder.holder_id);
-        let good = credentials.iter().filter(|credential| {
-            let record = &credential.record;
-            credential.may_sign() && record.not_before <= now && now <= record.not_after
-        });
+        let good = credentials.iter().filter(|credential| may_sign(credential, now));
         // Only texts of HPKI's own coding scheme are stored with a credential.
         let texts = good.flat_map(|credential| credential.record.hc_roles.iter());
         let second: Vec<HcRole> =
@@ -237,6 +235,8 @@ impl Keeper {
                 return Confirmed::Refused(SignInRefusal::Unavailable);
             }
         };
+        let second = self.parts.registry.credentials_of(&met.holder.holder_id);
+        let second = || second.iter().filter(|credential| may_sign(credential, met.now));
         let approval = Approval {
             holder_id: met.holder.holder_id.clone(),
             method: Method::Hpki,
@@ -244,6 +244,8 @@ impl Keeper {
             factor: met.card.fingerprint.clone(),
             certificate_b64: STANDARD.encode(&met.evidence.leaf_der),
             certificate_not_after: met.card.not_after,
+            second_certificates: second().map(|live| live.certificate.clone()).collect(),
+            second_certificates_not_after: second().map(|live| live.record.not_after).min(),
             authenticated_at: met.evidence.handshake_at,
         };
         // The evidence is durable before anything that rests on it. A wrong number is no approval.
@@ -319,6 +321,12 @@ impl Keeper {
         let entry = entries::sign_in_denied(request_id, record, code, detail);
         self.note("sign-in", request_id, &reason, entry).await;
     }
+}
+
+/// Whether a credential may sign now.
+fn may_sign(credential: &LiveCredential, now: UnixSeconds) -> bool {
+    let record = &credential.record;
+    credential.may_sign() && record.not_before <= now && now <= record.not_after
 }
 
 /// Scheme, host and port of a URL.

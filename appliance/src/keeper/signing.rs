@@ -154,8 +154,7 @@ impl Signing for Keeper {
         let outcome = self.parts.sessions.activate(session_id, &activate.code, system.limits).await;
         match outcome.map_err(|error| problems::session(&error))? {
             Activation::Active { signing_token, session } => {
-                self.activated(caller, &session).await?;
-                let now = self.now()?;
+                let now = self.activated(caller, &session).await?;
                 Ok(wire::Activated {
                     signing_token,
                     holder: session.holder_id.clone(),

@@ -490,12 +490,13 @@ impl Drop for Changed<'_> {
     }
 }
 
-/// The clock limit from the evidence, the evidence certificate's end, whichever comes first.
+/// The clock limit from the evidence, the end of the evidence certificate or of a second certificate: whichever comes first.
 fn expiry(approval: &Approval, limits: SessionLimits) -> UnixSeconds {
     let seconds = limits.seconds.min(SessionLimits::CEILING_SECONDS);
     let by_clock = approval.authenticated_at.plus(Duration::from_secs(seconds));
-    // The certificate is good in its last second.
-    by_clock.min(approval.certificate_not_after.plus(Duration::from_secs(1)))
+    let second = approval.second_certificates_not_after.unwrap_or(UnixSeconds(u64::MAX));
+    // A certificate is good in its last second.
+    by_clock.min(approval.certificate_not_after.min(second).plus(Duration::from_secs(1)))
 }
 
 /// The session that an approved sign-in would become, with nothing left in it.
@@ -508,6 +509,7 @@ fn would_be_session(record: &SessionRecord, approval: &Approval) -> LiveSession 
         evidence: approval.evidence.clone(),
         factor: approval.factor.clone(),
         certificate_b64: approval.certificate_b64.clone(),
+        second_certificates: approval.second_certificates.clone(),
         authenticated_at: approval.authenticated_at,
         expires_at: approval.authenticated_at,
         limits: SessionLimits { seconds: 0, idle_seconds: 0, signatures: 0 },
@@ -529,6 +531,7 @@ fn live_session(record: &SessionRecord) -> Option<LiveSession> {
         evidence: approval.evidence.clone(),
         factor: approval.factor.clone(),
         certificate_b64: approval.certificate_b64.clone(),
+        second_certificates: approval.second_certificates.clone(),
         authenticated_at: approval.authenticated_at,
         expires_at: *expires_at,
         limits: *limits,

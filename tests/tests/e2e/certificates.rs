@@ -52,25 +52,44 @@ async fn c14_session_ends_when_the_card_behind_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn c14_second_certificate_that_is_revoked_signs_nothing_more() {
+async fn c14_second_certificate_that_is_revoked_ends_the_sessions_it_might_sign_in() {
     let world = attentive().await;
     let ehr = world.ehr();
     let serial = world.enrol_key("doomed", DOCTOR, "p-256", Validity::CURRENT).await;
     let session = ehr.sign_in(&world.pki.card).await;
     sign(&ehr, &session, "doomed").await.expect(200);
     world.pki.hpki_sign.write_crl_of_serials(2, &[serial], DAYS);
-    refusal(&ehr, &session, "doomed").await.expect_problem(409, "credential_revoked");
+    refusal(&ehr, &session, "p256").await.expect_problem(401, "session_ended");
+    // Whoever signs in now does so with the other certificates.
+    let session = ehr.sign_in(&world.pki.card).await;
+    sign(&ehr, &session, "doomed").await.expect_problem(409, "credential_revoked");
     sign(&ehr, &session, "p256").await.expect(200);
 }
 
 #[tokio::test]
-async fn c4_second_certificate_that_expires_signs_nothing_more() {
-    let world = World::shared().await;
+async fn c14_card_revoked_between_sign_in_and_activation_activates_nothing() {
+    let world = attentive().await;
+    let ehr = world.ehr();
+    let pending = ehr.ask_sign_in(None).await;
+    let confirmed = world.portal().approve(&world.pki.card, &pending.login_path, None).await;
+    world.pki.hpki_auth.write_crl(2, &[&world.pki.card], DAYS);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let code = tests::support::portal::code_of(&confirmed);
+    ehr.activate(&pending.session_id, &code).await.expect_problem(401, "session_ended");
+    assert_eq!(ehr.state(&pending.session_id).await, "ended");
+}
+
+#[tokio::test]
+async fn c4_second_certificate_that_expires_ends_the_session_and_signs_nothing_more() {
+    let world = attentive().await;
     let ehr = world.ehr();
     world.enrol_key("short-lived", DOCTOR, "p-256", Validity::for_seconds(10)).await;
     let session = ehr.sign_in(&world.pki.card).await;
     sign(&ehr, &session, "short-lived").await.expect(200);
-    refusal(&ehr, &session, "short-lived").await.expect_problem(409, "credential_expired");
+    refusal(&ehr, &session, "p256").await.expect_problem(401, "session_expired");
+    let session = ehr.sign_in(&world.pki.card).await;
+    sign(&ehr, &session, "short-lived").await.expect_problem(409, "credential_expired");
+    sign(&ehr, &session, "p256").await.expect(200);
 }
 
 #[tokio::test]
