@@ -28,10 +28,19 @@ struct State<J> {
     waiting: usize,
     /// Workers that have taken a job and not come back.
     active: usize,
-    pauses: usize,
+    /// No worker begins a job before this, unless the pause ends sooner.
+    paused_until: Option<Instant>,
     /// Workers of an older generation leave.
     generation: u64,
     refusing: Option<Refusal>,
+}
+
+impl<J> State<J> {
+    /// How long a pause may still last, if there is one.
+    fn pause_left(&self) -> Option<Duration> {
+        let left = self.paused_until?.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
 }
 
 /// Why no job is taken.
@@ -58,7 +67,7 @@ impl<J> Dispatcher<J> {
             jobs: VecDeque::with_capacity(capacity),
             waiting: 0,
             active: 0,
-            pauses: 0,
+            paused_until: None,
             generation: 0,
             refusing: None,
         };
@@ -90,7 +99,8 @@ impl<J> Dispatcher<J> {
             if seat.generation != state.generation {
                 return None;
             }
-            if state.pauses == 0
+            let paused = state.pause_left();
+            if paused.is_none()
                 && let Some(job) = state.jobs.pop_front()
             {
                 state.active += 1;
@@ -98,7 +108,13 @@ impl<J> Dispatcher<J> {
                 return Some(job);
             }
             state.waiting += 1;
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = match paused {
+                None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    let waited = self.work.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
             state.waiting -= 1;
         }
     }
@@ -123,12 +139,17 @@ impl<J> Dispatcher<J> {
         Seat { dispatcher: self, generation, active: false }
     }
 
-    /// Waits until no worker is inside the module, and keeps them out until the guard is dropped.
+    /// Waits until no worker is inside the module, and keeps them out until the guard is dropped; `at_most` so long, for
+    /// what the pause is made for may hang in the module. One pause at a time.
     ///
     /// # Errors
     /// [`HsmError::Hung`] when a worker does not come back within `patience`.
-    pub(crate) fn pause(&self, patience: Duration) -> Result<Pause<'_, J>, HsmError> {
-        self.lock().pauses += 1;
+    pub(crate) fn pause(
+        &self,
+        patience: Duration,
+        at_most: Duration,
+    ) -> Result<Pause<'_, J>, HsmError> {
+        self.lock().paused_until = Some(Instant::now() + at_most);
         let pause = Pause { dispatcher: self };
         match self.wait_idle(patience) {
             true => Ok(pause),
@@ -258,7 +279,7 @@ pub(crate) struct Pause<'a, J> {
 
 impl<J> Drop for Pause<'_, J> {
     fn drop(&mut self) {
-        self.dispatcher.lock().pauses -= 1;
+        self.dispatcher.lock().paused_until = None;
         self.dispatcher.work.notify_all();
     }
 }
@@ -303,7 +324,7 @@ mod tests {
                 for _ in 0..5 {
                     dispatcher.push(()).unwrap();
                 }
-                let pause = dispatcher.pause(PATIENCE).unwrap();
+                let pause = dispatcher.pause(PATIENCE, PATIENCE).unwrap();
                 for _ in 0..5 {
                     assert_eq!(inside.load(Ordering::SeqCst), 0);
                     std::thread::sleep(Duration::from_micros(200));
@@ -321,11 +342,23 @@ mod tests {
         dispatcher.push(()).unwrap();
         let mut seat = dispatcher.seat(0);
         dispatcher.next(&mut seat).unwrap();
-        assert!(matches!(dispatcher.pause(Duration::from_millis(20)), Err(HsmError::Hung)));
+        let pause = dispatcher.pause(Duration::from_millis(20), PATIENCE);
+        assert!(matches!(pause, Err(HsmError::Hung)));
         drop(seat);
         dispatcher.push(()).unwrap();
         let mut seat = dispatcher.seat(0);
         assert!(dispatcher.next(&mut seat).is_some(), "the failed pause left the door closed");
+    }
+
+    #[test]
+    fn pause_that_nobody_ends_ends_by_itself() {
+        let dispatcher = Dispatcher::new(1);
+        let at_most = Duration::from_millis(200);
+        let begun = Instant::now();
+        std::mem::forget(dispatcher.pause(PATIENCE, at_most).unwrap());
+        dispatcher.push(1).unwrap();
+        assert_eq!(dispatcher.next(&mut dispatcher.seat(0)), Some(1));
+        assert!(begun.elapsed() >= at_most);
     }
 
     #[test]

@@ -380,7 +380,12 @@ impl Hsm {
         self.commands.send(Command::Act(Box::new(act))).map_err(|_| HsmError::ShutDown)?;
         match within(self.shared.config.admin_deadline(), answer).await {
             Some(result) => result.unwrap_or(Err(HsmError::ShutDown)),
-            None => Err(HsmError::Deadline),
+            None => {
+                tracing::error!(
+                    "ALARM: an act of administration does not come back from the token"
+                );
+                Err(HsmError::Deadline)
+            }
         }
     }
 

@@ -153,7 +153,8 @@ impl Supervisor {
         }
     }
 
-    /// Runs an act of administration on the read-write session, with signing paused where the module needs that.
+    /// Runs an act of administration on the read-write session, with signing paused where the module needs that; no longer
+    /// than an act may take, so that one which hangs in the module does not end signing as well.
     ///
     /// # Errors
     /// [`HsmError::Down`], [`HsmError::Hung`], and what `work` returns.
@@ -164,7 +165,11 @@ impl Supervisor {
         let session = self.take_session()?;
         let shared = Arc::clone(&self.shared);
         let pause = match self.pauses_signing() {
-            true => shared.dispatcher.pause(shared.config.deadline()).map(Some),
+            true => {
+                let (patience, at_most) =
+                    (shared.config.deadline(), shared.config.admin_deadline());
+                shared.dispatcher.pause(patience, at_most).map(Some)
+            }
             false => Ok(None),
         };
         let result = pause.and_then(|_pause| work(self, &session));

@@ -4,6 +4,7 @@ use crate::Hsm;
 use crate::HsmConfig;
 use crate::HsmError;
 use crate::HsmState;
+use crate::PauseForAdmin;
 use crate::PinState;
 use crate::SignatureValue;
 use crate::tests::Bench;
@@ -332,6 +333,31 @@ fn module_is_not_closed_under_a_hanging_call() {
         eventually("the pool serves", || hsm.status().state == HsmState::Serving);
         assert_eq!(bench.count("C_Finalize"), 1);
         sign(&bench, &hsm, &key).unwrap();
+    });
+}
+
+#[test]
+fn generation_that_hangs_for_ever_does_not_stop_signing_for_ever() {
+    alone(|bench| {
+        let config = HsmConfig {
+            deadline_ms: 500,
+            admin_deadline_ms: 1_000,
+            pause_for_admin: PauseForAdmin::Always,
+            ..bench.faulty_config()
+        };
+        let hsm = Hsm::open(config, pin()).unwrap();
+        let key = bench.key(&hsm, KeyType::P256);
+        bench.faults("C_GenerateKeyPair hang 1");
+        let error = refused(bench.block_on(hsm.generate(KeyType::P256)));
+        assert!(matches!(error, HsmError::Deadline), "{error}");
+        eventually("the pool signs beside it", || sign(&bench, &hsm, &key).is_ok());
+        for _ in 0..20 {
+            sign(&bench, &hsm, &key).unwrap();
+        }
+        bench.faults("release");
+        eventually("keys can be made again", || {
+            bench.block_on(hsm.generate(KeyType::P256)).is_ok()
+        });
     });
 }
 
