@@ -30,6 +30,8 @@ use attest::permit::HolderKey;
 use attest::permit::Permit;
 use attest::permit::ToSign;
 use secrecy::SecretString;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicUsize;
@@ -373,7 +375,10 @@ impl Hsm {
             if reply.is_closed() {
                 return;
             }
-            if let Err(Ok(unclaimed)) = reply.send(act(supervisor)) {
+            // A panic must not take the one thread with it that looks after the module.
+            let acted = catch_unwind(AssertUnwindSafe(|| act(supervisor)));
+            let acted = acted.unwrap_or(Err(HsmError::Unreachable("an act panicked")));
+            if let Err(Ok(unclaimed)) = reply.send(acted) {
                 undo(supervisor, unclaimed);
             }
         };
@@ -387,6 +392,11 @@ impl Hsm {
                 Err(HsmError::Deadline)
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) async fn panic_in_administration(&self) -> Result<(), HsmError> {
+        self.administer(|supervisor| supervisor.administer(|_, _| panic!("for a test"))).await
     }
 
     fn house(&self) -> Result<Arc<House>, HsmError> {

@@ -337,11 +337,22 @@ fn module_is_not_closed_under_a_hanging_call() {
 }
 
 #[test]
+fn act_of_administration_that_panics_takes_nothing_down() {
+    alone(|bench| {
+        let (hsm, key) = open_one_session(&bench);
+        let error = refused(bench.block_on(hsm.panic_in_administration()));
+        assert!(matches!(error, HsmError::Unreachable(_)), "{error}");
+        sign(&bench, &hsm, &key).unwrap();
+        bench.block_on(hsm.generate(KeyType::P256)).unwrap();
+    });
+}
+
+#[test]
 fn generation_that_hangs_for_ever_does_not_stop_signing_for_ever() {
     alone(|bench| {
         let config = HsmConfig {
             deadline_ms: 500,
-            admin_deadline_ms: 1_000,
+            admin_deadline_ms: 5_000,
             pause_for_admin: PauseForAdmin::Always,
             ..bench.faulty_config()
         };
