@@ -56,6 +56,11 @@ impl Running {
             }
         }
     }
+
+    /// Whether a request under this scoped key is running now.
+    pub fn is_running(&self, key: &Fingerprint) -> bool {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
+    }
 }
 
 impl Drop for RunningGuard {
@@ -76,7 +81,9 @@ mod tests {
         let guard = running.start(key.clone(), &one).ok().unwrap();
         assert_eq!(running.start(key.clone(), &one).err(), Some(Blocked::Running));
         assert_eq!(running.start(key.clone(), &other).err(), Some(Blocked::Conflict));
+        assert!(running.is_running(&key));
         drop(guard);
+        assert!(!running.is_running(&key));
         assert!(running.start(key, &other).is_ok());
     }
 

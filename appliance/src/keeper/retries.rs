@@ -19,9 +19,7 @@ impl Keeper {
     pub(super) fn start(&self, idempotency: &Idempotency) -> Result<RunningGuard, Problem> {
         let started = self.running.start(idempotency.scope.clone(), &idempotency.request);
         started.map_err(|blocked| match blocked {
-            Blocked::Running => {
-                Problem::new(Code::IdempotencyRunning).retry_after(Duration::from_secs(1))
-            }
+            Blocked::Running => still_running(),
             Blocked::Conflict => Code::IdempotencyConflict.into(),
         })
     }
@@ -40,6 +38,11 @@ impl Keeper {
         let (remaining_signatures, remaining_seconds) = self.left_of(&known.session)?;
         Ok(Signed { cms_der, receipt: receipt(known.seq), remaining_signatures, remaining_seconds })
     }
+}
+
+/// A retry came before its request had ended.
+pub(super) fn still_running() -> Problem {
+    Problem::new(Code::IdempotencyRunning).retry_after(Duration::from_secs(1))
 }
 
 /// What a retry is recognised by. The scope of a key is the signing system and the signing token, so that a retry is

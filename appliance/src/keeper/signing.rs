@@ -5,11 +5,13 @@ use super::entries;
 use super::refused::internal;
 use super::retries::Idempotencies;
 use super::retries::scoped;
+use super::retries::still_running;
 use super::session_steps::deny_text;
 use super::session_steps::is_final;
 use super::session_steps::methods;
 use super::views;
 use crate::audit::Principal;
+use crate::audit::record::Idempotency;
 use crate::idempotency::fingerprint;
 use crate::metrics::SignatureResult;
 use crate::metrics::Stage;
@@ -223,25 +225,26 @@ impl Signing for Keeper {
 
     async fn admit(&self, caller: &Caller, head: &SignHead) -> Result<Admitted, Problem> {
         let system = self.system(caller)?;
-        if let Some(key) = head.idempotency_key.as_deref()
-            && let Some(known) = self.known_signature(&scoped(
-                &system,
-                &head.signing_token,
-                key,
-                0,
-                &Fingerprint(String::new()),
-            ))?
-        {
-            let credential = self
-                .parts
-                .registry
-                .credential(&known.credential_id)
-                .ok_or(Code::CredentialUnknown)?;
-            return Ok(admitted(&credential));
+        let no_request = Fingerprint(String::new());
+        let key = head.idempotency_key.as_deref();
+        let retry = key.map(|key| scoped(&system, &head.signing_token, key, 0, &no_request));
+        if let Some(admitted) = self.admitted_before(retry.as_ref())? {
+            return Ok(admitted);
         }
-        let admission =
-            self.admission(caller, &head.signing_token, head.credential.as_deref()).await?;
-        Ok(admitted(admission.credential()))
+        let credential_id = head.credential.as_deref();
+        match self.gate.admit(presented(caller, &head.signing_token, credential_id)) {
+            Ok(admission) => Ok(admitted(admission.credential())),
+            Err(error) => {
+                // The request that this one repeats may have taken the last signature: it runs, or has just ended.
+                if retry.as_ref().is_some_and(|retry| self.running.is_running(&retry.scope)) {
+                    return Err(still_running());
+                }
+                if let Some(admitted) = self.admitted_before(retry.as_ref())? {
+                    return Ok(admitted);
+                }
+                Err(self.shut(caller, &error, credential_id, "").await)
+            }
+        }
     }
 
     async fn sign(
@@ -352,15 +355,23 @@ impl Keeper {
         names.into_iter().map(str::to_owned).collect()
     }
 
+    /// The credential of the signature made before under this key: a retry is admitted whatever became of its session.
+    fn admitted_before(&self, retry: Option<&Idempotency>) -> Result<Option<Admitted>, Problem> {
+        let Some(known) = retry.map(|retry| self.known_signature(retry)).transpose()?.flatten()
+        else {
+            return Ok(None);
+        };
+        let credential = self.parts.registry.credential(&known.credential_id);
+        Ok(Some(admitted(&*credential.ok_or(Code::CredentialUnknown)?)))
+    }
+
     pub(super) async fn admission(
         &self,
         caller: &Caller,
         signing_token: &str,
         credential_id: Option<&str>,
     ) -> Result<Admission, Problem> {
-        let presented =
-            Presented { certificate: &caller.certificate, signing_token, credential_id };
-        match self.gate.admit(presented) {
+        match self.gate.admit(presented(caller, signing_token, credential_id)) {
             Ok(admission) => Ok(admission),
             Err(error) => Err(self.shut(caller, &error, credential_id, "").await),
         }
@@ -395,6 +406,14 @@ impl Keeper {
             remaining_seconds: now.seconds_until(session.expires_at),
         }
     }
+}
+
+fn presented<'a>(
+    caller: &'a Caller,
+    signing_token: &'a str,
+    credential_id: Option<&'a str>,
+) -> Presented<'a> {
+    Presented { certificate: &caller.certificate, signing_token, credential_id }
 }
 
 fn admitted(credential: &LiveCredential) -> Admitted {

@@ -182,6 +182,43 @@ async fn k4_locked_pin_is_tried_once_and_never_again() {
     sound(&world, "p256").await;
 }
 
+#[tokio::test]
+async fn retry_of_a_running_request_is_told_so_although_it_took_the_last_signature() {
+    let world = shimmed().await;
+    let identity = world.pki.clients.client("last", tests::support::pki::Validity::CURRENT);
+    let system = serde_json::json!({
+        "system_id": "last", "display_name": "last", "certificates_pem": [identity.pem()],
+        "return_urls": [tests::support::world::RETURN_URL], "all_holders": true,
+        "methods": ["hpki"], "limits": { "signatures": 1 }, "requests_per_second": 1_000,
+    });
+    admin::grant(&world, "POST /systems", Some(&system)).await;
+    let ehr = Ehr::new(&world, &identity);
+    let session = ehr.sign_in(&world.pki.card).await;
+    world.shim("C_Sign sleep 1000ms\n");
+    let again = |content: &'static [u8]| {
+        let (ehr, token) = (ehr.clone(), session.token.clone());
+        async move {
+            let sign = Sign {
+                token: &token,
+                credential: Some("p256"),
+                idempotency_key: Some("k"),
+                content,
+                ..Sign::default()
+            };
+            sign.send(&mut ehr.connect().await).await
+        }
+    };
+    let first = tokio::spawn(again(b"document"));
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let retry = again(b"document").await.expect_problem(409, "idempotency_running");
+    assert!(!retry.header("retry-after").is_empty());
+    let first = first.await.unwrap().expect(200);
+    world.shim("");
+    assert_eq!(again(b"document").await.expect(200).body, first.body);
+    again(b"another").await.expect_problem(422, "idempotency_conflict");
+    sign(&ehr, &session.token, "p256").await.expect_problem(401, "session_exhausted");
+}
+
 /// One C_SignInit and one C_Sign for each signature, nothing else (PERF4).
 #[tokio::test]
 async fn perf4_signature_takes_two_calls_of_the_token() {
