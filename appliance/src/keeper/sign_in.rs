@@ -249,6 +249,7 @@ impl Keeper {
             authenticated_at: met.evidence.handshake_at,
         };
         // The evidence is durable before anything that rests on it. A wrong number is no approval.
+        // That nothing came of a recorded approval is recorded, too, and never thinned out.
         let is_number = number.is_some_and(|number| met.record.is_number(number));
         if met.record.number.is_none() || is_number {
             let entry =
@@ -268,14 +269,21 @@ impl Keeper {
                 self.parts.metrics.sign_in(Method::Hpki.name(), "approved");
                 self.after_approval(&met, code)
             }
-            Ok(Approved::LinkOver) => Confirmed::Refused(SignInRefusal::LinkOver),
-            Ok(Approved::EvidenceUsed) => Confirmed::Refused(SignInRefusal::ProofNotFresh),
+            Ok(Approved::LinkOver) => {
+                self.note_lost(request_id, &met.record, "link_over").await;
+                Confirmed::Refused(SignInRefusal::LinkOver)
+            }
+            Ok(Approved::EvidenceUsed) => {
+                self.note_lost(request_id, &met.record, "evidence_used").await;
+                Confirmed::Refused(SignInRefusal::ProofNotFresh)
+            }
             Ok(Approved::WrongNumber { .. }) => {
                 self.note_refusal(request_id, Some(&met.record), "wrong_number", "").await;
                 Confirmed::Refused(SignInRefusal::WrongNumber)
             }
             Err(error) => {
                 tracing::error!(request_id, %error, "a sign-in could not be stored");
+                self.note_lost(request_id, &met.record, "not_stored").await;
                 Confirmed::Refused(SignInRefusal::Unavailable)
             }
         }
@@ -306,6 +314,15 @@ impl Keeper {
                 tracing::error!(request_id, %error, "a denial could not be stored");
                 Confirmed::Refused(SignInRefusal::Unavailable)
             }
+        }
+    }
+
+    async fn note_lost(&self, request_id: &str, record: &SessionRecord, code: &str) {
+        self.parts.metrics.sign_in(Method::Hpki.name(), "refused");
+        let detail = "nothing came of the approval that is recorded under this request";
+        let entry = entries::sign_in_denied(request_id, Some(record), code, detail);
+        if let Err(error) = self.parts.audit.append(entry).await {
+            tracing::error!(request_id, %error, "a lost sign-in could not be recorded");
         }
     }
 

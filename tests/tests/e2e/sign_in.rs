@@ -84,6 +84,15 @@ async fn second_browser_racing_the_first_gets_nothing() {
         assert_eq!(won.len(), 1, "{one} / {two}");
         let code = portal::code_of(won[0]);
         ehr.activate(&pending.session_id, &code).await.expect(200);
+        // An approval that came to nothing is put right in the log.
+        for reply in [&one, &two] {
+            let query = format!("request={}", reply.request_id());
+            let records = admin::audit_records(world, &query).await;
+            let count =
+                |kind| records.iter().filter(|record| record["event"]["kind"] == kind).count();
+            let (approved, denied) = (count("sign_in_approved"), count("sign_in_denied"));
+            assert_eq!(approved - denied, usize::from(reply.status == 303), "{records:#?}");
+        }
     }
 }
 
