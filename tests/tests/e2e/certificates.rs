@@ -127,6 +127,12 @@ async fn c9_list_that_is_out_of_date_signs_nobody_in() {
     // A newer list with a short life replaces the one of four days.
     world.pki.hpki_auth.write_crl(2, &[], time::Duration::seconds(6));
     tokio::time::sleep(Duration::from_secs(10)).await;
+    let page = world.metrics();
+    let remaining = page.lines().filter(|line| line.starts_with("inkan_crl_remaining_seconds{"));
+    let remaining: Vec<f64> =
+        remaining.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect();
+    let over = remaining.iter().filter(|seconds| **seconds == 0.0).count();
+    assert!(over == 1 && remaining.len() > 1, "{remaining:?}");
     let pending = world.ehr().ask_sign_in(None).await;
     let mut browser = world.portal().browser(Some(&world.pki.card)).await;
     let page = browser.open(&pending.login_path).await;

@@ -271,21 +271,69 @@ async fn full_queue_is_answered_at_once_with_a_time_to_come_back() {
     world.shim("");
 }
 
+/// The module runs in the daemon's own process: its crash is the daemon's, and systemd starts it again.
 #[tokio::test]
-async fn k2_module_that_crashes_costs_no_record_and_a_restart_signs_again() {
+async fn k2_module_that_crashes_costs_no_record_and_a_restart_signs_again_within_five_seconds() {
     let mut world = World::new(Plan { shim: true, ..Plan::default() }).await;
     let session = world.ehr().sign_in(&world.pki.card).await;
-    let first = sign(&world.ehr(), &session.token, "p256").await.expect(200);
+    let mut released = Vec::new();
+    for _time in 0..10 {
+        let reply = sign(&world.ehr(), &session.token, "p256").await.expect(200);
+        released.push(reply.header("signature-receipt").to_owned());
+    }
     world.shim("C_Sign crash 1\n");
     let crash =
         Sign { token: &session.token, credential: Some("p256"), content: b"x", ..Sign::default() };
     let outcome = crash.try_send(&mut world.ehr().connect().await).await;
     assert!(!outcome.is_ok_and(|reply| reply.status == 200));
+    world.daemon.wait_end(Duration::from_secs(5)).expect("the daemon outlived its module's crash");
     world.shim("");
-    if !world.daemon.is_running() {
-        world.restart();
+
+    // What systemd does; the session goes on.
+    let begun = Instant::now();
+    world.restart();
+    let reply = sign(&world.ehr(), &session.token, "p256").await.expect(200);
+    let back = begun.elapsed();
+    assert!(back < Duration::from_secs(5), "back after {back:?}");
+    released.push(reply.header("signature-receipt").to_owned());
+    let records = admin::audit_records(&world, "event=signature").await;
+    let recorded: Vec<String> = records.iter().map(|record| record["seq"].to_string()).collect();
+    assert_eq!(recorded, released, "signatures released and recorded");
+    // The next stop is a clean one: nothing is left behind that a start would complain of.
+    assert!(world.daemon.stop(Duration::from_secs(15)).is_some_and(|status| status.success()));
+    world.restart();
+    sign(&world.ehr(), &session.token, "p256").await.expect(200);
+}
+
+/// K3 without a restart: the same process signs on while calls hang, and with every session again when they come back.
+#[tokio::test]
+async fn k3_hangs_of_every_session_are_survived_by_the_same_process() {
+    let world = shimmed().await;
+    let ehr = world.ehr();
+    let session = ehr.sign_in(&world.pki.card).await;
+    let before = std::fs::read_to_string(&world.launch.pid_file).unwrap();
+    world.shim("C_Sign hang 4\n");
+    let mut hung = JoinSet::new();
+    for _session in 0..4 {
+        let (ehr, token) = (ehr.clone(), session.token.clone());
+        hung.spawn(async move { sign(&ehr, &token, "p256").await });
     }
-    sound(&world, "p256").await;
-    let query = format!("request={}&event=signature", first.request_id());
-    assert_eq!(admin::audit_records(&world, &query).await.len(), 1);
+    for reply in hung.join_all().await {
+        reply.expect_problem(503, "hsm_unavailable");
+    }
+    // Each hung session is replaced by another; nothing has come back yet.
+    let back = sound(&world, "p256").await;
+    assert!(back < Duration::from_secs(5), "{back:?}");
+    assert!((world.metric("inkan_hsm_sessions", &["hung"]) - 4.0).abs() < f64::EPSILON);
+    world.shim("release\n");
+    for _look in 0..100 {
+        if world.metric("inkan_hsm_sessions", &["hung"]) == 0.0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(world.metric("inkan_hsm_sessions", &["hung"]), 0.0);
+    assert_eq!(world.metric("inkan_hsm_sessions", &["live"]), 4.0);
+    sign(&ehr, &session.token, "p256").await.expect(200);
+    assert_eq!(std::fs::read_to_string(&world.launch.pid_file).unwrap(), before);
 }

@@ -1,5 +1,16 @@
 //! Starts that must not succeed: each says why, and nothing signs meanwhile.
 
+use appliance::store::SledStore;
+use appliance::store::StoreConfig;
+use appliance::store::StoreMetrics;
+use attest::clock::Clock;
+use attest::clock::ClockBehindFloor;
+use attest::clock::UnixSeconds;
+use attest::store::Outcome;
+use attest::store::Store;
+use attest::store::Txn;
+use attest::store::Write;
+use std::sync::Arc;
 use std::time::Duration;
 use tests::support::daemon::Daemon;
 use tests::support::token::Token;
@@ -164,6 +175,47 @@ async fn trust_record_edited_on_disk_is_refused_and_named() {
             || reason.contains("corrupt"),
         "{reason}"
     );
+}
+
+/// Somebody with the disk and this very program, but without the token: every sum of the store is right.
+#[tokio::test]
+async fn trust_record_edited_through_the_store_is_refused_by_its_seal() {
+    let mut world = World::new(Plan::default()).await;
+    world.daemon.stop(Duration::from_secs(15));
+    let (config, metrics) = (StoreConfig::default(), StoreMetrics::new().unwrap());
+    let directory = world.data_dir.join("store");
+    let store = SledStore::open(&directory, &config, Arc::new(Now), metrics).unwrap();
+    let key = b"h/u-17".to_vec();
+    let honest = store.get(&key).await.unwrap().unwrap().value;
+    let (from, to) = ("太郎".as_bytes(), "次郎".as_bytes());
+    let place = honest.windows(from.len()).position(|window| window == from).unwrap();
+    let mut edited = honest.clone();
+    edited[place..place + to.len()].copy_from_slice(to);
+    put(&store, &key, edited).await;
+    drop(store);
+    let reason = refusal(&mut world);
+    assert!(reason.contains("the seal of the trust record h/u-17 does not check"), "{reason}");
+
+    world.daemon.kill();
+    let metrics = StoreMetrics::new().unwrap();
+    let store = SledStore::open(&directory, &config, Arc::new(Now), metrics).unwrap();
+    put(&store, &key, honest).await;
+    drop(store);
+    world.restart();
+}
+
+async fn put(store: &SledStore, key: &[u8], value: Vec<u8>) {
+    let writes = vec![Write::Put { key: key.to_vec(), value, expires: None }];
+    let outcome = store.commit(Txn { guards: Vec::new(), writes }).await.unwrap();
+    assert_eq!(outcome, Outcome::Committed);
+}
+
+struct Now;
+
+impl Clock for Now {
+    fn now(&self) -> Result<UnixSeconds, ClockBehindFloor> {
+        Ok(std::time::SystemTime::now().into())
+    }
 }
 
 #[tokio::test]

@@ -146,6 +146,45 @@ async fn s2_session_is_over_at_its_second_counted_from_the_evidence() {
 }
 
 #[tokio::test]
+async fn s2_session_signs_until_its_last_second_and_is_over_in_the_next() {
+    const SECONDS: u64 = 60;
+    let world = World::shared().await;
+    let limits = json!({ "seconds": SECONDS, "idle_seconds": SECONDS });
+    let ehr = Ehr::new(world, &system(world, "minute", limits).await);
+    let session = ehr.sign_in(&world.pki.card).await;
+    let begun = std::time::Instant::now();
+    let mut signed_at = Duration::ZERO;
+    let refused = loop {
+        let asked_at = begun.elapsed();
+        let reply = sign(&ehr, &session.token).await;
+        if reply.status != 200 {
+            break reply;
+        }
+        signed_at = asked_at;
+        assert!(asked_at < Duration::from_secs(SECONDS), "signed {asked_at:?} after the sign-in");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    };
+    // It was in use until then: the clock limit ended it, no idle time.
+    assert!(signed_at >= Duration::from_secs(SECONDS - 10), "over after {signed_at:?}");
+    let refused = refused.expect_problem(401, "session_expired");
+    assert_noted(world, &refused).await;
+    assert_eq!(ehr.state(&session.session_id).await, "ended");
+}
+
+#[tokio::test]
+async fn session_that_nobody_uses_is_over_before_its_clock_limit() {
+    let world = World::shared().await;
+    let limits = json!({ "seconds": 600, "idle_seconds": 60 });
+    let ehr = Ehr::new(world, &system(world, "idle", limits).await);
+    let session = ehr.sign_in(&world.pki.card).await;
+    sign(&ehr, &session.token).await.expect(200);
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    sign(&ehr, &session.token).await.expect_problem(401, "session_expired");
+    let path = format!("/v1/sessions/{}", session.session_id);
+    assert_eq!(ehr.connect().await.get(&path).await.json()["reason"], "idle");
+}
+
+#[tokio::test]
 async fn session_that_is_used_up_is_refused_with_its_own_reason() {
     let world = World::shared().await;
     let identity = system(world, "three", json!({ "signatures": 3 })).await;
