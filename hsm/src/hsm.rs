@@ -195,11 +195,6 @@ impl Hsm {
         self.administer(Supervisor::ensure_house_keys).await
     }
 
-    /// Whether the ceremony has been held.
-    pub fn has_house_keys(&self) -> bool {
-        self.house().is_ok()
-    }
-
     /// Signs an audit checkpoint (ECDSA P-256 with SHA-256, DER) and verifies the signature.
     ///
     /// # Errors

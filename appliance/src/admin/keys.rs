@@ -138,17 +138,13 @@ impl AdminDesk {
         let judged = judged.map_err(|refused| refusal::certificate(&refused))?;
         let leaf = judged.chain.first().cloned().unwrap_or_default();
         let facts = Facts::of(&leaf).map_err(|error| refusal::certificate_text(FIELD, error))?;
+        let hc_roles = judged.role_texts();
         let active = Credential {
             chain: judged.chain,
             status: CredentialStatus::Active,
             not_before: judged.not_before,
             not_after: judged.not_after,
-            hc_roles: judged
-                .roles
-                .iter()
-                .filter(|role| role.is_hpki)
-                .map(|role| role.text.clone())
-                .collect(),
+            hc_roles,
             subject: x509::printable(&judged.subject),
             ..stored
         };

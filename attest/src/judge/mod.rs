@@ -38,7 +38,6 @@ use crate::path::PathRequest;
 use crate::path::PathValidator;
 use crate::path::PolicySettings;
 use crate::path::Revocation;
-use crate::path::TrustAnchor;
 use crate::path::ValidPath;
 use crate::records::Fingerprint;
 use crate::revocation::Accepted;
@@ -196,17 +195,6 @@ impl Judge {
     /// The rule for qualifications, to be asked with the roles of both certificates: see [`HcRoleRule::is_kept`].
     pub fn hc_role_rule(&self) -> HcRoleRule {
         self.snapshot.load().trust.profiles.card.hc_role.clone()
-    }
-
-    /// Subjects of every CA that may have issued a card, DER: the hints of a CertificateRequest.
-    pub fn card_issuers(&self) -> Vec<Vec<u8>> {
-        let snapshot = self.snapshot.load();
-        let anchors = snapshot.trust.card_anchors.iter().map(TrustAnchor::certificate);
-        let all = anchors.chain(&snapshot.trust.intermediates);
-        let mut names: Vec<_> = all.map(|ca| ca.subject_der().to_vec()).collect();
-        names.sort();
-        names.dedup();
-        names
     }
 
     /// Judges the card of verified evidence.

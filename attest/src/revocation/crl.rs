@@ -206,7 +206,6 @@ impl Crl {
 /// A list whose signature has not been checked.
 pub struct SignedCrl<'a> {
     crl: Crl,
-    authority_key_id: Option<Vec<u8>>,
     tbs_der: &'a [u8],
     algorithm: AlgorithmIdentifierOwned,
     signature: &'a [u8],
@@ -237,18 +236,12 @@ impl<'a> SignedCrl<'a> {
         let signature = signature
             .as_bytes()
             .ok_or(CrlParseError::Profile("the signature is no string of octets"))?;
-        let (crl, authority_key_id) = fields.into_crl(der)?;
-        Ok(Self { crl, authority_key_id, tbs_der, algorithm, signature })
+        Ok(Self { crl: fields.into_crl(der)?, tbs_der, algorithm, signature })
     }
 
     /// Who says to have issued it.
     pub fn issuer(&self) -> &Name {
         &self.crl.issuer
-    }
-
-    /// Key identifier of the key that says to have signed it.
-    pub fn authority_key_id(&self) -> Option<&[u8]> {
-        self.authority_key_id.as_deref()
     }
 
     /// Checks that the key of `ca` signed it; only then its facts can be had.
@@ -298,7 +291,7 @@ impl Fields {
         })
     }
 
-    fn into_crl(self, der: &[u8]) -> Result<(Crl, Option<Vec<u8>>), CrlParseError> {
+    fn into_crl(self, der: &[u8]) -> Result<Crl, CrlParseError> {
         let next_update = self
             .next_update
             .ok_or(CrlParseError::Profile("nextUpdate must be present (§5.1.2.5)"))?;
@@ -308,7 +301,7 @@ impl Fields {
             .ok_or(CrlParseError::Profile("the CRL number must be present (§5.2.3)"))?;
         let is_indirect = known.distribution_point.as_ref().is_some_and(|dp| dp.indirect_crl);
         let entries = own_entries(&self.issuer, self.entries, is_indirect)?;
-        let crl = Crl {
+        Ok(Crl {
             issuer: self.issuer,
             number,
             this_update: seconds(self.this_update),
@@ -319,8 +312,7 @@ impl Fields {
             has_freshest: known.has_freshest,
             fingerprint: Fingerprint::of(der),
             entries,
-        };
-        Ok((crl, known.authority_key_id))
+        })
     }
 }
 
@@ -330,7 +322,6 @@ struct ListExtensions {
     delta_base: Option<CrlNumber>,
     distribution_point: Option<IssuingDistributionPoint>,
     distribution_point_der: Vec<u8>,
-    authority_key_id: Option<Vec<u8>>,
     has_freshest: bool,
 }
 
@@ -355,9 +346,9 @@ impl ListExtensions {
                     known.distribution_point = Some(distribution_point(value)?);
                     known.distribution_point_der = value.to_vec();
                 }
+                // Well formed or refused; which key signed is found out by trying.
                 rfc5912::ID_CE_AUTHORITY_KEY_IDENTIFIER => {
-                    let id = AuthorityKeyIdentifier::from_der(value)?;
-                    known.authority_key_id = id.key_identifier.map(|id| id.as_bytes().to_vec());
+                    AuthorityKeyIdentifier::from_der(value)?;
                 }
                 rfc5912::ID_CE_FRESHEST_CRL => known.has_freshest = true,
                 unknown if extension.critical => {
