@@ -42,11 +42,13 @@ pub(crate) struct Login {
 struct Presented {
     pin: PinState,
     refusal: Option<Call>,
+    /// The last login failed without a word of the PIN.
+    doubtful: Option<Call>,
 }
 
 impl Login {
     pub(crate) fn new(pin: SecretString) -> Self {
-        let state = Mutex::new(Presented { pin: PinState::Untried, refusal: None });
+        let state = Mutex::new(Presented { pin: PinState::Untried, refusal: None, doubtful: None });
         Self { pin, state, epoch: AtomicU64::new(0) }
     }
 
@@ -72,7 +74,7 @@ impl Login {
         state.judge_flags(&token()?)?;
         match session.login(UserType::User, Some(&self.pin)) {
             Ok(()) => {
-                state.pin = PinState::Accepted;
+                (state.pin, state.doubtful) = (PinState::Accepted, None);
                 self.epoch.fetch_add(1, Ordering::AcqRel);
                 Ok(())
             }
@@ -117,6 +119,10 @@ impl Presented {
         } else if token.user_pin_final_try() {
             self.pin = PinState::FinalTry;
         } else if token.user_pin_count_low() {
+            // Some modules call a wrong PIN CKR_FUNCTION_FAILED. It was one, for the token counted it.
+            if let Some(call) = self.doubtful {
+                return Err(self.refuse(call));
+            }
             tracing::warn!("the token counts a wrong PIN since the last good login");
         }
         self.usable()
@@ -125,8 +131,13 @@ impl Presented {
     fn refused(&mut self, error: HsmError) -> HsmError {
         let HsmError::Token(call) = error else { return error };
         if call.recovery() != Recovery::PinRefused {
+            self.doubtful = Some(call);
             return HsmError::Token(call);
         }
+        self.refuse(call)
+    }
+
+    fn refuse(&mut self, call: Call) -> HsmError {
         self.refusal = Some(call);
         self.pin = match call.rv() {
             RvError::PinLocked => PinState::Locked,

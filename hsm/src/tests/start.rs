@@ -38,6 +38,24 @@ fn locked_pin_is_named() {
     });
 }
 
+/// Some modules say CKR_FUNCTION_FAILED of a wrong PIN: what the token counts tells.
+#[test]
+fn pin_whose_refusal_goes_by_another_name_is_tried_once() {
+    alone(|bench| {
+        let config = HsmConfig { start_attempts: 3, ..bench.faulty_config() };
+        bench.faults("C_Login CKR_FUNCTION_FAILED\nC_GetTokenInfo flags 0x10000");
+        let error = refused(Hsm::open(config.clone(), pin()));
+        assert!(matches!(error, HsmError::PinRefused(_)), "{error}");
+        assert_eq!(bench.count("C_Login"), 1);
+
+        // Where the token counts nothing the login failed for another reason.
+        bench.forget_calls();
+        bench.faults("C_Login CKR_FUNCTION_FAILED 2");
+        Hsm::open(config, pin()).unwrap();
+        assert_eq!(bench.count("C_Login"), 3);
+    });
+}
+
 #[test]
 fn pin_is_not_presented_when_the_token_warns_of_the_last_try() {
     alone(|bench| {
