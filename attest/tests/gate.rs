@@ -37,6 +37,17 @@ fn digest() -> ContentDigest {
     ContentDigest::of(DigestAlgorithm::Sha256, b"document")
 }
 
+/// A sign-in that waits for its holder.
+async fn asked(world: &OpenGate) -> String {
+    let ehr = system("ehr", world.certificate.clone(), LIMITS);
+    let wanted = attest::sessions::Wanted {
+        holder_id: None,
+        methods: vec![attest::records::Method::Hpki],
+        return_url: Some("https://ehr.example/return".into()),
+    };
+    world.sessions.create(&ehr, wanted).await.unwrap().record.session_id
+}
+
 #[tokio::test]
 async fn admits_when_every_rule_holds() {
     let world = open().await;
@@ -260,15 +271,9 @@ async fn rule_13_session_whose_evidence_was_not_judged_since_the_start_signs_not
 #[tokio::test]
 async fn session_ends_with_the_first_certificate_that_it_rests_on() {
     let world = open().await;
-    let ehr = system("ehr", world.certificate.clone(), LIMITS);
     let at = |seconds| attest::clock::UnixSeconds(START + seconds);
     for (card, second, over) in [(200, Some(100), 101), (100, Some(200), 101), (99, None, 100)] {
-        let wanted = attest::sessions::Wanted {
-            holder_id: None,
-            methods: vec![attest::records::Method::Hpki],
-            return_url: Some("https://ehr.example/return".into()),
-        };
-        let id = world.sessions.create(&ehr, wanted).await.unwrap().record.session_id;
+        let id = asked(&world).await;
         let approval = attest::sign_in::Approval {
             certificate_not_after: at(card),
             second_certificates_not_after: second.map(at),
@@ -325,13 +330,7 @@ async fn rule_14_session_of_a_card_no_longer_linked_is_refused() {
 #[tokio::test]
 async fn approved_sign_in_is_denied_with_what_withdraws_its_session() {
     let world = open().await;
-    let ehr = system("ehr", world.certificate.clone(), LIMITS);
-    let wanted = attest::sessions::Wanted {
-        holder_id: None,
-        methods: vec![attest::records::Method::Hpki],
-        return_url: Some("https://ehr.example/return".into()),
-    };
-    let id = world.sessions.create(&ehr, wanted).await.unwrap().record.session_id;
+    let id = asked(&world).await;
     let approval = attest::danger_testing::approval("u-1", "fresh");
     let once_key = Fingerprint::of(b"fresh");
     let approved = world.sessions.approve(&id, approval, &once_key, None).await.unwrap();
@@ -375,13 +374,7 @@ async fn permit_for_one_content_does_not_bind_other_content() {
 #[tokio::test]
 async fn two_browsers_racing_for_one_link_get_one_code() {
     let world = open().await;
-    let ehr = system("ehr", world.certificate.clone(), LIMITS);
-    let wanted = attest::sessions::Wanted {
-        holder_id: None,
-        methods: vec![attest::records::Method::Hpki],
-        return_url: Some("https://ehr.example/return".into()),
-    };
-    let id = world.sessions.create(&ehr, wanted).await.unwrap().record.session_id;
+    let id = asked(&world).await;
     let sessions = world.sessions.clone();
     let tasks: Vec<_> = (0..8)
         .map(|browser| {
@@ -406,15 +399,9 @@ async fn two_browsers_racing_for_one_link_get_one_code() {
 #[tokio::test]
 async fn evidence_is_good_for_one_sign_in() {
     let world = open().await;
-    let ehr = system("ehr", world.certificate.clone(), LIMITS);
     let mut outcomes = Vec::new();
     for _ in 0..2 {
-        let wanted = attest::sessions::Wanted {
-            holder_id: None,
-            methods: vec![attest::records::Method::Hpki],
-            return_url: Some("https://ehr.example/return".into()),
-        };
-        let id = world.sessions.create(&ehr, wanted).await.unwrap().record.session_id;
+        let id = asked(&world).await;
         let approval = attest::danger_testing::approval("u-1", "one handshake");
         let once_key = Fingerprint::of(b"one handshake");
         outcomes.push(world.sessions.approve(&id, approval, &once_key, None).await.unwrap());
@@ -426,13 +413,7 @@ async fn evidence_is_good_for_one_sign_in() {
 #[tokio::test]
 async fn wrong_code_five_times_denies_the_sign_in() {
     let world = open().await;
-    let ehr = system("ehr", world.certificate.clone(), LIMITS);
-    let wanted = attest::sessions::Wanted {
-        holder_id: None,
-        methods: vec![attest::records::Method::Hpki],
-        return_url: Some("https://ehr.example/return".into()),
-    };
-    let id = world.sessions.create(&ehr, wanted).await.unwrap().record.session_id;
+    let id = asked(&world).await;
     let approval = attest::danger_testing::approval("u-1", "fresh");
     let attest::sessions::Approved::Code(Some(code)) =
         world.sessions.approve(&id, approval, &Fingerprint::of(b"fresh"), None).await.unwrap()
