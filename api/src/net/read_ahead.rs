@@ -4,7 +4,6 @@
 //! belongs to a connection only while there are octets in it, so an idle connection has none.
 
 use std::io;
-use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -54,22 +53,18 @@ impl ReadAhead {
     }
 
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.socket.poll_read_ready(cx))?;
-            let mut buffer = self.pool.take();
-            match self.socket.try_read(&mut buffer) {
-                Ok(end) => {
-                    (self.buffer, self.start, self.end) = (buffer, 0, end);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) => {
-                    self.pool.give(buffer);
-                    if error.kind() != ErrorKind::WouldBlock {
-                        return Poll::Ready(Err(error));
-                    }
-                }
-            }
+        // No buffer is taken before there is something to read.
+        ready!(self.socket.poll_read_ready(cx))?;
+        let mut buffer = self.pool.take();
+        let mut into = ReadBuf::new(&mut buffer);
+        // Unlike `try_read`, this knows that a buffer not filled has emptied the socket, and does not ask again.
+        let read = Pin::new(&mut self.socket).poll_read(cx, &mut into);
+        let end = into.filled().len();
+        match read {
+            Poll::Ready(Ok(())) => (self.buffer, self.start, self.end) = (buffer, 0, end),
+            _ => self.pool.give(buffer),
         }
+        read
     }
 
     fn release(&mut self) {
