@@ -163,7 +163,11 @@ fn door(
         keep_alive: Duration::from_secs(60),
         judge_again: Duration::ZERO,
         handshakes: Arc::new(Handshakes::new(limits.handshakes, limits.handshakes_per_address)),
-        connections: Connections::new(limits.connections, limits.connections_per_address),
+        connections: Connections::new(
+            limits.connections,
+            limits.connections_per_address,
+            shared.stop.clone(),
+        ),
         requests: permits(limits.requests),
         clients: Shares::new(limits.requests_per_client),
         waiting: permits(limits.waiting_requests),

@@ -176,7 +176,7 @@ async fn drive(
     door: &Door,
     connection: impl Closable,
     activity: &Activity,
-    make_room: &CancellationToken,
+    close: &CancellationToken,
     unread: &CancellationToken,
 ) {
     let mut connection = std::pin::pin!(connection);
@@ -190,13 +190,10 @@ async fn drive(
                 }
                 return;
             }
-            () = door.shared.kill.cancelled() => return,
+            // Killing comes after stopping: a connection that nobody has told to close waits for one thing less.
+            () = door.shared.kill.cancelled(), if closing => return,
             () = unread.cancelled() => return,
-            () = make_room.cancelled(), if !closing => {
-                closing = true;
-                connection.as_mut().close();
-            }
-            () = door.shared.stop.cancelled(), if !closing => {
+            () = close.cancelled(), if !closing => {
                 closing = true;
                 connection.as_mut().close();
             }

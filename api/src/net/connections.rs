@@ -19,6 +19,7 @@ const MAY_BE_CLOSED_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Connections {
     limit: usize,
     per_address: usize,
+    stop: CancellationToken,
     open: Mutex<Open>,
 }
 
@@ -41,13 +42,13 @@ struct Entry {
 pub(crate) struct Seat<'a> {
     connections: &'a Connections,
     number: u64,
-    /// Set when the connection has to go.
+    /// Set when the connection has to go: for another, or because the front stops.
     pub(crate) close: CancellationToken,
 }
 
 impl Connections {
-    pub(crate) fn new(limit: usize, per_address: usize) -> Self {
-        Self { limit, per_address, open: Mutex::default() }
+    pub(crate) fn new(limit: usize, per_address: usize, stop: CancellationToken) -> Self {
+        Self { limit, per_address, stop, open: Mutex::default() }
     }
 
     /// Takes a place. When the listener or the address is full, the connection that idles longest is closed for it;
@@ -62,7 +63,7 @@ impl Connections {
         }
         let number = open.next;
         open.next += 1;
-        let close = CancellationToken::new();
+        let close = self.stop.child_token();
         open.addresses.add(address);
         open.all.insert(number, Entry { address, activity, close: close.clone() });
         Some(Seat { connections: self, number, close })
@@ -115,7 +116,7 @@ mod tests {
 
     #[test]
     fn busy_connections_are_never_closed_for_a_new_one() {
-        let connections = Connections::new(1, 9);
+        let connections = Connections::new(1, 9, CancellationToken::new());
         let busy = Arc::new(Activity::new());
         busy.begin();
         let _seat = connections.enter(HERE, busy).unwrap();
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn longest_idle_connection_is_closed_for_a_new_one() {
-        let connections = Connections::new(2, 9);
+        let connections = Connections::new(2, 9, CancellationToken::new());
         let first = connections.enter(HERE, Arc::new(Activity::new())).unwrap();
         std::thread::sleep(MAY_BE_CLOSED_AFTER);
         let second = connections.enter(HERE, Arc::new(Activity::new())).unwrap();
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn address_at_its_limit_does_not_close_connections_of_others() {
-        let connections = Connections::new(9, 1);
+        let connections = Connections::new(9, 1, CancellationToken::new());
         let other = connections.enter(THERE, Arc::new(Activity::new())).unwrap();
         let own = connections.enter(HERE, Arc::new(Activity::new())).unwrap();
         assert!(connections.enter(HERE, Arc::new(Activity::new())).is_none());
