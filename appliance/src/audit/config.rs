@@ -13,7 +13,7 @@ pub struct AuditConfig {
     pub min_free_bytes: u64,
     /// Records that may be reserved or waiting at one time.
     pub queue_limit: usize,
-    /// One commit waits for this share of the requests in flight: 8 means an eighth of them.
+    /// One commit waits for this share of the requests in flight: 3 means a third of them.
     pub gather_share: usize,
     /// Longest wait for that share.
     pub gather_at_most: Duration,
@@ -41,8 +41,9 @@ impl AuditConfig {
     /// - segments of 8 MiB: about 10,000 signatures, read in 10 ms at start;
     /// - 256 MiB free: a day of the heaviest hospital, and room for the store beside it;
     /// - 4,096 records: eight requests of 500 digests at one time;
-    /// - an eighth of the requests in flight: at 64 in flight one `fdatasync` for 8 signatures, alone none waits;
-    /// - 20 ms: longer than eight RSA-3072 signatures of a busy soft token take;
+    /// - a third of the requests in flight: at 64 in flight one `fdatasync` for 10 signatures even while half of them are
+    ///   still being read; up to three none waits;
+    /// - 20 ms: about ten RSA-3072 signatures of a busy soft token;
     /// - checkpoints after 1 s: the unsigned tail is a second; every 60 s: shows that the key still answers;
     /// - 24 hours of retries and 1,000,000 keys: what the API promises, and three times the heaviest day.
     /// - 10 refusals a second and crowd, 200 at once: everything a person does wrong, and 15 MB an hour of what a program
@@ -53,7 +54,7 @@ impl AuditConfig {
             segment_bytes: 8 * 1024 * 1024,
             min_free_bytes: 256 * 1024 * 1024,
             queue_limit: 4096,
-            gather_share: 8,
+            gather_share: 3,
             gather_at_most: Duration::from_millis(20),
             checkpoint_every: Duration::from_secs(1),
             checkpoint_at_least: Duration::from_secs(60),
