@@ -144,8 +144,9 @@ impl Place {
 }
 
 fn body(statement: &Statement) -> Result<Vec<u8>, AuditError> {
-    let mut body =
-        serde_json::to_vec(statement).map_err(|error| AuditError::Malformed(error.to_string()))?;
+    let mut body = Vec::with_capacity(USUAL_BYTES);
+    serde_json::to_writer(&mut body, statement)
+        .map_err(|error| AuditError::Malformed(error.to_string()))?;
     if body.len() + MAX_HEAD_BYTES > MAX_RECORD_BYTES {
         return Err(AuditError::TooLong(body.len()));
     }
@@ -153,6 +154,9 @@ fn body(statement: &Statement) -> Result<Vec<u8>, AuditError> {
     body.remove(0);
     Ok(body)
 }
+
+/// What the record of a signature takes.
+const USUAL_BYTES: usize = 1024;
 
 /// `{"v":255,"seq":<20>,"time_ms":<20>,"synced":<20>,`
 const MAX_HEAD_BYTES: usize = 104;

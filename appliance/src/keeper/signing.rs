@@ -255,21 +255,22 @@ impl Signing for Keeper {
     ) -> Result<Signed, Problem> {
         let system =
             self.parts.registry.system_of(&caller.certificate).ok_or(Code::ClientUnknown)?;
-        let request = fingerprint(&[
-            b"sign",
-            head.credential.as_deref().unwrap_or_default().as_bytes(),
-            &[head.packaging as u8],
-            head.label.as_deref().unwrap_or_default().as_bytes(),
-            &content_digest,
-        ]);
-        let key = head.idempotency_key.as_deref();
-        let idempotency = key.map(|key| scoped(&system, &head.signing_token, key, 0, &request));
+        let idempotency = head.idempotency_key.as_deref().map(|key| {
+            let request = fingerprint(&[
+                b"sign",
+                head.credential.as_deref().unwrap_or_default().as_bytes(),
+                &[head.packaging as u8],
+                head.label.as_deref().unwrap_or_default().as_bytes(),
+                &content_digest,
+            ]);
+            scoped(&system, &head.signing_token, key, 0, &request)
+        });
         let _running =
             idempotency.as_ref().map(|idempotency| self.start(idempotency)).transpose()?;
         if let Some(idempotency) = &idempotency
             && let Some(known) = self.known_signature(idempotency)?
         {
-            return self.repeat(&known, &request);
+            return self.repeat(&known, &idempotency.request);
         }
         let timer = self.parts.metrics.stage(Stage::Gate);
         let admission =
