@@ -26,10 +26,10 @@ pub fn cpu_per_turn(length: Duration, mut work: impl FnMut()) -> Duration {
     (cpu() - before) / turns
 }
 
-/// SHA-256 of `content`.
-pub fn sha256(content: &[u8], length: Duration) -> Duration {
+/// The digest `algorithm` of `content`.
+pub fn digest(algorithm: &'static digest::Algorithm, content: &[u8], length: Duration) -> Duration {
     cpu_per_turn(length, || {
-        std::hint::black_box(digest::digest(&digest::SHA256, std::hint::black_box(content)));
+        std::hint::black_box(digest::digest(algorithm, std::hint::black_box(content)));
     })
 }
 

@@ -68,7 +68,7 @@ async fn client(load: Load, done: Arc<AtomicU64>, stop: Arc<AtomicBool>) {
     }
 }
 
-/// Latencies of requests one after the other, sorted.
+/// Latencies of requests one after the other.
 pub async fn alone(load: &Load, length: Duration) -> Vec<Duration> {
     let mut connection = Connection::tls(load.to, load.tls.clone()).await.expect("a connection");
     let mut latencies = Vec::new();
@@ -78,6 +78,5 @@ pub async fn alone(load: &Load, length: Duration) -> Vec<Duration> {
         connection.ask(&load.line, &load.head, &load.body).await.expect(200);
         latencies.push(sent.elapsed());
     }
-    latencies.sort();
     latencies
 }

@@ -41,6 +41,8 @@ pub struct Report {
     repeats: usize,
     seconds: f64,
     cpu: String,
+    /// Processes that wanted a core, a minute's mean, at the beginning: beside others, ratios are all that counts.
+    load_average: String,
     pub figures: Vec<Figure>,
 }
 
@@ -55,6 +57,7 @@ impl Report {
             repeats: effort.repeats,
             seconds: effort.length.as_secs_f64(),
             cpu,
+            load_average: load_average(),
             figures: Vec::new(),
         }
     }
@@ -74,7 +77,9 @@ impl Report {
     }
 
     pub fn print(&self) {
+        let (before, after) = (&self.load_average, load_average());
         println!("\n{} repeats of {} s, {}", self.repeats, self.seconds, self.cpu);
+        println!("load average {before} before, {after} after");
         println!(
             "{:<7} {:<52} {:>11} {:>21} {:>9}",
             "target", "what", "median", "min-max", "limit"
@@ -94,13 +99,19 @@ impl Report {
             let figures: Vec<_> =
                 self.figures.iter().filter(|figure| figure.target == target).collect();
             let json = serde_json::json!({
-                "repeats": self.repeats, "seconds": self.seconds, "cpu": self.cpu, "figures": figures,
+                "repeats": self.repeats, "seconds": self.seconds, "cpu": self.cpu,
+                "load_average": self.load_average, "figures": figures,
             });
             let file = folder.join(format!("{}.json", target.to_lowercase()));
             let text = serde_json::to_string_pretty(&json).expect("JSON");
             std::fs::write(&file, text).expect("a file of figures");
         }
     }
+}
+
+fn load_average() -> String {
+    let averages = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    averages.split(' ').next().unwrap_or("?").to_owned()
 }
 
 fn line(figure: &Figure) -> String {

@@ -3,5 +3,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 profile=${BENCH_PROFILE:-release}
-cargo build --quiet --locked --profile "$profile" -p appliance -p pkcs11-shim -p tests --lib --bins
+cargo build --quiet --locked --profile "$profile" -p appliance --bins
+cargo build --quiet --locked --profile "$profile" -p pkcs11-shim
+INKAN_BIN_DIR=${CARGO_TARGET_DIR:-$PWD/target}/$profile
+export INKAN_BIN_DIR
 exec cargo run --quiet --locked --profile "$profile" -p tests --bin bench -- "$@"
