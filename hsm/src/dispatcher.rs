@@ -5,6 +5,7 @@
 
 use crate::error::HsmError;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -15,8 +16,6 @@ use std::time::Instant;
 /// A queue of `J`, served by workers of one generation at a time.
 pub(crate) struct Dispatcher<J> {
     state: Mutex<State<J>>,
-    /// Something changed for workers.
-    work: Condvar,
     /// A worker became idle or left.
     idle: Condvar,
     capacity: usize,
@@ -24,8 +23,8 @@ pub(crate) struct Dispatcher<J> {
 
 struct State<J> {
     jobs: VecDeque<J>,
-    /// Workers that wait for a job. Waking nobody would be a system call as well.
-    waiting: usize,
+    /// The bells of workers that wait for a job, newest last: it is woken first, for its caches are warm.
+    waiting: Vec<Arc<Condvar>>,
     /// Workers that have taken a job and not come back.
     active: usize,
     /// No worker begins a job before this, unless the pause ends sooner.
@@ -40,6 +39,10 @@ impl<J> State<J> {
     fn pause_left(&self) -> Option<Duration> {
         let left = self.paused_until?.saturating_duration_since(Instant::now());
         (!left.is_zero()).then_some(left)
+    }
+
+    fn wake_all(&mut self) {
+        self.waiting.drain(..).for_each(|bell| bell.notify_one());
     }
 }
 
@@ -65,13 +68,13 @@ impl<J> Dispatcher<J> {
     pub(crate) fn new(capacity: usize) -> Self {
         let state = State {
             jobs: VecDeque::with_capacity(capacity),
-            waiting: 0,
+            waiting: Vec::new(),
             active: 0,
             paused_until: None,
             generation: 0,
             refusing: None,
         };
-        Self { state: Mutex::new(state), work: Condvar::new(), idle: Condvar::new(), capacity }
+        Self { state: Mutex::new(state), idle: Condvar::new(), capacity }
     }
 
     /// Queues a job.
@@ -107,15 +110,16 @@ impl<J> Dispatcher<J> {
                 seat.active = true;
                 return Some(job);
             }
-            state.waiting += 1;
+            state.waiting.push(Arc::clone(&seat.bell));
             state = match paused {
-                None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => seat.bell.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(left) => {
-                    let waited = self.work.wait_timeout(state, left);
+                    let waited = seat.bell.wait_timeout(state, left);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
-            state.waiting -= 1;
+            // Who rang has taken the bell off the list; a wait that ended by itself has not.
+            state.waiting.retain(|bell| !Arc::ptr_eq(bell, &seat.bell));
         }
     }
 
@@ -136,7 +140,7 @@ impl<J> Dispatcher<J> {
 
     /// A worker's place; workers of `generation` are served until [`Self::retire`].
     pub(crate) fn seat(&self, generation: u64) -> Seat<'_, J> {
-        Seat { dispatcher: self, generation, active: false }
+        Seat { dispatcher: self, generation, bell: Arc::default(), active: false }
     }
 
     /// Waits until no worker is inside the module, and keeps them out until the guard is dropped; `at_most` so long, for
@@ -169,8 +173,7 @@ impl<J> Dispatcher<J> {
         let mut state = self.lock();
         if state.generation == generation {
             state.generation += 1;
-            drop(state);
-            self.work.notify_all();
+            state.wake_all();
         }
     }
 
@@ -216,11 +219,11 @@ impl<J> Dispatcher<J> {
         self.lock().refusing.clone()
     }
 
-    fn wake_one(&self, state: MutexGuard<'_, State<J>>) {
-        let is_awaited = state.waiting > 0;
+    fn wake_one(&self, mut state: MutexGuard<'_, State<J>>) {
+        let bell = state.waiting.pop();
         drop(state);
-        if is_awaited {
-            self.work.notify_one();
+        if let Some(bell) = bell {
+            bell.notify_one();
         }
     }
 
@@ -250,6 +253,7 @@ impl<J> Dispatcher<J> {
 pub(crate) struct Seat<'a, J> {
     dispatcher: &'a Dispatcher<J>,
     generation: u64,
+    bell: Arc<Condvar>,
     active: bool,
 }
 
@@ -279,8 +283,9 @@ pub(crate) struct Pause<'a, J> {
 
 impl<J> Drop for Pause<'_, J> {
     fn drop(&mut self) {
-        self.dispatcher.lock().paused_until = None;
-        self.dispatcher.work.notify_all();
+        let mut state = self.dispatcher.lock();
+        state.paused_until = None;
+        state.wake_all();
     }
 }
 
@@ -303,6 +308,39 @@ mod tests {
         dispatcher.push(3).unwrap();
         dispatcher.put_back(1).unwrap();
         assert_eq!(dispatcher.next(&mut seat), Some(1));
+    }
+
+    #[test]
+    fn worker_that_has_waited_shortest_is_woken_first() {
+        let dispatcher = Dispatcher::new(10);
+        let served = Mutex::new(Vec::new());
+        let until = |done: &dyn Fn() -> bool| {
+            let begun = Instant::now();
+            while !done() && begun.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert!(done());
+        };
+        std::thread::scope(|scope| {
+            for worker in 0..3 {
+                let (dispatcher, served) = (&dispatcher, &served);
+                scope.spawn(move || {
+                    let mut seat = dispatcher.seat(0);
+                    while let Some(job) = dispatcher.next(&mut seat) {
+                        served.lock().unwrap().push((worker, job));
+                    }
+                });
+                until(&|| dispatcher.lock().waiting.len() == worker + 1);
+            }
+            for job in 0..5 {
+                dispatcher.push(job).unwrap();
+                until(&|| served.lock().unwrap().len() == job + 1);
+                until(&|| dispatcher.lock().waiting.len() == 3);
+            }
+            dispatcher.retire();
+        });
+        let expected: Vec<_> = (0..5).map(|job| (2, job)).collect();
+        assert_eq!(*served.lock().unwrap(), expected);
     }
 
     #[test]
