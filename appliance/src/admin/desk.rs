@@ -66,8 +66,11 @@ impl Admin for AdminDesk {
             return Err(Code::ClientUnknown.into());
         };
         // Step 2: whether the role may, before anything about the command is looked at.
-        if !rule(&command).asks.contains(&operator.role) {
-            let detail = format!("{} may not {}", operator.role.name(), command.name());
+        let who = rule(&command).asks;
+        if !who.contains(&operator.role) {
+            let who: Vec<_> = who.iter().map(|role| role.name()).collect();
+            let (role, name, who) = (operator.role.name(), command.name(), who.join(" or "));
+            let detail = format!("{role} may not do {name}; this takes {who}");
             let principal = Principal::Operator(operator.operator_id.clone());
             self.note_denial(caller, principal, &command, Code::NotPermitted, &detail).await;
             return Err(refusal::not_permitted(detail));
