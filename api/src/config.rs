@@ -176,8 +176,7 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Connections before the end of their handshake. When full, the oldest silent one makes room.
     pub handshakes: usize,
-    /// Connections before the end of their handshake from one address. When full, its oldest silent one makes room; when
-    /// each has begun and none dawdles, its new connection is refused.
+    /// Connections before the end of their handshake from one address. When full, its oldest makes room.
     pub handshakes_per_address: usize,
     /// Octets of a request head: target, names and values.
     pub header_bytes: usize,

@@ -58,8 +58,6 @@ impl HandshakeFailure {
 /// Which limit turned a peer away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// Too many handshakes from one address.
-    Handshakes,
     /// Too many connections.
     Connections,
     /// Too many requests at once.
@@ -73,7 +71,6 @@ pub(crate) enum Refused {
 impl Refused {
     fn name(self) -> &'static str {
         match self {
-            Self::Handshakes => "handshakes",
             Self::Connections => "connections",
             Self::Requests => "requests",
             Self::Rate => "rate",

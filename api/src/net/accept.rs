@@ -2,14 +2,12 @@
 
 use super::connection;
 use super::handshakes::Evicted;
-use super::handshakes::Full;
 use super::handshakes::Ticket;
 use super::read_ahead::ReadAhead;
 use crate::door::Door;
 use crate::door::DoorTls;
 use crate::door::Peer;
 use crate::metrics::HandshakeFailure;
-use crate::metrics::Refused;
 use crate::operations::CardHandshake;
 use crate::request_id::RequestId;
 use attest::records::Fingerprint;
@@ -39,10 +37,7 @@ async fn accept_for_ever(door: &Arc<Door>, listener: &TcpListener) {
         match listener.accept().await {
             Ok((socket, from)) => {
                 let address = from.ip().to_canonical();
-                let Some(place) = place(door, address).await else {
-                    door.shared.metrics.refused(door.kind, Refused::Handshakes);
-                    continue;
-                };
+                let place = place(door, address).await;
                 let door = Arc::clone(door);
                 let tasks = door.shared.tasks.clone();
                 tasks.spawn(async move { welcome(&door, socket, address, place).await });
@@ -58,14 +53,12 @@ async fn accept_for_ever(door: &Arc<Door>, listener: &TcpListener) {
     }
 }
 
-/// Waits for a place among the handshakes; others wait in the system's queue meanwhile. `None`: the address has all that
-/// one may have.
-async fn place(door: &Door, address: IpAddr) -> Option<(Ticket, Evicted)> {
+/// Waits for a place among the handshakes; others wait in the system's queue meanwhile.
+async fn place(door: &Door, address: IpAddr) -> (Ticket, Evicted) {
     loop {
         match door.handshakes.enter(address) {
-            Ok(place) => return Some(place),
-            Err(Full::Address) => return None,
-            Err(Full::Listener) => tokio::time::sleep(FOR_A_PLACE).await,
+            Some(place) => return place,
+            None => tokio::time::sleep(FOR_A_PLACE).await,
         }
     }
 }

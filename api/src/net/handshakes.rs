@@ -4,8 +4,8 @@
 //! for who is new: first the oldest that has not sent an octet, then the oldest that has begun. An honest peer is through
 //! in a few milliseconds; when nobody dawdles yet, new connections wait in the system's queue until somebody does.
 //!
-//! One address cannot take every place. At its own limit it makes room for itself, or its new connection is refused: it
-//! does not wait, so that others need not wait behind it.
+//! One address cannot take every place. At its own limit it makes room for itself, and does not wait for that, so that
+//! others need not wait behind it.
 
 use super::counts::Counts;
 use std::collections::BTreeMap;
@@ -57,34 +57,22 @@ pub(crate) struct Ticket {
 /// Ends when the place is lost.
 pub(crate) type Evicted = oneshot::Receiver<()>;
 
-/// Why there is no place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Full {
-    /// The listener has no place just now, and nobody can be dropped yet.
-    Listener,
-    /// The address has all that one address may have.
-    Address,
-}
-
 impl Handshakes {
     pub(crate) fn new(limit: usize, per_address: usize) -> Self {
         Self { limit, per_address, places: Mutex::default() }
     }
 
-    /// Takes a place, at the cost of another when there is none.
-    ///
-    /// # Errors
-    /// [`Full`] while nobody can be dropped.
-    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<(Ticket, Evicted), Full> {
+    /// Takes a place, at the cost of another when there is none; `None` while the listener is full and nobody dawdles.
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<(Ticket, Evicted)> {
         let mut places = self.lock();
-        // An address at its limit loses its oldest silent connection at once: it has many.
         if places.addresses.of(&address) >= self.per_address
-            && !places.make_room(Some(address), Duration::ZERO)
+            && !places.make_room(Some(address), SILENT_FOR, DAWDLES_FOR)
         {
-            return Err(Full::Address);
+            // It has so many that its oldest goes at once: who is honest is among the newest, and soon through.
+            places.make_room(Some(address), Duration::ZERO, Duration::ZERO);
         }
-        if places.len() >= self.limit && !places.make_room(None, SILENT_FOR) {
-            return Err(Full::Listener);
+        if places.len() >= self.limit && !places.make_room(None, SILENT_FOR, DAWDLES_FOR) {
+            return None;
         }
         let number = places.next;
         places.next += 1;
@@ -92,7 +80,7 @@ impl Handshakes {
         let place = Place { since: Instant::now(), address, _evict: evict };
         places.addresses.add(address);
         places.silent.insert(number, place);
-        Ok((Ticket { handshakes: Arc::clone(self), number }, evicted))
+        Some((Ticket { handshakes: Arc::clone(self), number }, evicted))
     }
 
     #[cfg(test)]
@@ -121,14 +109,19 @@ impl Places {
     }
 
     /// Drops the oldest silent place, or else the oldest that has begun, of everybody or of one address.
-    fn make_room(&mut self, of: Option<IpAddr>, silent_for: Duration) -> bool {
+    fn make_room(
+        &mut self,
+        of: Option<IpAddr>,
+        silent_for: Duration,
+        dawdles_for: Duration,
+    ) -> bool {
         let oldest = |places: &BTreeMap<u64, Place>, patience| {
             let mut meant = places.iter().filter(|(_, at)| of.is_none_or(|of| of == at.address));
             let (number, place) = meant.next()?;
             (place.since.elapsed() >= patience).then_some(*number)
         };
         let oldest =
-            oldest(&self.silent, silent_for).or_else(|| oldest(&self.talking, DAWDLES_FOR));
+            oldest(&self.silent, silent_for).or_else(|| oldest(&self.talking, dawdles_for));
         oldest.is_some_and(|oldest| self.remove(oldest))
     }
 
@@ -190,13 +183,26 @@ mod tests {
     fn nobody_is_dropped_before_its_time() {
         let handshakes = handshakes(1, 9);
         let (begun, mut evicted) = handshakes.enter(HERE).unwrap();
-        assert_eq!(handshakes.enter(HERE).unwrap_err(), Full::Listener);
+        assert!(handshakes.enter(HERE).is_none());
         begun.talks();
         std::thread::sleep(SILENT_FOR);
-        assert_eq!(handshakes.enter(HERE).unwrap_err(), Full::Listener);
+        assert!(handshakes.enter(HERE).is_none());
         std::thread::sleep(DAWDLES_FOR);
-        assert!(handshakes.enter(HERE).is_ok());
+        assert!(handshakes.enter(HERE).is_some());
         assert_eq!(evicted.try_recv(), Err(TryRecvError::Closed));
+    }
+
+    #[test]
+    fn address_at_its_limit_loses_who_dawdles_before_who_has_just_come() {
+        let handshakes = handshakes(9, 2);
+        let (begun, mut begun_evicted) = handshakes.enter(HERE).unwrap();
+        begun.talks();
+        std::thread::sleep(DAWDLES_FOR);
+        let (fresh, mut fresh_evicted) = handshakes.enter(HERE).unwrap();
+        assert!(handshakes.enter(HERE).is_some());
+        assert_eq!(begun_evicted.try_recv(), Err(TryRecvError::Closed));
+        assert_eq!(fresh_evicted.try_recv(), Err(TryRecvError::Empty));
+        drop(fresh);
     }
 
     #[test]
@@ -209,10 +215,8 @@ mod tests {
         let (third, _) = handshakes.enter(HERE).unwrap();
         assert_eq!(silent_evicted.try_recv(), Err(TryRecvError::Closed));
         third.talks();
-        assert_eq!(handshakes.enter(HERE).unwrap_err(), Full::Address);
-        assert!(handshakes.enter(THERE).is_ok(), "others have places of their own");
-        std::thread::sleep(DAWDLES_FOR);
-        assert!(handshakes.enter(HERE).is_ok());
+        assert!(handshakes.enter(THERE).is_some(), "others have places of their own");
+        assert!(handshakes.enter(HERE).is_some());
         assert_eq!(begun_evicted.try_recv(), Err(TryRecvError::Closed));
         assert_eq!(other_evicted.try_recv(), Err(TryRecvError::Empty));
         drop((other, silent));
