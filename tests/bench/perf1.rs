@@ -12,6 +12,7 @@ use aws_lc_rs::digest;
 use rustls::version::TLS13;
 use std::sync::Arc;
 use std::time::Duration;
+use tests::support::config::Settings;
 use tests::support::http::tls_config;
 use tests::support::pki::Pki;
 use tests::support::world::Key;
@@ -30,9 +31,13 @@ const ALGORITHMS: [(&str, f64); 4] =
 const KEYS: &[Key] =
     &[("rsa2048", "rsa-2048"), ("rsa3072", "rsa-3072"), ("p384", "p-384"), ("p256", "p-256")];
 
-/// A world as it is measured.
+/// A world as it is measured: a soft token computes on the machine's own cores, so that more sessions than these would only
+/// wait for each other inside it.
 pub fn plan() -> Plan {
-    Plan { keys: KEYS, ..Plan::default() }
+    let tune = |settings: &mut Settings| {
+        settings.hsm_sessions = std::thread::available_parallelism().map_or(1, usize::from);
+    };
+    Plan { keys: KEYS, tune, ..Plan::default() }
 }
 
 /// The load of signing `document` detached with `credential`.
