@@ -24,6 +24,7 @@ pub mod sessions;
 pub mod sign_in;
 pub mod store;
 pub mod trust;
+pub mod waiting;
 
 #[cfg(any(test, feature = "danger-testing"))]
 pub mod danger_testing;

@@ -15,6 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::Serialize;
+use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 /// Seconds for which a login link can be used: time to fetch the card from the locker.
@@ -117,6 +118,14 @@ pub enum Phase {
         /// SHA-256 of the signing token: its bearer is told why it serves no more.
         token: Fingerprint,
     },
+}
+
+impl Phase {
+    /// Approved at `now`, waits for the code of this fingerprint.
+    pub(crate) fn approved(approval: Approval, code: Fingerprint, now: UnixSeconds) -> Self {
+        let code_expires_at = now.plus(Duration::from_secs(CODE_SECONDS));
+        Self::Approved { approval, code, tries: 0, code_expires_at }
+    }
 }
 
 /// The durable record of one sign-in and the session it becomes.

@@ -14,7 +14,6 @@ use crate::session::EndReason;
 use crate::session::LiveSession;
 use crate::session::SessionFacts;
 use crate::sign_in::Approval;
-use crate::sign_in::CODE_SECONDS;
 use crate::sign_in::DenyReason;
 use crate::sign_in::LINK_SECONDS;
 use crate::sign_in::MAX_TRIES;
@@ -27,27 +26,25 @@ use crate::sign_in::random_number;
 use crate::sign_in::random_secret;
 use crate::sign_in::same;
 use crate::store::Guard;
+use crate::store::Key;
 use crate::store::Outcome;
 use crate::store::Rev;
 use crate::store::Txn;
 use crate::store::Write;
 use crate::trust::TrustError;
 use crate::trust::TrustStore;
+use crate::waiting::Changed;
+use crate::waiting::Waiting;
 use live::Live;
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::time::Duration;
-use tokio::sync::Notify;
 
 /// Seconds for which a piece of evidence is remembered as used: 30 days. Its age is the front's word, so this is far more
 /// than its freshness; some hundred octets for each sign-in.
 const EVIDENCE_REMEMBERED_SECONDS: u64 = 30 * 24 * 3600;
 /// Guarded writes tried before giving up on a contended record.
-const MAX_RETRIES: usize = 16;
+pub(crate) const MAX_RETRIES: usize = 16;
 
 /// Why a session step was not done.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +59,7 @@ pub enum SessionError {
     #[error(transparent)]
     Random(#[from] RandomFailed),
     /// The record changed under every try.
-    #[error("the session record is contended")]
+    #[error("the record is contended")]
     Contended,
 }
 
@@ -130,13 +127,13 @@ pub struct Sessions {
     trust: TrustStore,
     clock: Arc<dyn Clock>,
     live: RwLock<Live>,
-    waiting: Mutex<HashMap<String, Arc<Notify>>>,
+    waiting: Waiting,
 }
 
 impl Sessions {
     /// Sessions over the sealed store.
     pub fn new(trust: TrustStore, clock: Arc<dyn Clock>) -> Self {
-        Self { trust, clock, live: RwLock::default(), waiting: Mutex::default() }
+        Self { trust, clock, live: RwLock::default(), waiting: Waiting::default() }
     }
 
     /// Loads what was active when the daemon stopped: a reservation not given back counts as used.
@@ -250,15 +247,9 @@ impl Sessions {
                 (Some(code), _) => Fingerprint::of(code.as_bytes()),
                 (None, typed) => number_fingerprint(session_id, typed.unwrap_or_default()),
             };
-            let evidence_key = [b"e/", once_key.0.as_bytes()].concat();
-            record.phase = Phase::Approved {
-                approval: approval.clone(),
-                code: expected,
-                tries: 0,
-                code_expires_at: now.plus(Duration::from_secs(CODE_SECONDS)),
-            };
-            let remembered = now.plus(Duration::from_secs(EVIDENCE_REMEMBERED_SECONDS));
-            match self.replace(&record, rev, Some((evidence_key.clone(), remembered))).await? {
+            record.phase = Phase::approved(approval.clone(), expected, now);
+            let (evidence_key, used) = evidence_used(once_key, now);
+            match self.replace(&record, rev, Some((evidence_key.clone(), used))).await? {
                 Outcome::Committed => return Ok(Approved::Code(code)),
                 Outcome::Conflict
                     if self
@@ -432,62 +423,42 @@ impl Sessions {
 
     /// Resolves at the next change of this session's record. Ask for it before reading the record.
     pub fn changed(&self, session_id: &str) -> Changed<'_> {
-        let mut waiting = self.waiting();
-        let notify = waiting.entry(session_id.to_owned()).or_default();
-        Changed { notify: Arc::clone(notify), sessions: self, session_id: session_id.to_owned() }
+        self.waiting.changed(session_id)
     }
 
     async fn replace(
         &self,
         record: &SessionRecord,
         rev: Rev,
-        once: Option<(Vec<u8>, UnixSeconds)>,
+        once: Option<(Key, Write)>,
     ) -> Result<Outcome, SessionError> {
         use crate::records::TrustRecord;
         let mut txn = Txn {
             guards: vec![Guard::Rev(record.key(), rev)],
             writes: vec![self.trust.sealed(record)?],
         };
-        if let Some((key, expires)) = once {
-            txn.guards.push(Guard::Absent(key.clone()));
-            txn.writes.push(Write::Put { key, value: vec![1], expires: Some(expires) });
+        if let Some((key, used)) = once {
+            txn.guards.push(Guard::Absent(key));
+            txn.writes.push(used);
         }
         let outcome = self.trust.store().commit(txn).await.map_err(TrustError::from)?;
-        if outcome == Outcome::Committed
-            && let Some(notify) = self.waiting().get(&record.session_id)
-        {
-            notify.notify_waiters();
+        if outcome == Outcome::Committed {
+            self.notify(&record.session_id);
         }
         Ok(outcome)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Wakes whoever waits for a change of this session's record.
+    pub(crate) fn notify(&self, session_id: &str) {
+        self.waiting.notify(session_id);
     }
 }
 
-/// A wait for a change; forgets itself when dropped.
-pub struct Changed<'a> {
-    notify: Arc<Notify>,
-    sessions: &'a Sessions,
-    session_id: String,
-}
-
-impl Changed<'_> {
-    /// Registers the wait now; await what it returns after reading the record.
-    pub fn next(&self) -> tokio::sync::futures::Notified<'_> {
-        self.notify.notified()
-    }
-}
-
-impl Drop for Changed<'_> {
-    fn drop(&mut self) {
-        let mut waiting = self.sessions.waiting();
-        // Two owners left: the table and this wait.
-        if Arc::strong_count(&self.notify) <= 2 {
-            waiting.remove(&self.session_id);
-        }
-    }
+/// Where evidence is remembered as used, and what remembers it. Guarded by its absence, it serves once.
+pub(crate) fn evidence_used(once_key: &Fingerprint, now: UnixSeconds) -> (Key, Write) {
+    let key = [b"e/", once_key.0.as_bytes()].concat();
+    let expires = Some(now.plus(Duration::from_secs(EVIDENCE_REMEMBERED_SECONDS)));
+    (key.clone(), Write::Put { key, value: vec![1], expires })
 }
 
 /// The clock limit from the evidence, the end of the evidence certificate or of a second certificate: whichever comes first.
