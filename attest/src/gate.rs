@@ -15,8 +15,8 @@
 //! 10. the credential is active: neither revoked, nor quarantined, nor without certificate;
 //! 11. its certificate passed its last check (path, revocation) and is within its validity;
 //! 12. the content digest is of the algorithm that the key signs with;
-//! 13. the certificate behind the evidence passed its last check, too;
-//! 14. the card that proved presence is still linked to the holder.
+//! 13. where the evidence has a certificate, that passed its last check, too;
+//! 14. the factor that proved presence is still the holder's: the card linked, the authenticator registered.
 
 use crate::algorithm::ContentDigest;
 use crate::algorithm::DigestAlgorithm;
@@ -29,6 +29,7 @@ use crate::permit::Lease;
 use crate::permit::Permit;
 use crate::records::CredentialStatus;
 use crate::records::Fingerprint;
+use crate::records::Method;
 use crate::records::SigningSystem;
 use crate::registry::LiveCredential;
 use crate::registry::Registry;
@@ -217,7 +218,7 @@ impl Gate {
         if let Some(reason) = session.over(now) {
             return Err(GateError::SessionOver(reason));
         }
-        if !self.is_factor_linked(session) {
+        if !self.is_factor_the_holders(session) {
             return Err(GateError::SessionOver(EndReason::EvidenceRevoked));
         }
         if session.evidence_standing() != Standing::Good {
@@ -236,9 +237,16 @@ impl Gate {
         }
     }
 
-    fn is_factor_linked(&self, session: &LiveSession) -> bool {
-        let link = self.registry.card(&session.factor);
-        link.is_some_and(|link| link.holder_id == session.holder_id)
+    fn is_factor_the_holders(&self, session: &LiveSession) -> bool {
+        let (registry, factor, holder_id) = (&self.registry, &session.factor, &session.holder_id);
+        match session.method {
+            Method::Hpki => registry.card(factor).is_some_and(|link| link.holder_id == *holder_id),
+            Method::Fido2 => registry
+                .authenticator(factor)
+                .is_some_and(|authenticator| authenticator.holder_id == *holder_id),
+            // Nothing links a My Number card yet.
+            Method::Jpki => false,
+        }
     }
 
     fn credential(

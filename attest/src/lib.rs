@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod algorithm;
+pub mod authenticator;
 pub mod clock;
 pub mod evidence;
 pub mod gate;

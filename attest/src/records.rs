@@ -330,8 +330,8 @@ impl TrustRecord for Mode {
     }
 }
 
-/// DER octets as base64 text.
-mod base64_der {
+/// DER and other octets as base64 text.
+pub(crate) mod base64_der {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
     use serde::Deserialize;

@@ -2,6 +2,7 @@
 //!
 //! Loaded from the sealed store at start; every change goes to the store first and here afterwards.
 
+use crate::authenticator::Authenticator;
 use crate::permit::HolderKey;
 use crate::records::CardLink;
 use crate::records::Credential;
@@ -112,6 +113,8 @@ impl LiveCredential {
 struct Tables {
     holders: HashMap<String, Arc<Holder>>,
     cards: HashMap<Fingerprint, Arc<CardLink>>,
+    authenticators: HashMap<Fingerprint, Arc<Authenticator>>,
+    authenticators_of: HashMap<String, Vec<Fingerprint>>,
     credentials: HashMap<String, Arc<LiveCredential>>,
     credentials_of: HashMap<String, Vec<String>>,
     systems: HashMap<String, Arc<SigningSystem>>,
@@ -120,7 +123,21 @@ struct Tables {
     operator_of: HashMap<Fingerprint, String>,
 }
 
-/// Every holder, card, credential, signing system and operator.
+impl Tables {
+    fn forget_authenticator(&mut self, id: &Fingerprint) {
+        let Some(gone) = self.authenticators.remove(id) else {
+            return;
+        };
+        if let Some(of) = self.authenticators_of.get_mut(&gone.holder_id) {
+            of.retain(|other| other != id);
+            if of.is_empty() {
+                self.authenticators_of.remove(&gone.holder_id);
+            }
+        }
+    }
+}
+
+/// Every holder, card, authenticator, credential, signing system and operator.
 #[derive(Default)]
 pub struct Registry {
     tables: RwLock<Tables>,
@@ -140,6 +157,21 @@ impl Registry {
     /// Removes a card link.
     pub fn remove_card(&self, card: &Fingerprint) {
         self.write().cards.remove(card);
+    }
+
+    /// Puts or replaces an authenticator.
+    pub fn put_authenticator(&self, authenticator: Authenticator) {
+        let mut tables = self.write();
+        let id = authenticator.authenticator_id.clone();
+        tables.forget_authenticator(&id);
+        let of = tables.authenticators_of.entry(authenticator.holder_id.clone()).or_default();
+        of.push(id.clone());
+        tables.authenticators.insert(id, Arc::new(authenticator));
+    }
+
+    /// Removes an authenticator.
+    pub fn remove_authenticator(&self, authenticator_id: &Fingerprint) {
+        self.write().forget_authenticator(authenticator_id);
     }
 
     /// Puts or replaces a credential; a replaced one is stopped first.
@@ -200,6 +232,23 @@ impl Registry {
     /// Whose card this is.
     pub fn card(&self, card: &Fingerprint) -> Option<Arc<CardLink>> {
         self.read().cards.get(card).cloned()
+    }
+
+    /// Whose authenticator this is.
+    pub fn authenticator(&self, authenticator_id: &Fingerprint) -> Option<Arc<Authenticator>> {
+        self.read().authenticators.get(authenticator_id).cloned()
+    }
+
+    /// A holder's authenticators.
+    pub fn authenticators_of(&self, holder_id: &str) -> Vec<Arc<Authenticator>> {
+        let tables = self.read();
+        let ids = tables.authenticators_of.get(holder_id).map(Vec::as_slice).unwrap_or_default();
+        ids.iter().filter_map(|id| tables.authenticators.get(id).cloned()).collect()
+    }
+
+    /// Every authenticator, by id.
+    pub fn authenticators(&self) -> Vec<Arc<Authenticator>> {
+        sorted(self.read().authenticators.values(), |found| &found.authenticator_id.0)
     }
 
     /// One credential.

@@ -37,7 +37,7 @@ pub enum EndReason {
     HolderDisabled = 5,
     /// The signing system was removed or its rights were changed.
     SystemRemoved = 6,
-    /// The certificate of the evidence was revoked or expired, or its card link was removed.
+    /// The certificate of the evidence was revoked or expired, or its card link or authenticator was removed.
     EvidenceRevoked = 7,
     /// An operator ended it.
     Operator = 8,
@@ -76,8 +76,8 @@ pub struct LiveSession {
     pub evidence: String,
     /// The card or authenticator: when its link goes, the session goes.
     pub factor: Fingerprint,
-    /// Certificate of the evidence, DER base64: judged again at every new revocation list.
-    pub certificate_b64: String,
+    /// Certificate of the evidence, DER base64: judged again at every new revocation list. An authenticator has none.
+    pub certificate_b64: Option<String>,
     /// SHA-256 of the second certificates that might sign when presence was proved.
     pub second_certificates: Vec<Fingerprint>,
     /// When presence was proved; every limit of the clock counts from here.
@@ -116,7 +116,7 @@ pub struct SessionFacts {
     /// See [`LiveSession`].
     pub factor: Fingerprint,
     /// See [`LiveSession`].
-    pub certificate_b64: String,
+    pub certificate_b64: Option<String>,
     /// See [`LiveSession`].
     pub second_certificates: Vec<Fingerprint>,
     /// See [`LiveSession`].
@@ -143,9 +143,11 @@ pub enum Take {
 }
 
 impl LiveSession {
-    /// A session as its durable record has it: what was reserved before counts as used. Its evidence has not been judged
-    /// yet: it signs nothing before [`Self::judge_evidence`].
+    /// A session as its durable record has it: what was reserved before counts as used. A certificate behind its evidence
+    /// has not been judged yet: it signs nothing before [`Self::judge_evidence`].
     pub fn new(facts: SessionFacts) -> Self {
+        let has_nothing_to_judge = facts.method == Method::Fido2 && facts.certificate_b64.is_none();
+        let standing = if has_nothing_to_judge { Standing::Good } else { Standing::Unknown };
         Self {
             session_id: facts.session_id,
             holder_id: facts.holder_id,
@@ -161,7 +163,7 @@ impl LiveSession {
             last_used: AtomicU64::new(facts.last_used.0),
             count: Mutex::new(Count { used: facts.used, reserved: facts.used }),
             ended: AtomicU8::new(0),
-            evidence_standing: AtomicStanding::new(Standing::Unknown),
+            evidence_standing: AtomicStanding::new(standing),
             reserving: tokio::sync::Mutex::new(()),
         }
     }
@@ -289,7 +291,7 @@ mod tests {
             method: Method::Hpki,
             evidence: String::new(),
             factor: Fingerprint::of(b"card"),
-            certificate_b64: String::new(),
+            certificate_b64: None,
             second_certificates: Vec::new(),
             authenticated_at: UnixSeconds(1_000),
             expires_at: UnixSeconds(2_000),

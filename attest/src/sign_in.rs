@@ -41,10 +41,12 @@ pub struct Approval {
     pub evidence: String,
     /// The card or authenticator: when its link goes, the session goes.
     pub factor: Fingerprint,
-    /// Certificate of the evidence, DER base64, to be judged again at every new revocation list.
-    pub certificate_b64: String,
+    /// Certificate of the evidence, DER base64, to be judged again at every new revocation list. An authenticator has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_b64: Option<String>,
     /// When that certificate ends.
-    pub certificate_not_after: UnixSeconds,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_not_after: Option<UnixSeconds>,
     /// SHA-256 of the holder's second certificates that might sign then: when one is revoked, the session goes.
     pub second_certificates: Vec<Fingerprint>,
     /// When the first of those ends; nothing without one.

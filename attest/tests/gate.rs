@@ -275,7 +275,7 @@ async fn session_ends_with_the_first_certificate_that_it_rests_on() {
     for (card, second, over) in [(200, Some(100), 101), (100, Some(200), 101), (99, None, 100)] {
         let id = asked(&world).await;
         let approval = attest::sign_in::Approval {
-            certificate_not_after: at(card),
+            certificate_not_after: Some(at(card)),
             second_certificates_not_after: second.map(at),
             ..attest::danger_testing::approval("u-1", &id)
         };

@@ -137,11 +137,13 @@ impl Keeper {
         if let Some(reason) = session.over(now) {
             return Some(reason);
         }
-        let leaf = STANDARD.decode(&session.certificate_b64).unwrap_or_default();
-        let standing = standing(&self.parts.judge.judge_leaf(&leaf, now));
-        session.judge_evidence(standing);
-        if matches!(standing, Standing::Revoked | Standing::Refused) {
-            return Some(EndReason::EvidenceRevoked);
+        if let Some(certificate_b64) = &session.certificate_b64 {
+            let leaf = STANDARD.decode(certificate_b64).unwrap_or_default();
+            let standing = standing(&self.parts.judge.judge_leaf(&leaf, now));
+            session.judge_evidence(standing);
+            if matches!(standing, Standing::Revoked | Standing::Refused) {
+                return Some(EndReason::EvidenceRevoked);
+            }
         }
         let (holder_id, certificates) = (&session.holder_id, &session.second_certificates);
         let has_fallen = self.parts.registry.has_fallen(holder_id, certificates);

@@ -2,9 +2,22 @@
 //!
 //! The front hands evidence over as plain data; nothing in it is believed before it was verified here.
 
+mod ceremony;
+mod fido2;
 mod handshake;
 mod hpki;
 
+pub use ceremony::CEREMONY_SECONDS;
+pub use ceremony::Fido2;
+pub use ceremony::MAX_CREDENTIAL_BYTES;
+pub use ceremony::NewPasskey;
+pub use ceremony::RelyingParty;
+pub use ceremony::Started;
+pub use ceremony::VerifiedFido2;
+pub use fido2::Binding;
+pub use fido2::Fido2Error;
+pub use fido2::Fido2Evidence;
+pub use fido2::Purpose;
 pub use hpki::EvidenceError;
 pub use hpki::Expectations;
 pub use hpki::HpkiEvidence;

@@ -465,9 +465,10 @@ pub(crate) fn evidence_used(once_key: &Fingerprint, now: UnixSeconds) -> (Key, W
 fn expiry(approval: &Approval, limits: SessionLimits) -> UnixSeconds {
     let seconds = limits.seconds.min(SessionLimits::CEILING_SECONDS);
     let by_clock = approval.authenticated_at.plus(Duration::from_secs(seconds));
-    let second = approval.second_certificates_not_after.unwrap_or(UnixSeconds(u64::MAX));
+    let certificates = [approval.certificate_not_after, approval.second_certificates_not_after];
     // A certificate is good in its last second.
-    by_clock.min(approval.certificate_not_after.min(second).plus(Duration::from_secs(1)))
+    let ends = certificates.into_iter().flatten().map(|last| last.plus(Duration::from_secs(1)));
+    ends.fold(by_clock, UnixSeconds::min)
 }
 
 /// The session that an approved sign-in would become, with nothing left in it.

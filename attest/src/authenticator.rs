@@ -1,0 +1,226 @@
+//! Authenticators: phones (and later security keys) that prove presence by FIDO2.
+//!
+//! A holder has one phone at most. A record of its own, [`PhoneSlot`], says which: whoever adds, replaces or removes a phone
+//! does it in one transaction that guards the slot, so that of two who try at once one wins.
+
+use crate::clock::UnixSeconds;
+use crate::evidence::NewPasskey;
+use crate::records::Fingerprint;
+use crate::records::Method;
+use crate::records::TrustRecord;
+use crate::records::record_key;
+use crate::sessions::MAX_RETRIES;
+use crate::sessions::SessionError;
+use crate::store::Guard;
+use crate::store::Outcome;
+use crate::store::Txn;
+use crate::store::Write;
+use crate::trust::TrustError;
+use crate::trust::TrustStore;
+use serde::Deserialize;
+use serde::Serialize;
+use webauthn_rs::prelude::Passkey;
+
+/// What an authenticator is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthenticatorKind {
+    /// A phone: one for each holder.
+    Phone,
+}
+
+/// The factor by which an authenticator was enrolled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enroller {
+    /// How presence was proved.
+    pub method: Method,
+    /// Its card or authenticator.
+    pub factor: Fingerprint,
+}
+
+/// A registered authenticator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Authenticator {
+    /// SHA-256 of the WebAuthn credential id.
+    pub authenticator_id: Fingerprint,
+    /// Whose.
+    pub holder_id: String,
+    /// What it is.
+    pub kind: AuthenticatorKind,
+    /// What people call it; set by us.
+    pub label: String,
+    /// Public key and credential id, as webauthn-rs keeps them.
+    pub passkey: Passkey,
+    /// Signature counter of its newest use; 0 for ever where it has none.
+    pub counter: u32,
+    /// The user handle it was given (WebAuthn §5.4.3): random, says nothing about anybody.
+    #[serde(with = "hex::serde")]
+    pub user_handle: Vec<u8>,
+    /// Model as it says itself (16 octets, hexadecimal); nothing vouches for it.
+    pub aaguid: String,
+    /// Whether its key may be copied to other devices by its maker (the flag BE).
+    pub is_backup_eligible: bool,
+    /// By what it was enrolled.
+    pub enrolled_by: Enroller,
+    /// Since when.
+    pub enrolled_at: UnixSeconds,
+    /// Newest use.
+    pub last_used_at: Option<UnixSeconds>,
+    /// When its counter last went back: there may be a copy of its key.
+    pub counter_went_back_at: Option<UnixSeconds>,
+}
+
+impl TrustRecord for Authenticator {
+    const PREFIX: &'static str = "a/";
+    fn id(&self) -> String {
+        self.authenticator_id.0.clone()
+    }
+}
+
+impl Authenticator {
+    /// A phone just proved, for `holder_id`.
+    pub fn phone(
+        new: &NewPasskey,
+        holder_id: &str,
+        enrolled_by: Enroller,
+        now: UnixSeconds,
+    ) -> Self {
+        Self {
+            authenticator_id: new.authenticator_id.clone(),
+            holder_id: holder_id.to_owned(),
+            kind: AuthenticatorKind::Phone,
+            label: format!("phone {}", new.authenticator_id.0.get(..8).unwrap_or_default()),
+            passkey: new.passkey.clone(),
+            counter: new.counter,
+            user_handle: new.user_handle.clone(),
+            aaguid: hex::encode(new.aaguid),
+            is_backup_eligible: new.is_backup_eligible,
+            enrolled_by,
+            enrolled_at: now,
+            last_used_at: None,
+            counter_went_back_at: None,
+        }
+    }
+
+    /// Whether a use with `counter` may follow: it goes up, or there is none at all (WebAuthn §7.2, signCount).
+    pub fn is_followed_by(&self, counter: u32) -> bool {
+        counter > self.counter || (counter == 0 && self.counter == 0)
+    }
+}
+
+/// Which phone a holder has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhoneSlot {
+    /// Whose.
+    pub holder_id: String,
+    /// The phone.
+    pub authenticator_id: Fingerprint,
+}
+
+impl TrustRecord for PhoneSlot {
+    const PREFIX: &'static str = "q/";
+    fn id(&self) -> String {
+        self.holder_id.clone()
+    }
+}
+
+/// The durable authenticators.
+pub struct Authenticators {
+    trust: TrustStore,
+}
+
+impl Authenticators {
+    /// Authenticators over the sealed store.
+    pub fn new(trust: TrustStore) -> Self {
+        Self { trust }
+    }
+
+    /// The phone that `holder_id` has.
+    ///
+    /// # Errors
+    /// [`SessionError::Trust`].
+    pub async fn phone_of(&self, holder_id: &str) -> Result<Option<Authenticator>, SessionError> {
+        let Some((slot, _)) = self.trust.load::<PhoneSlot>(holder_id).await? else {
+            return Ok(None);
+        };
+        let found = self.trust.load::<Authenticator>(&slot.authenticator_id.0).await?;
+        Ok(found.map(|(phone, _)| phone))
+    }
+
+    /// What removes an authenticator, to be committed by the caller together with what records it; nothing when there is
+    /// none. The caller then removes it from the registry and ends the sessions that rest on it.
+    ///
+    /// # Errors
+    /// [`SessionError::Trust`].
+    pub async fn removal(
+        &self,
+        authenticator_id: &Fingerprint,
+    ) -> Result<Option<(Authenticator, Txn)>, SessionError> {
+        let Some((found, rev)) = self.trust.load::<Authenticator>(&authenticator_id.0).await?
+        else {
+            return Ok(None);
+        };
+        let mut txn = Txn {
+            guards: vec![Guard::Rev(found.key(), rev)],
+            writes: vec![Write::Delete(found.key())],
+        };
+        let slot = self.trust.load::<PhoneSlot>(&found.holder_id).await?;
+        if let Some((slot, slot_rev)) = slot
+            && slot.authenticator_id == *authenticator_id
+        {
+            txn.guards.push(Guard::Rev(slot.key(), slot_rev));
+            txn.writes.push(Write::Delete(slot.key()));
+        }
+        Ok(Some((found, txn)))
+    }
+
+    /// Removes an authenticator at once; the record that was there.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it could not be made durable.
+    pub async fn remove(
+        &self,
+        authenticator_id: &Fingerprint,
+    ) -> Result<Option<Authenticator>, SessionError> {
+        for _ in 0..MAX_RETRIES {
+            let Some((found, txn)) = self.removal(authenticator_id).await? else {
+                return Ok(None);
+            };
+            if self.commit(txn).await? == Outcome::Committed {
+                return Ok(Some(found));
+            }
+        }
+        Err(SessionError::Contended)
+    }
+
+    /// Notes that the counter went back; the record as it is now, if there is one.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it could not be made durable.
+    pub async fn note_counter_back(
+        &self,
+        authenticator_id: &Fingerprint,
+        now: UnixSeconds,
+    ) -> Result<Option<Authenticator>, SessionError> {
+        for _ in 0..MAX_RETRIES {
+            let found = self.trust.load::<Authenticator>(&authenticator_id.0).await?;
+            let Some((mut record, rev)) = found else {
+                return Ok(None);
+            };
+            record.counter_went_back_at = Some(now);
+            let guards = vec![Guard::Rev(record_key::<Authenticator>(&authenticator_id.0), rev)];
+            let txn = Txn { guards, writes: vec![self.trust.sealed(&record)?] };
+            if self.commit(txn).await? == Outcome::Committed {
+                return Ok(Some(record));
+            }
+        }
+        Err(SessionError::Contended)
+    }
+
+    async fn commit(&self, txn: Txn) -> Result<Outcome, SessionError> {
+        Ok(self.trust.store().commit(txn).await.map_err(TrustError::from)?)
+    }
+}
