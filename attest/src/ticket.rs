@@ -1,0 +1,388 @@
+//! Tickets: a phone is enrolled by another factor of its holder.
+//!
+//! ```text
+//! issued --number typed--> opened --phone proved--> done
+//!    \________ wrong number five times, "not mine" _____> denied        (and any of them: over by the clock)
+//! ```
+//! The card proves the holder on the PC, which shows a QR code and a number. Following the link changes nothing; typing the
+//! number opens the ticket; the proved phone ends it in one transaction that also puts the phone in its slot and removes the
+//! one that the holder gave up. Until that moment the old phone works, and no ticket does it twice.
+
+use crate::authenticator::Authenticator;
+use crate::authenticator::Enroller;
+use crate::authenticator::PhoneSlot;
+use crate::clock::Clock;
+use crate::clock::UnixSeconds;
+use crate::evidence::NewPasskey;
+use crate::qr_link::NumberTried;
+use crate::qr_link::PageSecret;
+use crate::qr_link::QrLink;
+use crate::records::CardLink;
+use crate::records::Fingerprint;
+use crate::records::Holder;
+use crate::records::Method;
+use crate::records::TrustRecord;
+use crate::records::record_key;
+use crate::sessions::MAX_RETRIES;
+use crate::sessions::SessionError;
+use crate::sign_in::DenyReason;
+use crate::sign_in::number_fingerprint;
+use crate::sign_in::random_id;
+use crate::store::Guard;
+use crate::store::Outcome;
+use crate::store::Rev;
+use crate::store::Txn;
+use crate::store::Write;
+use crate::trust::TrustError;
+use crate::trust::TrustStore;
+use crate::waiting::Changed;
+use crate::waiting::Waiting;
+use serde::Deserialize;
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Seconds for which a QR code of an enrolment can be used: time to find the phone and unlock it.
+pub const TICKET_SECONDS: u64 = 300;
+/// Seconds for which a ticket that is over is still known as such.
+const REMEMBERED_SECONDS: u64 = 3600;
+
+/// Where a ticket stands. Its time may be over in any state: [`Ticket::is_open`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case", deny_unknown_fields)]
+pub enum TicketState {
+    /// Waits for a phone.
+    Issued,
+    /// The number was typed on a phone; trying again is allowed.
+    Opened,
+    /// Final.
+    Done {
+        /// What was enrolled.
+        authenticator_id: Fingerprint,
+    },
+    /// Final.
+    Denied {
+        /// Why.
+        reason: DenyReason,
+    },
+}
+
+/// Leave to enrol one phone for one holder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ticket {
+    /// 16 random octets, hexadecimal.
+    pub ticket_id: String,
+    /// The QR code.
+    pub link: QrLink,
+    /// For whom.
+    pub holder_id: String,
+    /// By what the holder proved to be themselves.
+    pub enrolled_by: Enroller,
+    /// The phone that the holder agreed to give up, if they had one.
+    pub replaces: Option<Fingerprint>,
+    /// Since when.
+    pub created_at: UnixSeconds,
+    /// Where it stands.
+    pub state: TicketState,
+}
+
+impl TrustRecord for Ticket {
+    const PREFIX: &'static str = "t/";
+
+    fn id(&self) -> String {
+        self.ticket_id.clone()
+    }
+
+    fn expires(&self) -> Option<UnixSeconds> {
+        Some(self.link.expires_at().plus(Duration::from_secs(REMEMBERED_SECONDS)))
+    }
+}
+
+impl Ticket {
+    /// Whether a phone can still be enrolled with it at `now`.
+    pub fn is_open(&self, now: UnixSeconds) -> bool {
+        let waits = matches!(self.state, TicketState::Issued | TicketState::Opened);
+        waits && !self.link.is_expired(now)
+    }
+}
+
+/// What became of opening a ticket.
+#[derive(Debug)]
+pub enum TicketOpened {
+    /// The phone may register now.
+    Opened(Ticket),
+    /// The number typed is wrong; `denied` when that was the last try.
+    WrongNumber {
+        /// Whether the ticket is denied now.
+        denied: bool,
+    },
+    /// Unknown, another's, used, denied or too late; nobody is told which.
+    Over,
+}
+
+/// What became of a phone that was proved.
+#[derive(Debug)]
+pub enum Enrolled {
+    /// It is the holder's phone now.
+    Done {
+        /// The new one: to be put into the registry.
+        authenticator: Box<Authenticator>,
+        /// The old one, gone: to be removed from the registry, its sessions to be ended.
+        replaced: Option<Box<Authenticator>>,
+    },
+    /// Used, denied or too late.
+    Over,
+    /// This very authenticator is registered already.
+    Known,
+    /// The holder has another phone than the one they agreed to give up.
+    OtherPhone,
+    /// The holder is disabled, or what proved them is theirs no more.
+    NotEntitled,
+}
+
+/// Every ticket: durable records moved forward by guarded writes.
+pub struct Tickets {
+    trust: TrustStore,
+    clock: Arc<dyn Clock>,
+    waiting: Waiting,
+}
+
+impl Tickets {
+    /// Tickets over the sealed store.
+    pub fn new(trust: TrustStore, clock: Arc<dyn Clock>) -> Self {
+        Self { trust, clock, waiting: Waiting::default() }
+    }
+
+    /// A new ticket for `holder_id`, just proved by `enrolled_by`, shown by `page`. `replaces` names the phone that the
+    /// holder was shown and agreed to give up.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it could not be made durable.
+    pub async fn issue(
+        &self,
+        holder_id: &str,
+        enrolled_by: Enroller,
+        replaces: Option<Fingerprint>,
+        page: &PageSecret,
+    ) -> Result<Ticket, SessionError> {
+        let now = self.clock.now()?;
+        let ticket_id = random_id()?;
+        let number = number_fingerprint(&ticket_id, &page.number());
+        let until = now.plus(Duration::from_secs(TICKET_SECONDS));
+        let ticket = Ticket {
+            link: QrLink::new(page, number, until),
+            ticket_id,
+            holder_id: holder_id.to_owned(),
+            enrolled_by,
+            replaces,
+            created_at: now,
+            state: TicketState::Issued,
+        };
+        self.trust.create(&ticket).await?;
+        Ok(ticket)
+    }
+
+    /// The ticket of a QR code's link, in whatever state; changes nothing.
+    ///
+    /// # Errors
+    /// [`SessionError::Trust`].
+    pub async fn by_link(
+        &self,
+        ticket_id: &str,
+        secret: &str,
+    ) -> Result<Option<Ticket>, SessionError> {
+        let found = self.trust.load::<Ticket>(ticket_id).await?;
+        Ok(found.map(|(ticket, _)| ticket).filter(|ticket| ticket.link.is_secret(secret)))
+    }
+
+    /// The ticket that `page` shows, in whatever state; changes nothing.
+    ///
+    /// # Errors
+    /// [`SessionError::Trust`].
+    pub async fn by_page(
+        &self,
+        ticket_id: &str,
+        page: &PageSecret,
+    ) -> Result<Option<Ticket>, SessionError> {
+        let found = self.trust.load::<Ticket>(ticket_id).await?;
+        Ok(found.map(|(ticket, _)| ticket).filter(|ticket| ticket.link.is_page(page)))
+    }
+
+    /// The number was typed on a phone that followed the link; it may register now, also if it did so before.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it could not be made durable.
+    pub async fn open(
+        &self,
+        ticket_id: &str,
+        secret: &str,
+        number: &str,
+    ) -> Result<TicketOpened, SessionError> {
+        for _ in 0..MAX_RETRIES {
+            let now = self.clock.now()?;
+            let found = self.trust.load::<Ticket>(ticket_id).await?;
+            let Some((mut ticket, rev)) =
+                found.filter(|(ticket, _)| ticket.is_open(now) && ticket.link.is_secret(secret))
+            else {
+                return Ok(TicketOpened::Over);
+            };
+            let tried = ticket.link.try_number(ticket_id, number);
+            ticket.state = match tried {
+                NumberTried::Right => TicketState::Opened,
+                NumberTried::Wrong { denied: true } => {
+                    TicketState::Denied { reason: DenyReason::WrongNumber }
+                }
+                NumberTried::Wrong { denied: false } => ticket.state,
+            };
+            if self.replace(&ticket, rev).await? == Outcome::Conflict {
+                continue;
+            }
+            return Ok(match tried {
+                NumberTried::Right => TicketOpened::Opened(ticket),
+                NumberTried::Wrong { denied } => TicketOpened::WrongNumber { denied },
+            });
+        }
+        Err(SessionError::Contended)
+    }
+
+    /// The phone is proved: everything happens in one transaction, or nothing.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it could not be made durable.
+    pub async fn finish(
+        &self,
+        ticket_id: &str,
+        new: &NewPasskey,
+    ) -> Result<Enrolled, SessionError> {
+        for _ in 0..MAX_RETRIES {
+            let now = self.clock.now()?;
+            let Some((mut ticket, rev)) = self.trust.load::<Ticket>(ticket_id).await? else {
+                return Ok(Enrolled::Over);
+            };
+            if ticket.state != TicketState::Opened || !ticket.is_open(now) {
+                return Ok(Enrolled::Over);
+            }
+            // Step 1: who enrols is still entitled to.
+            let mut txn = Txn::default();
+            txn.guards.push(Guard::Rev(ticket.key(), rev));
+            if !self.guard_entitlement(&ticket, &mut txn).await? {
+                return Ok(Enrolled::NotEntitled);
+            }
+            // Step 2: nobody has this authenticator (WebAuthn §7.1, credentialId of any user).
+            let new_key = record_key::<Authenticator>(&new.authenticator_id.0);
+            if self.trust.store().get(&new_key).await.map_err(TrustError::from)?.is_some() {
+                return Ok(Enrolled::Known);
+            }
+            txn.guards.push(Guard::Absent(new_key));
+            // Step 3: the slot is empty, or has the phone that the holder gives up.
+            let replaced = match self.vacate_slot(&ticket, &mut txn).await? {
+                Ok(replaced) => replaced.map(Box::new),
+                Err(OtherPhone) => return Ok(Enrolled::OtherPhone),
+            };
+            // Step 4: the new one in, the ticket done.
+            let authenticator =
+                Authenticator::phone(new, &ticket.holder_id, ticket.enrolled_by.clone(), now);
+            let slot = PhoneSlot {
+                holder_id: ticket.holder_id.clone(),
+                authenticator_id: new.authenticator_id.clone(),
+            };
+            ticket.state = TicketState::Done { authenticator_id: new.authenticator_id.clone() };
+            txn.writes.push(self.trust.sealed(&authenticator)?);
+            txn.writes.push(self.trust.sealed(&slot)?);
+            txn.writes.push(self.trust.sealed(&ticket)?);
+            if self.commit(ticket_id, txn).await? == Outcome::Committed {
+                return Ok(Enrolled::Done { authenticator: Box::new(authenticator), replaced });
+            }
+        }
+        Err(SessionError::Contended)
+    }
+
+    /// The holder said "this is not mine", or gave up. True when it was still open.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it could not be made durable.
+    pub async fn deny(&self, ticket_id: &str, reason: DenyReason) -> Result<bool, SessionError> {
+        for _ in 0..MAX_RETRIES {
+            let now = self.clock.now()?;
+            let found = self.trust.load::<Ticket>(ticket_id).await?;
+            let Some((mut ticket, rev)) = found.filter(|(ticket, _)| ticket.is_open(now)) else {
+                return Ok(false);
+            };
+            ticket.state = TicketState::Denied { reason };
+            if self.replace(&ticket, rev).await? == Outcome::Committed {
+                return Ok(true);
+            }
+        }
+        Err(SessionError::Contended)
+    }
+
+    /// Resolves at the next change of this ticket. Ask for it before reading the ticket.
+    pub fn changed(&self, ticket_id: &str) -> Changed<'_> {
+        self.waiting.changed(ticket_id)
+    }
+
+    /// Whether holder and enrolling factor are as when the ticket was made; guards that they stay so.
+    async fn guard_entitlement(
+        &self,
+        ticket: &Ticket,
+        txn: &mut Txn,
+    ) -> Result<bool, SessionError> {
+        let (holder_id, factor) = (&ticket.holder_id, &ticket.enrolled_by.factor);
+        let holder = self.trust.load::<Holder>(holder_id).await?;
+        let Some((holder, rev)) = holder.filter(|(holder, _)| holder.enabled) else {
+            return Ok(false);
+        };
+        txn.guards.push(Guard::Rev(holder.key(), rev));
+        let (owner, guard) = match ticket.enrolled_by.method {
+            Method::Hpki => match self.trust.load::<CardLink>(&factor.0).await? {
+                Some((link, rev)) => (link.holder_id.clone(), Guard::Rev(link.key(), rev)),
+                None => return Ok(false),
+            },
+            Method::Fido2 => match self.trust.load::<Authenticator>(&factor.0).await? {
+                Some((found, rev)) => (found.holder_id.clone(), Guard::Rev(found.key(), rev)),
+                None => return Ok(false),
+            },
+            // Nothing links a My Number card yet.
+            Method::Jpki => return Ok(false),
+        };
+        txn.guards.push(guard);
+        Ok(owner == *holder_id)
+    }
+
+    async fn vacate_slot(
+        &self,
+        ticket: &Ticket,
+        txn: &mut Txn,
+    ) -> Result<Result<Option<Authenticator>, OtherPhone>, SessionError> {
+        let Some((slot, rev)) = self.trust.load::<PhoneSlot>(&ticket.holder_id).await? else {
+            txn.guards.push(Guard::Absent(record_key::<PhoneSlot>(&ticket.holder_id)));
+            return Ok(Ok(None));
+        };
+        if ticket.replaces.as_ref() != Some(&slot.authenticator_id) {
+            return Ok(Err(OtherPhone));
+        }
+        txn.guards.push(Guard::Rev(slot.key(), rev));
+        let old = slot.authenticator_id.0;
+        txn.writes.push(Write::Delete(record_key::<Authenticator>(&old)));
+        let replaced = self.trust.load::<Authenticator>(&old).await?;
+        Ok(Ok(replaced.map(|(phone, _)| phone)))
+    }
+
+    async fn replace(&self, ticket: &Ticket, rev: Rev) -> Result<Outcome, SessionError> {
+        let guards = vec![Guard::Rev(ticket.key(), rev)];
+        let txn = Txn { guards, writes: vec![self.trust.sealed(ticket)?] };
+        self.commit(&ticket.ticket_id, txn).await
+    }
+
+    async fn commit(&self, ticket_id: &str, txn: Txn) -> Result<Outcome, SessionError> {
+        let outcome = self.trust.store().commit(txn).await.map_err(TrustError::from)?;
+        if outcome == Outcome::Committed {
+            self.waiting.notify(ticket_id);
+        }
+        Ok(outcome)
+    }
+}
+
+/// The slot has another phone than the ticket replaces.
+struct OtherPhone;
