@@ -1,5 +1,7 @@
 //! A real gate over a store in memory with one holder signed in: how tests of other crates come by permits.
 
+mod phone;
+
 use crate::algorithm::ContentDigest;
 use crate::algorithm::KeyType;
 use crate::clock::Clock;
@@ -32,6 +34,9 @@ use crate::sessions::Wanted;
 use crate::sign_in::Approval;
 use crate::store::memory::MemoryStore;
 use crate::trust::TrustStore;
+pub use phone::PhoneKey;
+pub use phone::SoftPhone;
+pub use phone::UP_UV;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;

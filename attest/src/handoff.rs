@@ -110,7 +110,7 @@ impl Handoff {
 #[derive(Debug)]
 pub enum NumberChecked {
     /// The phone may be asked to prove itself now.
-    Right(Handoff),
+    Right(Box<Handoff>),
     /// It is wrong; `denied` when that was the last try.
     Wrong {
         /// Whether the hand-off is denied now.
@@ -238,7 +238,7 @@ impl Handoffs {
                 return Ok(NumberChecked::Over);
             };
             let denied = match handoff.link.try_number(&handoff.session_id, number) {
-                NumberTried::Right => return Ok(NumberChecked::Right(handoff)),
+                NumberTried::Right => return Ok(NumberChecked::Right(Box::new(handoff))),
                 NumberTried::Wrong { denied } => denied,
             };
             if denied {

@@ -111,7 +111,7 @@ impl Ticket {
 #[derive(Debug)]
 pub enum TicketOpened {
     /// The phone may register now.
-    Opened(Ticket),
+    Opened(Box<Ticket>),
     /// The number typed is wrong; `denied` when that was the last try.
     WrongNumber {
         /// Whether the ticket is denied now.
@@ -239,7 +239,7 @@ impl Tickets {
                 continue;
             }
             return Ok(match tried {
-                NumberTried::Right => TicketOpened::Opened(ticket),
+                NumberTried::Right => TicketOpened::Opened(Box::new(ticket)),
                 NumberTried::Wrong { denied } => TicketOpened::WrongNumber { denied },
             });
         }

@@ -3,6 +3,7 @@
 //! What an answer is compared with stays in memory, in a bounded table, and is gone at a restart: the person starts again. An
 //! answer takes its ceremony out before anything of it is read, so that of eight answers to one challenge one is judged.
 
+use super::decoy::Decoys;
 use super::fido2::Binding;
 use super::fido2::Fido2Error;
 use super::fido2::Fido2Evidence;
@@ -13,10 +14,6 @@ use crate::clock::UnixSeconds;
 use crate::records::Fingerprint;
 use crate::records::Holder;
 use crate::sign_in::random_id;
-use aws_lc_rs::hmac;
-use aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1_SIGNING;
-use aws_lc_rs::signature::EcdsaKeyPair;
-use aws_lc_rs::signature::KeyPair;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
@@ -426,53 +423,6 @@ impl Fido2 {
             Some(taken) if taken.owner == owner && now < taken.expires_at => Ok(taken.step),
             _ => Err(Fido2Error::CeremonyOver),
         }
-    }
-}
-
-/// Authenticators of people who have none: always the same for one holder id, made of a key that nobody has.
-struct Decoys {
-    key: hmac::Key,
-    x: String,
-    y: String,
-}
-
-impl Decoys {
-    fn new() -> Result<Self, Fido2Error> {
-        let failed = || Fido2Error::Random(crate::sign_in::RandomFailed);
-        let mut secret = [0; 32];
-        aws_lc_rs::rand::fill(&mut secret).map_err(|_| failed())?;
-        // The private half is gone at the end of this function.
-        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(|_| failed())?;
-        let point = pair.public_key().as_ref().get(1..).unwrap_or_default();
-        let (x, y) = point.split_at_checked(32).unwrap_or_default();
-        let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
-        Ok(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &secret), x, y })
-    }
-
-    fn passkey(&self, holder_id: &str) -> Result<Passkey, Fido2Error> {
-        let tag = hmac::sign(&self.key, holder_id.as_bytes());
-        // Phones use ids of 16, 20 and 32 octets; a holder id always has the same.
-        let len = match tag.as_ref().last().copied().unwrap_or_default() % 4 {
-            0 => 16,
-            1 | 2 => 20,
-            _ => 32,
-        };
-        let id = URL_SAFE_NO_PAD.encode(tag.as_ref().get(..len).unwrap_or_default());
-        let ec2 = json!({ "curve": "SECP256R1", "x": self.x, "y": self.y });
-        let passkey = json!({ "cred": {
-            "cred_id": id,
-            "cred": { "type_": "ES256", "key": { "EC_EC2": ec2 } },
-            "counter": 0,
-            "transports": null,
-            "user_verified": true,
-            "backup_eligible": false,
-            "backup_state": false,
-            "registration_policy": "required",
-            "extensions": {},
-            "attestation": { "data": "None", "metadata": "None" },
-            "attestation_format": "none",
-        }});
-        serde_json::from_value(passkey).map_err(Fido2Error::Unreadable)
     }
 }
 

@@ -3,6 +3,7 @@
 //! The front hands evidence over as plain data; nothing in it is believed before it was verified here.
 
 mod ceremony;
+mod decoy;
 mod fido2;
 mod handshake;
 mod hpki;

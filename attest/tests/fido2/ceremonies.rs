@@ -1,0 +1,386 @@
+//! Each refusal of a ceremony alone. Every test starts from a phone that would be taken.
+
+use crate::world::ORIGIN;
+use crate::world::RP_ID;
+use crate::world::World;
+use crate::world::binding;
+use crate::world::phone;
+use attest::authenticator::Authenticator;
+use attest::danger_testing::PhoneKey;
+use attest::danger_testing::START;
+use attest::danger_testing::SoftPhone;
+use attest::danger_testing::holder;
+use attest::evidence::CEREMONY_SECONDS;
+use attest::evidence::Fido2Error;
+use attest::evidence::MAX_CREDENTIAL_BYTES;
+use attest::evidence::RelyingParty;
+use std::sync::Arc;
+
+/// What an enrolment says of a phone that is wrong in one way.
+async fn enrolment_with(change: impl FnOnce(&mut SoftPhone)) -> Result<(), Fido2Error> {
+    let world = World::new().await;
+    let (ticket, _) = world.opened("u-1", None).await;
+    let mut phone = phone();
+    change(&mut phone);
+    world.register(&ticket, &mut phone, &[]).map(|_| ())
+}
+
+/// What a sign-in says of an enrolled phone that is wrong in one way.
+async fn sign_in_with(change: impl FnOnce(&mut SoftPhone)) -> Result<(), Fido2Error> {
+    let world = World::new().await;
+    let mut phone = phone();
+    let authenticator = world.enrol("u-1", &mut phone, None).await;
+    let record = world.sign_in().await;
+    let (handoff, _) = world.handoff(&record, "u-1").await;
+    let started = world.ask(&handoff, &[Arc::new(authenticator)]);
+    change(&mut phone);
+    world.answer(&started, &handoff, &mut phone).map(|_| ())
+}
+
+#[tokio::test]
+async fn honest_phones_are_taken() {
+    enrolment_with(|_| {}).await.unwrap();
+    sign_in_with(|_| {}).await.unwrap();
+    sign_in_with(|phone| phone.user_handle = None).await.unwrap();
+}
+
+#[tokio::test]
+async fn user_that_was_not_verified_is_refused() {
+    let refused = enrolment_with(|phone| phone.flags = 0x01).await;
+    assert!(matches!(refused, Err(Fido2Error::UserNotVerified)), "{refused:?}");
+    let refused = sign_in_with(|phone| phone.flags = 0x01).await;
+    assert!(matches!(refused, Err(Fido2Error::UserNotVerified)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn user_that_was_not_present_is_refused() {
+    let refused = enrolment_with(|phone| phone.flags = 0x04).await;
+    assert!(matches!(refused, Err(Fido2Error::UserNotPresent)), "{refused:?}");
+    let refused = sign_in_with(|phone| phone.flags = 0x04).await;
+    assert!(matches!(refused, Err(Fido2Error::UserNotPresent)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn every_other_origin_is_refused() {
+    for origin in [
+        "https://portal.example.jp",
+        "https://portal.example.jp:8444",
+        "http://portal.example.jp:8443",
+        "https://evil.portal.example.jp:8443",
+        "https://example.jp:8443",
+        "https://192.0.2.1:8443",
+    ] {
+        let refused = enrolment_with(|phone| phone.origin = origin.into()).await;
+        assert!(matches!(refused, Err(Fido2Error::Origin)), "{origin} {refused:?}");
+        let refused = sign_in_with(|phone| phone.origin = origin.into()).await;
+        assert!(matches!(refused, Err(Fido2Error::Origin)), "{origin} {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn frame_in_another_page_is_refused() {
+    let refused = enrolment_with(|phone| phone.is_cross_origin = true).await;
+    assert!(matches!(refused, Err(Fido2Error::Origin)), "{refused:?}");
+    let refused = sign_in_with(|phone| phone.is_cross_origin = true).await;
+    assert!(matches!(refused, Err(Fido2Error::Origin)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn credential_of_another_relying_party_is_refused() {
+    let refused = enrolment_with(|phone| phone.rp_id = "example.jp".into()).await;
+    assert!(matches!(refused, Err(Fido2Error::RpId)), "{refused:?}");
+    let refused = sign_in_with(|phone| phone.rp_id = "example.jp".into()).await;
+    assert!(matches!(refused, Err(Fido2Error::RpId)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn answer_to_another_challenge_is_refused() {
+    let other = Some("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned());
+    let refused = enrolment_with(|phone| phone.challenge = other.clone()).await;
+    assert!(matches!(refused, Err(Fido2Error::Challenge)), "{refused:?}");
+    let refused = sign_in_with(|phone| phone.challenge = other).await;
+    assert!(matches!(refused, Err(Fido2Error::Challenge)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn challenge_with_padding_or_spaces_is_refused() {
+    let world = World::new().await;
+    let mut phone = phone();
+    let authenticator = Arc::new(world.enrol("u-1", &mut phone, None).await);
+    let record = world.sign_in().await;
+    for change in [|text: &str| format!("{text}="), |text: &str| format!(" {text}")] {
+        let (handoff, _) = world.handoff(&record, "u-1").await;
+        let started = world.ask(&handoff, &[Arc::clone(&authenticator)]);
+        phone.challenge = Some(change(&started.challenge));
+        let refused = world.answer(&started, &handoff, &mut phone);
+        assert!(refused.is_err(), "{:?}", phone.challenge);
+    }
+}
+
+#[tokio::test]
+async fn enrolment_does_not_answer_a_sign_in_nor_the_reverse() {
+    let refused = enrolment_with(|phone| phone.kind = Some("webauthn.get")).await;
+    assert!(matches!(refused, Err(Fido2Error::Type)), "{refused:?}");
+    let refused = sign_in_with(|phone| phone.kind = Some("webauthn.create")).await;
+    assert!(matches!(refused, Err(Fido2Error::Type)), "{refused:?}");
+    let world = World::new().await;
+    let (ticket, _) = world.opened("u-1", None).await;
+    let id = &ticket.ticket_id;
+    let started = world.fido2.start_registration(id, &holder("u-1"), &[]).unwrap();
+    let answer = phone().get(&started.options_json).unwrap();
+    let refused = world.fido2.finish_assertion(&started.ceremony_id, id, &answer);
+    assert!(matches!(refused, Err(Fido2Error::CeremonyOver)));
+}
+
+#[tokio::test]
+async fn authenticator_that_was_not_asked_is_refused() {
+    let refused = sign_in_with(|other| *other = phone()).await;
+    assert!(matches!(refused, Err(Fido2Error::NotAsked)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn authenticator_of_another_holder_is_not_asked() {
+    let world = World::new().await;
+    let mut hers = phone();
+    let of_another = Arc::new(world.enrol("u-2", &mut hers, None).await);
+    let record = world.sign_in().await;
+    let (handoff, _) = world.handoff(&record, "u-1").await;
+    let started = world.ask(&handoff, &[of_another]);
+    let refused = world.answer(&started, &handoff, &mut hers);
+    assert!(matches!(refused, Err(Fido2Error::NotAsked)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn stolen_credential_id_without_its_key_is_refused() {
+    let refused = sign_in_with(|real| {
+        let mut thief = phone();
+        thief.credential_id = real.credential_id.clone();
+        thief.counter = 9;
+        *real = thief;
+    })
+    .await;
+    assert!(matches!(refused, Err(Fido2Error::Signature)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn answer_for_another_user_is_refused() {
+    let refused = sign_in_with(|phone| phone.user_handle = Some(vec![7; 16])).await;
+    assert!(matches!(refused, Err(Fido2Error::UserHandle)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn counter_that_goes_back_or_stands_still_is_refused() {
+    for (enrolled, answered) in [(5, 5), (5, 4), (5, 1), (5, 0), (u32::MAX, 1)] {
+        let world = World::new().await;
+        let mut phone = phone();
+        phone.counter = enrolled;
+        let authenticator = world.enrol("u-1", &mut phone, None).await;
+        let record = world.sign_in().await;
+        let (handoff, _) = world.handoff(&record, "u-1").await;
+        let started = world.ask(&handoff, &[Arc::new(authenticator.clone())]);
+        phone.counter = answered;
+        let refused = world.answer(&started, &handoff, &mut phone);
+        let Err(Fido2Error::CounterBack(id)) = refused else {
+            panic!("{enrolled} then {answered}: {refused:?}")
+        };
+        assert_eq!(id, authenticator.authenticator_id);
+    }
+}
+
+#[tokio::test]
+async fn phone_without_a_counter_is_taken_again_and_again() {
+    let world = World::new().await;
+    let mut phone = phone();
+    phone.counter = 0;
+    let authenticator = world.enrol("u-1", &mut phone, None).await;
+    for _ in 0..3 {
+        world.proof(&authenticator, &mut phone).await;
+    }
+}
+
+#[tokio::test]
+async fn ceremony_is_over_after_its_time_to_the_second() {
+    let world = World::new().await;
+    let mut phone = phone();
+    let authenticator = Arc::new(world.enrol("u-1", &mut phone, None).await);
+    let record = world.sign_in().await;
+    let (handoff, _) = world.handoff(&record, "u-1").await;
+    for (seconds, is_over) in [(CEREMONY_SECONDS - 1, false), (CEREMONY_SECONDS, true)] {
+        world.clock.set(START);
+        let started = world.ask(&handoff, &[Arc::clone(&authenticator)]);
+        world.clock.set(START + seconds);
+        let answered = world.answer(&started, &handoff, &mut phone);
+        assert_eq!(matches!(answered, Err(Fido2Error::CeremonyOver)), is_over, "{answered:?}");
+        assert_eq!(answered.is_ok(), !is_over);
+    }
+}
+
+#[tokio::test]
+async fn ceremony_of_another_ticket_or_page_is_over() {
+    let world = World::new().await;
+    let mut phone = phone();
+    let authenticator = Arc::new(world.enrol("u-1", &mut phone, None).await);
+    let record = world.sign_in().await;
+    let (mine, _) = world.handoff(&record, "u-1").await;
+    let (other, _) = world.handoff(&record, "u-1").await;
+    let started = world.ask(&mine, &[authenticator]);
+    let refused = world.answer(&started, &other, &mut phone);
+    assert!(matches!(refused, Err(Fido2Error::CeremonyOver)));
+    let refused = world.answer(&started, &mine, &mut phone);
+    assert!(matches!(refused, Err(Fido2Error::CeremonyOver)), "a ceremony is answered once");
+}
+
+#[tokio::test]
+async fn of_eight_answers_to_one_challenge_one_is_judged() {
+    let world = World::new().await;
+    let mut phone = phone();
+    let authenticator = Arc::new(world.enrol("u-1", &mut phone, None).await);
+    let record = world.sign_in().await;
+    let (handoff, _) = world.handoff(&record, "u-1").await;
+    let started = world.ask(&handoff, &[authenticator]);
+    let answer = phone.get(&started.options_json).unwrap();
+    let taken: usize = std::thread::scope(|scope| {
+        let answers: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (ceremony, page) = (&started.ceremony_id, &handoff.handoff_id);
+                    usize::from(world.fido2.finish_assertion(ceremony, page, &answer).is_ok())
+                })
+            })
+            .collect();
+        answers.into_iter().map(|answer| answer.join().unwrap()).sum()
+    });
+    assert_eq!(taken, 1);
+}
+
+#[tokio::test]
+async fn wrong_answer_uses_its_ceremony_up() {
+    let world = World::new().await;
+    let mut phone = phone();
+    let authenticator = Arc::new(world.enrol("u-1", &mut phone, None).await);
+    let record = world.sign_in().await;
+    let (handoff, _) = world.handoff(&record, "u-1").await;
+    let started = world.ask(&handoff, &[authenticator]);
+    phone.flags = 0x01;
+    world.answer(&started, &handoff, &mut phone).unwrap_err();
+    phone.flags = 0x05;
+    let refused = world.answer(&started, &handoff, &mut phone);
+    assert!(matches!(refused, Err(Fido2Error::CeremonyOver)));
+}
+
+#[tokio::test]
+async fn holders_own_phone_is_left_out_of_an_enrolment() {
+    let world = World::new().await;
+    let mut phone = phone();
+    let known = Arc::new(world.enrol("u-1", &mut phone, None).await);
+    let (ticket, _) = world.opened("u-1", None).await;
+    let started = world
+        .fido2
+        .start_registration(&ticket.ticket_id, &holder("u-1"), &[Arc::clone(&known)])
+        .unwrap();
+    let options: serde_json::Value = serde_json::from_str(&started.options_json).unwrap();
+    let excluded = options.pointer("/publicKey/excludeCredentials").unwrap();
+    assert_eq!(excluded.as_array().unwrap().len(), 1);
+    let refused = world.register(&ticket, &mut phone, &[known]);
+    assert!(matches!(refused, Err(Fido2Error::Known)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn keys_that_are_not_accepted_are_not_offered() {
+    let world = World::new().await;
+    let started = world.fido2.start_registration("ticket", &holder("u-1"), &[]).unwrap();
+    let options: serde_json::Value = serde_json::from_str(&started.options_json).unwrap();
+    let offered = options.pointer("/publicKey/pubKeyCredParams").unwrap().as_array().unwrap();
+    let algorithms: Vec<_> = offered.iter().map(|offer| offer["alg"].as_i64().unwrap()).collect();
+    assert_eq!(algorithms, [-7, -35]);
+    let selection = options.pointer("/publicKey/authenticatorSelection/userVerification");
+    assert_eq!(selection.unwrap(), "required");
+}
+
+#[tokio::test]
+async fn p384_phone_is_taken() {
+    let world = World::new().await;
+    let mut phone = SoftPhone::new(ORIGIN, RP_ID, PhoneKey::P384).unwrap();
+    let authenticator = world.enrol("u-1", &mut phone, None).await;
+    world.proof(&authenticator, &mut phone).await;
+}
+
+#[tokio::test]
+async fn question_for_somebody_without_a_phone_looks_the_same_and_takes_no_answer() {
+    let world = World::new().await;
+    let mut real = phone();
+    let authenticator = Arc::new(world.enrol("u-1", &mut real, None).await);
+    let record = world.sign_in().await;
+    let (mine, _) = world.handoff(&record, "u-1").await;
+    let (nobodys, _) = world.handoff(&record, "nobody").await;
+    let shape = |authenticators: &[Arc<Authenticator>], handoff| {
+        let started = world.ask(handoff, authenticators);
+        let options: serde_json::Value = serde_json::from_str(&started.options_json).unwrap();
+        let id = options.pointer("/publicKey/allowCredentials/0/id").unwrap().clone();
+        let mut shape = options;
+        *shape.pointer_mut("/publicKey/allowCredentials/0/id").unwrap() = "id".into();
+        *shape.pointer_mut("/publicKey/challenge").unwrap() = "challenge".into();
+        (shape, id)
+    };
+    let (asked, _) = shape(&[authenticator], &mine);
+    let (decoy, id) = shape(&[], &nobodys);
+    assert_eq!(asked, decoy);
+    assert_eq!(shape(&[], &nobodys).1, id, "the decoy changes from page to page");
+    let started = world.ask(&nobodys, &[]);
+    let mut thief = phone();
+    thief.credential_id = base64_url(id.as_str().unwrap());
+    let refused = world.answer(&started, &nobodys, &mut thief);
+    assert!(matches!(refused, Err(Fido2Error::Signature)), "{refused:?}");
+}
+
+fn base64_url(text: &str) -> Vec<u8> {
+    use base64::Engine;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()
+}
+
+#[tokio::test]
+async fn ninth_ceremony_of_one_page_waits_until_one_is_over() {
+    let world = World::new().await;
+    let record = world.sign_in().await;
+    let (handoff, _) = world.handoff(&record, "u-1").await;
+    for _ in 0..8 {
+        world.ask(&handoff, &[]);
+    }
+    let refused = world.fido2.start_assertion(binding(&handoff), &[]);
+    assert!(matches!(refused, Err(Fido2Error::Busy)));
+    world.clock.set(START + CEREMONY_SECONDS);
+    world.ask(&handoff, &[]);
+}
+
+#[tokio::test]
+async fn answers_that_are_no_answers_are_refused() {
+    let world = World::new().await;
+    let record = world.sign_in().await;
+    let (handoff, _) = world.handoff(&record, "u-1").await;
+    let long = "x".repeat(MAX_CREDENTIAL_BYTES + 1);
+    for answer in ["", "{}", "null", "[]", r#"{"id":"a","rawId":"!"}"#, &long] {
+        let started = world.ask(&handoff, &[]);
+        let refused =
+            world.fido2.finish_assertion(&started.ceremony_id, &handoff.handoff_id, answer);
+        let is_long = answer.len() > MAX_CREDENTIAL_BYTES;
+        assert_eq!(matches!(refused, Err(Fido2Error::TooLarge)), is_long);
+        assert_eq!(matches!(refused, Err(Fido2Error::Unreadable(_))), !is_long);
+    }
+}
+
+#[test]
+fn relying_party_is_an_https_host_name() {
+    for bad in [
+        "http://portal.example.jp",
+        "https://192.0.2.1",
+        "https://[2001:db8::1]",
+        "https://portal.example.jp/path",
+        "portal.example.jp",
+        "",
+    ] {
+        assert!(RelyingParty::new(bad, "Inkan").is_err(), "{bad}");
+    }
+    let portal = RelyingParty::new("https://Portal.example.jp:443/", "Inkan").unwrap();
+    assert_eq!(portal.origin(), "https://portal.example.jp");
+    assert_eq!(portal.rp_id(), "portal.example.jp");
+}

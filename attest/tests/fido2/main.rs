@@ -1,0 +1,16 @@
+//! Presence by phone: ceremonies, enrolment by ticket, sign-in by hand-off, and every order in which they may overlap.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failing helper is a failing test"
+)]
+
+mod ceremonies;
+mod enrolment;
+mod evidence;
+mod gate;
+mod hand_off;
+mod interleavings;
+mod orders;
+mod world;

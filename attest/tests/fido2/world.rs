@@ -1,0 +1,316 @@
+//! A portal with one holder, one card, one signing system.
+
+use async_trait::async_trait;
+use attest::authenticator::Authenticator;
+use attest::authenticator::Authenticators;
+use attest::authenticator::Enroller;
+use attest::clock::UnixSeconds;
+use attest::danger_testing::HandClock;
+use attest::danger_testing::PhoneKey;
+use attest::danger_testing::START;
+use attest::danger_testing::SoftPhone;
+use attest::danger_testing::card;
+use attest::danger_testing::holder;
+use attest::danger_testing::system;
+use attest::evidence::Binding;
+use attest::evidence::Fido2;
+use attest::evidence::Fido2Error;
+use attest::evidence::NewPasskey;
+use attest::evidence::Purpose;
+use attest::evidence::RelyingParty;
+use attest::evidence::Started;
+use attest::evidence::VerifiedFido2;
+use attest::handoff::Entitlement;
+use attest::handoff::Handoff;
+use attest::handoff::Handoffs;
+use attest::handoff::NumberChecked;
+use attest::qr_link::PageSecret;
+use attest::records::Fingerprint;
+use attest::records::Method;
+use attest::records::SessionLimits;
+use attest::records::SigningSystem;
+use attest::sessions::Sessions;
+use attest::sessions::Wanted;
+use attest::sign_in::SessionRecord;
+use attest::store::Key;
+use attest::store::Outcome;
+use attest::store::Store;
+use attest::store::StoreError;
+use attest::store::Txn;
+use attest::store::Versioned;
+use attest::store::memory::MemoryStore;
+use attest::ticket::Enrolled;
+use attest::ticket::Ticket;
+use attest::ticket::TicketOpened;
+use attest::ticket::Tickets;
+use attest::trust::TrustStore;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
+
+pub const ORIGIN: &str = "https://portal.example.jp:8443";
+pub const RP_ID: &str = "portal.example.jp";
+pub const LIMITS: SessionLimits =
+    SessionLimits { seconds: 3_600, idle_seconds: 600, signatures: 20 };
+
+/// A store that stops once before each question and each commit: whoever polls decides who goes on.
+pub struct StepStore(pub MemoryStore);
+
+async fn step() {
+    let mut has_stopped = false;
+    std::future::poll_fn(|context| match std::mem::replace(&mut has_stopped, true) {
+        true => Poll::Ready(()),
+        false => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+#[async_trait]
+impl Store for StepStore {
+    async fn get(&self, key: &[u8]) -> Result<Option<Versioned>, StoreError> {
+        step().await;
+        self.0.get(key).await
+    }
+
+    async fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Key, Versioned)>, StoreError> {
+        step().await;
+        self.0.scan(prefix, after, limit).await
+    }
+
+    async fn commit(&self, txn: Txn) -> Result<Outcome, StoreError> {
+        step().await;
+        self.0.commit(txn).await
+    }
+}
+
+/// Runs `tasks` to their ends, one step at a time; `choose` picks among the `n` that still run.
+pub fn interleave<T>(
+    tasks: Vec<Pin<Box<dyn Future<Output = T> + '_>>>,
+    mut choose: impl FnMut(usize) -> usize,
+) -> Vec<T> {
+    let mut running: Vec<_> = tasks.into_iter().enumerate().collect();
+    let mut done: Vec<Option<T>> = running.iter().map(|_| None).collect();
+    let mut context = Context::from_waker(Waker::noop());
+    while !running.is_empty() {
+        let chosen = choose(running.len());
+        let (index, task) = &mut running[chosen];
+        if let Poll::Ready(output) = task.as_mut().poll(&mut context) {
+            done[*index] = Some(output);
+            drop(running.remove(chosen));
+        }
+    }
+    done.into_iter().map(Option::unwrap).collect()
+}
+
+pub struct World {
+    pub trust: TrustStore,
+    pub clock: Arc<HandClock>,
+    pub sessions: Arc<Sessions>,
+    pub tickets: Tickets,
+    pub handoffs: Handoffs,
+    pub authenticators: Authenticators,
+    pub fido2: Arc<Fido2>,
+    pub system: SigningSystem,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let clock = Arc::new(HandClock::default());
+        let relying_party = RelyingParty::new(ORIGIN, "Inkan").unwrap();
+        let fido2 = Arc::new(Fido2::new(relying_party, clock.clone()).unwrap());
+        Self::with(fido2, clock).await
+    }
+
+    /// A fresh store beside the same portal: for orders by the thousand.
+    pub async fn again(&self) -> Self {
+        Self::with(self.fido2.clone(), self.clock.clone()).await
+    }
+
+    async fn with(fido2: Arc<Fido2>, clock: Arc<HandClock>) -> Self {
+        clock.set(START);
+        let trust = TrustStore::new(Arc::new(StepStore(MemoryStore::default())), &[1; 32]);
+        for who in ["u-1", "u-2"] {
+            trust.create(&holder(who)).await.unwrap();
+            trust.create(&card(who)).await.unwrap();
+        }
+        let sessions = Arc::new(Sessions::new(trust.clone(), clock.clone()));
+        let mut system = system("ehr", Fingerprint::of(b"client certificate of ehr"), LIMITS);
+        system.methods = vec![Method::Hpki, Method::Fido2];
+        Self {
+            tickets: Tickets::new(trust.clone(), clock.clone()),
+            handoffs: Handoffs::new(sessions.clone(), trust.clone(), clock.clone()),
+            authenticators: Authenticators::new(trust.clone()),
+            fido2,
+            trust,
+            clock,
+            sessions,
+            system,
+        }
+    }
+
+    /// A ticket for `holder_id` by their card, and the page that shows it.
+    pub async fn ticket(
+        &self,
+        holder_id: &str,
+        replaces: Option<Fingerprint>,
+    ) -> (Ticket, PageSecret) {
+        let page = PageSecret::random().unwrap();
+        let ticket =
+            self.tickets.issue(holder_id, by_card(holder_id), replaces, &page).await.unwrap();
+        (ticket, page)
+    }
+
+    /// As [`World::ticket`], with the number typed.
+    pub async fn opened(
+        &self,
+        holder_id: &str,
+        replaces: Option<Fingerprint>,
+    ) -> (Ticket, PageSecret) {
+        let (ticket, page) = self.ticket(holder_id, replaces).await;
+        let opened =
+            self.tickets.open(&ticket.ticket_id, &page.link_secret(), &page.number()).await;
+        assert!(matches!(opened.unwrap(), TicketOpened::Opened(_)));
+        (ticket, page)
+    }
+
+    /// `phone` proves itself under `ticket`.
+    pub fn register(
+        &self,
+        ticket: &Ticket,
+        phone: &mut SoftPhone,
+        known: &[Arc<Authenticator>],
+    ) -> Result<NewPasskey, Fido2Error> {
+        let started =
+            self.fido2.start_registration(&ticket.ticket_id, &holder("u-1"), known).unwrap();
+        let answer = phone.create(&started.options_json).unwrap();
+        self.fido2.finish_registration(&started.ceremony_id, &ticket.ticket_id, &answer)
+    }
+
+    /// `count` phones that proved themselves.
+    pub async fn proved<const COUNT: usize>(&self) -> [NewPasskey; COUNT] {
+        let (ticket, _) = self.opened("u-1", None).await;
+        std::array::from_fn(|_| self.register(&ticket, &mut phone(), &[]).unwrap())
+    }
+
+    /// Makes `phone` the phone of `holder_id`, in place of `replaces`.
+    pub async fn enrol(
+        &self,
+        holder_id: &str,
+        phone: &mut SoftPhone,
+        replaces: Option<Fingerprint>,
+    ) -> Authenticator {
+        let (ticket, _) = self.opened(holder_id, replaces.clone()).await;
+        let new = self.register(&ticket, phone, &[]).unwrap();
+        self.enrol_proved(holder_id, &new, replaces).await
+    }
+
+    /// Makes a phone that proved itself before the phone of `holder_id`.
+    pub async fn enrol_proved(
+        &self,
+        holder_id: &str,
+        new: &NewPasskey,
+        replaces: Option<Fingerprint>,
+    ) -> Authenticator {
+        let (ticket, _) = self.opened(holder_id, replaces).await;
+        match self.tickets.finish(&ticket.ticket_id, new).await.unwrap() {
+            Enrolled::Done { authenticator, .. } => *authenticator,
+            other => panic!("not enrolled: {other:?}"),
+        }
+    }
+
+    /// A sign-in that waits for somebody.
+    pub async fn sign_in(&self) -> SessionRecord {
+        self.sign_in_wanting(None, Some("https://ehr.example/return".into())).await
+    }
+
+    pub async fn sign_in_wanting(
+        &self,
+        holder_id: Option<String>,
+        return_url: Option<String>,
+    ) -> SessionRecord {
+        let methods = vec![Method::Hpki, Method::Fido2];
+        let wanted = Wanted { holder_id, methods, return_url };
+        self.sessions.create(&self.system, wanted).await.unwrap().record
+    }
+
+    /// A page that waits for the phone of `holder_id`.
+    pub async fn handoff(&self, record: &SessionRecord, holder_id: &str) -> (Handoff, PageSecret) {
+        let page = PageSecret::random().unwrap();
+        let started = self.handoffs.start(record, holder_id, "ward 3, 192.0.2.7", &page).await;
+        (started.unwrap(), page)
+    }
+
+    pub async fn type_number(
+        &self,
+        handoff: &Handoff,
+        page: &PageSecret,
+        number: &str,
+    ) -> NumberChecked {
+        let link = page.link_secret();
+        self.handoffs.check_number(&handoff.handoff_id, &link, number).await.unwrap()
+    }
+
+    /// Asks the authenticators of the hand-off's holder.
+    pub fn ask(&self, handoff: &Handoff, authenticators: &[Arc<Authenticator>]) -> Started {
+        self.fido2.start_assertion(binding(handoff), authenticators).unwrap()
+    }
+
+    pub fn answer(
+        &self,
+        started: &Started,
+        handoff: &Handoff,
+        phone: &mut SoftPhone,
+    ) -> Result<VerifiedFido2, Fido2Error> {
+        let answer = phone.get(&started.options_json).unwrap();
+        self.fido2.finish_assertion(&started.ceremony_id, &handoff.handoff_id, &answer)
+    }
+
+    /// `phone` proves `authenticator` for a new page of a new sign-in.
+    pub async fn proof(
+        &self,
+        authenticator: &Authenticator,
+        phone: &mut SoftPhone,
+    ) -> (VerifiedFido2, Handoff, PageSecret) {
+        let record = self.sign_in().await;
+        let (handoff, page) = self.handoff(&record, &authenticator.holder_id).await;
+        let started = self.ask(&handoff, &[Arc::new(authenticator.clone())]);
+        (self.answer(&started, &handoff, phone).unwrap(), handoff, page)
+    }
+}
+
+pub fn phone() -> SoftPhone {
+    SoftPhone::new(ORIGIN, RP_ID, PhoneKey::P256).unwrap()
+}
+
+pub fn by_card(holder_id: &str) -> Enroller {
+    Enroller { method: Method::Hpki, factor: card(holder_id).card }
+}
+
+pub fn binding(handoff: &Handoff) -> Binding {
+    Binding {
+        purpose: Purpose::Day,
+        system_id: "ehr".into(),
+        holder_id: handoff.holder_id.clone(),
+        session_id: handoff.session_id.clone(),
+        handoff_id: handoff.handoff_id.clone(),
+        limits: LIMITS,
+    }
+}
+
+pub fn entitled() -> Entitlement {
+    Entitlement {
+        certificates: vec![Fingerprint::of(b"second certificate")],
+        not_after: UnixSeconds(START + 86_400),
+    }
+}
