@@ -9,6 +9,7 @@ use attest::danger_testing::approval;
 use attest::handoff::HandoffApproved;
 use attest::records::Fingerprint;
 use attest::sessions::Approved;
+use attest::sign_in::DenyReason;
 use attest::ticket::Enrolled;
 use std::future::Future;
 use std::pin::Pin;
@@ -107,6 +108,87 @@ async fn two_phones_under_one_ticket_leave_exactly_one_in_every_order() {
         }
     }
     assert!(orders.seen > 100, "only {} orders were seen", orders.seen);
+}
+
+/// Two first phones, each under a ticket of its own.
+#[tokio::test]
+async fn two_first_phones_leave_exactly_one_in_every_order() {
+    let mut orders = Orders::default();
+    let portal = World::new().await;
+    let news = portal.proved::<2>().await;
+    loop {
+        let world = portal.again().await;
+        let (first, _) = world.opened("u-1", None).await;
+        let (second, _) = world.opened("u-1", None).await;
+        let tasks: Vec<Task<'_, _>> = vec![
+            Box::pin(world.tickets.finish(&first.ticket_id, &news[0])),
+            Box::pin(world.tickets.finish(&second.ticket_id, &news[1])),
+        ];
+        let outcomes = interleave(tasks, |of| orders.choose(of));
+        let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
+        let done = |outcome: &&Enrolled| matches!(outcome, Enrolled::Done { .. });
+        let other = |outcome: &&Enrolled| matches!(outcome, Enrolled::OtherPhone);
+        assert_eq!(outcomes.iter().filter(done).count(), 1, "{outcomes:?}");
+        assert_eq!(outcomes.iter().filter(other).count(), 1, "{outcomes:?}");
+        assert_eq!(phones(&world).await.len(), 1);
+        if !orders.next() {
+            break;
+        }
+    }
+    assert!(orders.seen > 100, "only {} orders were seen", orders.seen);
+}
+
+/// "This is not mine" beside a phone that is done: one of the two is told that it came too late.
+#[tokio::test]
+async fn denial_beside_a_phone_is_before_or_after_it_in_every_order() {
+    let mut orders = Orders::default();
+    let portal = World::new().await;
+    let mut phone = phone();
+    let [new] = portal.proved().await;
+    let authenticator = portal.enrol("u-2", &mut phone, None).await;
+    loop {
+        let world = portal.again().await;
+        let (ticket, _) = world.opened("u-1", None).await;
+        let tasks: Vec<Task<'_, bool>> = vec![
+            Box::pin(async {
+                let enrolled = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
+                matches!(enrolled, Enrolled::Done { .. })
+            }),
+            Box::pin(async {
+                world.tickets.deny(&ticket.ticket_id, DenyReason::ByHolder).await.unwrap()
+            }),
+        ];
+        let won = interleave(tasks, |of| orders.choose(of));
+        assert_ne!(won[0], won[1]);
+        assert_eq!(phones(&world).await.len(), usize::from(won[0]));
+        if !orders.next() {
+            break;
+        }
+    }
+    assert!(orders.seen > 10, "only {} orders were seen", orders.seen);
+    let mut orders = Orders::default();
+    loop {
+        phone.counter = 2;
+        let world = portal.again().await;
+        world.trust.create(&authenticator).await.unwrap();
+        let (proof, handoff, _) = world.proof(&authenticator, &mut phone).await;
+        let entitlement = entitled();
+        let tasks: Vec<Task<'_, bool>> = vec![
+            Box::pin(async {
+                let outcome = world.handoffs.approve(&proof, &entitlement).await.unwrap();
+                matches!(outcome, HandoffApproved::Done(_))
+            }),
+            Box::pin(async {
+                world.handoffs.deny(&handoff.handoff_id, DenyReason::ByHolder).await.unwrap()
+            }),
+        ];
+        let won = interleave(tasks, |of| orders.choose(of));
+        assert_ne!(won[0], won[1]);
+        if !orders.next() {
+            break;
+        }
+    }
+    assert!(orders.seen > 10, "only {} orders were seen", orders.seen);
 }
 
 /// Two holders enrol one and the same authenticator, neither of them having a phone.
