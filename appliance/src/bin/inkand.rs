@@ -99,7 +99,7 @@ fn announce(opened: Result<(), StartError>) {
 }
 
 fn start_log(config: &Config) {
-    let filter = EnvFilter::try_new(&config.log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = log_filter(&config.log.filter);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -110,8 +110,32 @@ fn start_log(config: &Config) {
     }
 }
 
+/// What the configuration asks for, but for webauthn-rs: it would write down what authenticators say, and what goes wrong
+/// there comes back as an error of ours.
+fn log_filter(configured: &str) -> EnvFilter {
+    let filter = EnvFilter::try_new(configured).unwrap_or_else(|_| EnvFilter::new("info"));
+    let silenced = ["webauthn_rs=off", "webauthn_rs_core=off"];
+    let directives = silenced.into_iter().filter_map(|directive| directive.parse().ok());
+    directives.fold(filter, EnvFilter::add_directive)
+}
+
 #[expect(clippy::print_stderr, reason = "what cannot be logged yet must still reach the operator")]
 fn complain(error: &dyn std::fmt::Display) -> ExitCode {
     eprintln!("inkand: {error}");
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_authenticators_say_is_logged_at_no_level() {
+        for configured in ["trace", "webauthn_rs_core=trace", "not a filter ="] {
+            let filter = log_filter(configured).to_string();
+            let says = |part: &str| filter.split(',').any(|directive| directive == part);
+            assert!(says("webauthn_rs_core=off") && says("webauthn_rs=off"), "{filter}");
+            assert!(!says("webauthn_rs_core=trace"), "{filter}");
+        }
+    }
 }
