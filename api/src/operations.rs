@@ -3,6 +3,8 @@
 //! Requests and answers are plain serialisable data and evidence crosses in checkable form, so that both sides can run
 //! in two processes. The keeper trusts nothing that it can check itself.
 
+pub mod portal;
+
 use crate::problem::Problem;
 use crate::wire;
 use async_trait::async_trait;

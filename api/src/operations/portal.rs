@@ -1,0 +1,316 @@
+//! What browsers ask of the portal: choosing a method, the PC's page that waits for a phone, the phone's own pages.
+//!
+//! ```text
+//! PC     GET /login/{link}            -> ChoicePage          names the system, offers the methods; changes nothing
+//! PC     POST /login/{link}/phone     -> Handed              a QR code and a number for this browser (its cookie)
+//! PC     GET /wait/{id}               -> WaitPage            the QR code, then what became of it
+//! phone  GET /phone/{link}            -> PhonePage           who asks, from where; changes nothing
+//! phone  POST /phone/{link}/options   -> PhoneAsked          the number typed; the question to the authenticator
+//! phone  POST /phone/{link}/finish    -> PhoneDone           its answer
+//! phone  POST /phone/{link}/deny      -> PhoneDone           "this is not mine"
+//! ```
+//! A phone is enrolled the same way: the card listener proves the card and hands the browser a page secret for
+//! `POST /wait/{id}`. The pages are one for both; the keeper knows what an id stands for.
+
+use crate::operations::SignInRefusal;
+use crate::wire::MethodName;
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde::Serialize;
+use std::time::Duration;
+
+/// What stands behind a login link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChoicePage {
+    /// The link can be used.
+    Choose(Choice),
+    /// Unknown, used or over: one page for all.
+    Over,
+    /// The appliance cannot do this now.
+    Unavailable,
+}
+
+/// Who asks, and how one may sign in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Name of the signing system that asks.
+    pub system: String,
+    /// Methods offered, in the order to show them.
+    pub methods: Vec<MethodName>,
+    /// The same link on the card listener, where an HPKI card is a method.
+    pub hpki_url: Option<String>,
+    /// Whether the holder's id (本人ID) must be typed before a phone can be asked.
+    pub asks_holder: bool,
+    /// Seconds until the link is over.
+    pub remaining_seconds: u64,
+    /// True while published test cards may sign in.
+    pub danger_test_mode: bool,
+}
+
+/// Where a browser is, as the phone shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terminal {
+    /// Address of the connection.
+    pub address: String,
+    /// Browser and system in a few words, from the User-Agent: `Chrome, Windows`. Not proved.
+    pub browser: String,
+}
+
+/// A page of this browser that waits for a phone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Handed {
+    /// Go to `/wait/{id}` with the secret in the cookie of that page.
+    Page {
+        /// Names the page.
+        id: String,
+        /// For the cookie; in no link.
+        page_secret: String,
+    },
+    /// The login link cannot be used.
+    Over,
+    /// Too many pages were asked for.
+    RateLimited {
+        /// Seconds to wait.
+        seconds: u64,
+    },
+    /// The appliance cannot do this now.
+    Unavailable,
+}
+
+/// The PC's page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitPage {
+    /// The phone has not been there yet, or is not done.
+    Waiting(Waiting),
+    /// Signed in: back to the signing system with the code.
+    Return {
+        /// Registered return URL with `code` and `state`.
+        url: String,
+    },
+    /// Signed in; the asking screen goes on by itself.
+    SignedIn {
+        /// Name of the signing system.
+        system: String,
+    },
+    /// A phone is registered.
+    Enrolled {
+        /// Its label.
+        label: String,
+    },
+    /// The holder said no, or the number was wrong too often.
+    Denied,
+    /// Its time is over, or this browser has no such page.
+    Over,
+    /// The appliance cannot do this now.
+    Unavailable,
+}
+
+/// What the PC shows while it waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// For what.
+    pub purpose: Purpose,
+    /// What the QR code says: `https://portal/phone/{link}`.
+    pub url: String,
+    /// The number to type on the phone; `None`: the one on the asking screen.
+    pub number: Option<String>,
+    /// Seconds until it is over.
+    pub remaining_seconds: u64,
+}
+
+/// What a phone is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Sign in for a signing system.
+    SignIn {
+        /// Its name.
+        system: String,
+        /// The holder's id as wanted or typed.
+        holder_id: String,
+    },
+    /// Register this phone.
+    Enrol {
+        /// The holder's id, proved by the card.
+        holder_id: String,
+        /// Whether another phone is given up for it.
+        replaces: bool,
+    },
+}
+
+/// What a phone shows that followed a QR code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PhonePage {
+    /// Type the number, then prove yourself.
+    Ask {
+        /// For what.
+        purpose: Purpose,
+        /// From where it was asked, one line.
+        terminal: String,
+        /// Whether the number is the one on the asking screen, not on the page with the QR code.
+        number_of_asking_screen: bool,
+        /// Hours and signatures agreed to, where somebody signs in.
+        session_seconds: u64,
+        /// See `session_seconds`.
+        signatures: u64,
+        /// Seconds until it is over.
+        remaining_seconds: u64,
+    },
+    /// Unknown, used or over: one page for all.
+    Over,
+    /// The appliance cannot do this now.
+    Unavailable,
+}
+
+/// What became of the number typed on the phone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PhoneAsked {
+    /// The question to the authenticator.
+    Options {
+        /// Names the ceremony.
+        ceremony_id: String,
+        /// `CredentialCreationOptions` or `CredentialRequestOptions` in the JSON form of WebAuthn level 3 (base64url).
+        options: serde_json::Value,
+    },
+    /// Wrong number; `over` when that was the last try.
+    WrongNumber {
+        /// Whether nothing more can be tried.
+        over: bool,
+    },
+    /// Unknown, used or over.
+    Over,
+    /// The appliance cannot do this now.
+    Unavailable,
+}
+
+/// What became of the authenticator's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PhoneDone {
+    /// Signed in: go back to the PC.
+    SignedIn {
+        /// Name of the signing system.
+        system: String,
+    },
+    /// This phone is registered: go back to the PC.
+    Enrolled {
+        /// Its label.
+        label: String,
+    },
+    /// Denied as asked.
+    Denied,
+    /// The proof does not do, or belongs to nobody here; nothing is proved, so nothing more is told. It may be tried again.
+    NotProved,
+    /// This phone is registered already.
+    AlreadyRegistered,
+    /// Presence is proved, but this sign-in is refused: the person gets the reason and the next step.
+    Refused(SignInRefusal),
+    /// Used, denied or too late.
+    Over,
+    /// The appliance cannot do this now.
+    Unavailable,
+}
+
+/// What the card listener shows to somebody who wants to register a phone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnrolPage {
+    /// No certificate came.
+    PresentCard,
+    /// The card is good: one form confirms.
+    Confirm {
+        /// The holder, as registered.
+        holder: String,
+        /// Their id.
+        holder_id: String,
+        /// Label of the phone that would be given up, once the new one is proved.
+        replaces: Option<String>,
+        /// Hidden one-time field; bound to the card.
+        form_token: String,
+        /// True while published test cards may sign in.
+        danger_test_mode: bool,
+    },
+    /// Possession is proved, but the card does not do.
+    Refused(SignInRefusal),
+}
+
+/// What follows the confirmed enrolment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnrolStarted {
+    /// One form leads to the portal's page: `POST {portal}/wait/{id}` with `page_secret`.
+    Page {
+        /// `https://host:port` of the portal.
+        portal_origin: String,
+        /// Names the page.
+        id: String,
+        /// For the form, then the cookie; in no link.
+        page_secret: String,
+    },
+    /// See [`EnrolPage::Refused`].
+    Refused(SignInRefusal),
+}
+
+/// What browsers ask of the portal.
+#[async_trait]
+pub trait Portal: Send + Sync {
+    /// A login link was opened. Changes nothing: a link scanner may do it, too.
+    async fn choose(&self, request_id: &str, link: &str) -> ChoicePage;
+
+    /// A QR code is asked for. `holder_id` is as typed; unknown ones get a page like any other.
+    async fn hand_off(
+        &self,
+        request_id: &str,
+        link: &str,
+        holder_id: Option<String>,
+        terminal: Terminal,
+    ) -> Handed;
+
+    /// The PC's page; waits up to `wait` for another state than waiting. Changes nothing.
+    async fn wait_page(
+        &self,
+        request_id: &str,
+        id: &str,
+        page_secret: &str,
+        wait: Duration,
+    ) -> WaitPage;
+
+    /// A phone followed a QR code. Changes nothing.
+    async fn phone_page(&self, request_id: &str, link: &str) -> PhonePage;
+
+    /// The number was typed.
+    async fn phone_options(&self, request_id: &str, link: &str, number: &str) -> PhoneAsked;
+
+    /// The authenticator answered; `credential` is `PublicKeyCredential.toJSON()`.
+    async fn phone_finish(
+        &self,
+        request_id: &str,
+        link: &str,
+        ceremony_id: &str,
+        credential: serde_json::Value,
+    ) -> PhoneDone;
+
+    /// The holder pressed "this is not mine".
+    async fn phone_deny(&self, request_id: &str, link: &str) -> PhoneDone;
+
+    /// The card listener's page for registering a phone. Changes nothing.
+    async fn open_enrol(
+        &self,
+        request_id: &str,
+        card: Option<crate::operations::CardHandshake>,
+    ) -> EnrolPage;
+
+    /// Its form was sent.
+    async fn start_enrol(
+        &self,
+        request_id: &str,
+        card: Option<crate::operations::CardHandshake>,
+        form_token: &str,
+        terminal: Terminal,
+    ) -> EnrolStarted;
+}
