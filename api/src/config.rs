@@ -14,6 +14,8 @@ pub struct FrontConfig {
     pub signing: Option<SigningListener>,
     /// Browsers with an HPKI card.
     pub hpki: Option<CardListener>,
+    /// Browsers and phones.
+    pub portal: Option<PortalListener>,
     /// Operators.
     pub admin: Option<AdminListener>,
     /// Monitoring.
@@ -96,6 +98,30 @@ pub struct CardListener {
     #[serde(default = "ninety_seconds")]
     pub handshake_seconds: u64,
     /// Seconds between the page and its confirmation on one connection.
+    #[serde(default = "one_minute")]
+    pub keep_alive_seconds: u64,
+    /// Limits of every connection and request.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// The listener of browsers and phones: TLS 1.3, no client certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PortalListener {
+    /// Where to listen when no socket is handed over.
+    pub address: SocketAddr,
+    /// The one host name served. Passkeys are bound to it (WebAuthn RP ID): with another name every phone is registered
+    /// anew.
+    pub host_name: String,
+    /// Server certificate and its issuers, PEM.
+    pub certificate: PathBuf,
+    /// Private key of `certificate`, PEM.
+    pub key: PathBuf,
+    /// Seconds for the TLS handshake.
+    #[serde(default = "ten_seconds")]
+    pub handshake_seconds: u64,
+    /// Seconds an idle connection is kept.
     #[serde(default = "one_minute")]
     pub keep_alive_seconds: u64,
     /// Limits of every connection and request.

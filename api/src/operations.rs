@@ -292,6 +292,6 @@ pub trait Health: Send + Sync {
 }
 
 /// Everything the daemon can be asked.
-pub trait Operations: Signing + SignIn + Health + crate::admin::Admin {}
+pub trait Operations: Signing + SignIn + portal::Portal + Health + crate::admin::Admin {}
 
-impl<T: Signing + SignIn + Health + crate::admin::Admin> Operations for T {}
+impl<T: Signing + SignIn + portal::Portal + Health + crate::admin::Admin> Operations for T {}

@@ -6,6 +6,7 @@ use crate::door::admin;
 use crate::door::exchange::Exchange;
 use crate::door::login;
 use crate::door::monitoring;
+use crate::door::portal;
 use crate::door::sessions;
 use crate::door::sign;
 use crate::door::sign_digests;
@@ -22,6 +23,8 @@ pub enum Listener {
     Signing,
     /// Browsers with an HPKI card.
     Hpki,
+    /// Browsers and phones.
+    Portal,
     /// Operators.
     Admin,
     /// Monitoring.
@@ -43,6 +46,7 @@ pub enum Route {
     SignDigests,
     LoginPage,
     LoginForm,
+    PortalIndex,
     Admin,
     Metrics,
     Health,
@@ -76,7 +80,8 @@ pub const ROUTES: &[Entry] = &[
     entry(Listener::Signing, "GET",    "/v1/openapi.json",                   Route::OpenApi),
     entry(Listener::Hpki,    "GET",    "/login/{link}",                      Route::LoginPage),
     entry(Listener::Hpki,    "POST",   "/login/{link}",                      Route::LoginForm),
-   entry(Listener::Admin,   "*",      "/admin/v1/{*}",                      Route::Admin),
+    entry(Listener::Portal,  "GET",    "/",                                  Route::PortalIndex),
+    entry(Listener::Admin,   "*",      "/admin/v1/{*}",                      Route::Admin),
     entry(Listener::Metrics, "GET",    "/metrics",                           Route::Metrics),
     entry(Listener::Metrics, "GET",    "/healthz",                           Route::Health),
     entry(Listener::Metrics, "GET",    "/readyz",                            Route::Readiness),
@@ -96,6 +101,7 @@ pub(crate) async fn run(route: Route, exchange: &mut Exchange<'_>) -> Result<Ans
         Route::OpenApi => sessions::openapi(exchange),
         Route::LoginPage => login::page(exchange).await,
         Route::LoginForm => login::form(exchange).await,
+        Route::PortalIndex => portal::index(exchange).await,
         Route::Admin => admin::command(exchange).await,
         Route::Metrics => monitoring::metrics(exchange).await,
         Route::Health => monitoring::health(exchange).await,
@@ -113,7 +119,7 @@ pub(crate) struct Found {
 /// Finds who answers. One resource has one spelling: a path with an escape, an empty segment, a dot segment or a
 /// character that no name has is not found, whatever it might have meant.
 pub(crate) fn find(listener: Listener, method: &Method, path: &str) -> Result<Found, Refusal> {
-    if !is_plain(path) {
+    if path != "/" && !is_plain(path) {
         return Err(Code::NotFound.into());
     }
     let method = if method == Method::HEAD { "GET" } else { method.as_str() };
@@ -178,6 +184,7 @@ impl Listener {
         match self {
             Self::Signing => "signing",
             Self::Hpki => "hpki",
+            Self::Portal => "portal",
             Self::Admin => "admin",
             Self::Metrics => "metrics",
         }
@@ -185,9 +192,9 @@ impl Listener {
 }
 
 impl Route {
-    /// Whether the OpenAPI document describes it; operators' commands have their own table.
+    /// Whether the OpenAPI document describes it: operators' commands have their own table, and the portal is for people.
     pub(crate) fn is_described(self) -> bool {
-        self != Self::Admin
+        !matches!(self, Self::Admin | Self::PortalIndex)
     }
 
     /// Its name in logs and metrics, and its `operationId`.
@@ -204,6 +211,7 @@ impl Route {
             Self::SignDigests => "sign_digests",
             Self::LoginPage => "login_page",
             Self::LoginForm => "login_form",
+            Self::PortalIndex => "portal_index",
             Self::Admin => "admin",
             Self::Metrics => "metrics",
             Self::Health => "health",

@@ -37,6 +37,8 @@ pub struct Sockets {
     pub signing: Vec<TcpListener>,
     /// Of the HPKI listener.
     pub hpki: Vec<TcpListener>,
+    /// Of the portal.
+    pub portal: Vec<TcpListener>,
     /// Of the admin listener.
     pub admin: Vec<TcpListener>,
     /// Of the metrics listener.
@@ -52,6 +54,7 @@ impl Sockets {
         let addresses = [
             (&mut self.signing, Listener::Signing, config.signing.as_ref().map(|l| l.address)),
             (&mut self.hpki, Listener::Hpki, config.hpki.as_ref().map(|l| l.address)),
+            (&mut self.portal, Listener::Portal, config.portal.as_ref().map(|l| l.address)),
             (&mut self.admin, Listener::Admin, config.admin.as_ref().map(|l| l.address)),
             (&mut self.metrics, Listener::Metrics, config.metrics.as_ref().map(|l| l.address)),
         ];
@@ -162,6 +165,7 @@ fn reload(doors: &[Arc<Door>], wanted: impl Fn(&Door) -> bool) -> Vec<FrontError
     for door in doors.iter().filter(|door| wanted(door)) {
         let result = match &door.tls {
             DoorTls::Plain => continue,
+            DoorTls::Server(tls) => tls.reload(),
             DoorTls::Mutual(tls) => tls.reload(),
             DoorTls::Card(tls) => tls.reload(),
         };
@@ -186,6 +190,7 @@ impl Door {
     fn certificate_files_changed(&self) -> bool {
         match &self.tls {
             DoorTls::Plain => false,
+            DoorTls::Server(tls) => tls.changed(),
             DoorTls::Mutual(tls) => tls.changed(),
             DoorTls::Card(tls) => tls.changed(),
         }
@@ -194,6 +199,7 @@ impl Door {
     fn note_certificate(&self) {
         let not_after = match &self.tls {
             DoorTls::Plain => return,
+            DoorTls::Server(tls) => tls.current().not_after,
             DoorTls::Mutual(tls) => tls.current().not_after,
             DoorTls::Card(tls) => tls.current().not_after(),
         };

@@ -121,8 +121,8 @@ pub(crate) fn unreadable(door: &Door, bare: &[u8]) -> Vec<u8> {
 fn refused(door: &Door, refusal: &Refusal, request_id: &RequestId, language: Language) -> Answer {
     let Problem { code, detail, .. } = &refusal.problem;
     let mut answer = match door.kind {
-        Listener::Hpki => {
-            let context = Context { language, request_id: request_id.as_str(), link: None };
+        Listener::Hpki | Listener::Portal => {
+            let context = Context { language, request_id: request_id.as_str(), path: None };
             let message = messages::problem(language, *code, detail.as_deref());
             pages::message(&context, &message, Some(*code))
         }

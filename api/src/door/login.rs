@@ -71,7 +71,7 @@ pub(crate) async fn form(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
     let confirmed = confirm(exchange, confirmation).await?;
     let context = Context::of(exchange, language);
     // What is decided is not behind the link any more: the same page in the other language is not to be had.
-    let decided = Context { link: None, ..context };
+    let decided = Context { path: None, ..context };
     let answer = match confirmed {
         Confirmed::Return { url } => see_other(&url)?,
         Confirmed::Done { system } => {

@@ -5,6 +5,7 @@ pub(crate) mod exchange;
 pub(crate) mod login;
 pub(crate) mod monitoring;
 pub(crate) mod open;
+pub(crate) mod portal;
 pub(crate) mod sessions;
 pub(crate) mod sign;
 pub(crate) mod sign_digests;
@@ -27,6 +28,7 @@ use crate::tls::card::CardTls;
 use crate::tls::files::Stamp;
 use crate::tls::files::TlsFiles;
 use crate::tls::mutual::MutualTls;
+use crate::tls::server::ServerTls;
 use arc_swap::ArcSwap;
 use attest::records::Fingerprint;
 use rustls::pki_types::CertificateDer;
@@ -83,6 +85,8 @@ pub(crate) struct Door {
 pub(crate) enum DoorTls {
     /// None: loopback only.
     Plain,
+    /// No client certificate.
+    Server(Replaceable<ServerTls>),
     /// Client certificate required.
     Mutual(Replaceable<MutualTls>),
     /// Client certificate asked for, its proof captured.

@@ -11,6 +11,7 @@ use crate::config::FrontConfig;
 use crate::config::Limits;
 use crate::config::MetricsListener;
 use crate::config::MetricsTls;
+use crate::config::PortalListener;
 use crate::config::SigningListener;
 use crate::error::FrontError;
 use crate::http::body::UNIT;
@@ -24,6 +25,7 @@ use crate::tls::card::CardTls;
 use crate::tls::files::TlsFiles;
 use crate::tls::mutual::MutualRules;
 use crate::tls::mutual::MutualTls;
+use crate::tls::server::ServerTls;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +43,7 @@ pub(crate) fn doors(
     let doors = [
         (config.signing.as_ref().map(|l| signing(l, shared)), sockets.signing),
         (config.hpki.as_ref().map(|l| hpki(l, shared)), sockets.hpki),
+        (config.portal.as_ref().map(|l| portal(l, shared)), sockets.portal),
         (config.admin.as_ref().map(|l| admin(l, shared)), sockets.admin),
         (config.metrics.as_ref().map(|l| metrics(l, shared)), sockets.metrics),
     ];
@@ -87,6 +90,24 @@ fn hpki(listener: &CardListener, shared: &Arc<Shared>) -> Result<Door, FrontErro
     let door = door(Listener::Hpki, DoorTls::Card(tls), &listener.limits, shared)?;
     Ok(Door {
         host_names: host_names(Listener::Hpki, &listener.host_names)?,
+        handshake: Duration::from_secs(listener.handshake_seconds),
+        keep_alive: Duration::from_secs(listener.keep_alive_seconds),
+        ..door
+    })
+}
+
+fn portal(listener: &PortalListener, shared: &Arc<Shared>) -> Result<Door, FrontError> {
+    let files = TlsFiles {
+        certificate: listener.certificate.clone(),
+        key: listener.key.clone(),
+        client_ca: None,
+        client_crls: Vec::new(),
+    };
+    let provider = tls::provider();
+    let tls = Replaceable::new(files, move |files| ServerTls::read(files, &provider))?;
+    let door = door(Listener::Portal, DoorTls::Server(tls), &listener.limits, shared)?;
+    Ok(Door {
+        host_names: host_names(Listener::Portal, std::slice::from_ref(&listener.host_name))?,
         handshake: Duration::from_secs(listener.handshake_seconds),
         keep_alive: Duration::from_secs(listener.keep_alive_seconds),
         ..door

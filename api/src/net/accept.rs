@@ -101,6 +101,10 @@ async fn shake_hands(door: &Door, socket: TcpStream, address: IpAddr) -> io::Res
     let stream = ReadAhead::new(socket, Arc::clone(&door.shared.pool));
     match &door.tls {
         DoorTls::Plain => Ok(Met::Plain(stream, Peer::plain(address))),
+        DoorTls::Server(tls) => {
+            let (stream, peer) = accept_tls(&tls.current().config, stream, address).await?;
+            Ok(Met::Tls(Box::new(stream), peer))
+        }
         DoorTls::Mutual(tls) => {
             let (stream, mut peer) = accept_tls(&tls.current().config, stream, address).await?;
             peer.certificate = peer.chain.first().map(|leaf| Fingerprint::of(leaf));

@@ -105,6 +105,7 @@ pub(super) fn describe(route: Route) -> Description {
             ..for_anybody("The page of a login link, for a browser with a card")
         },
         Route::LoginForm => login_form(),
+        Route::PortalIndex => for_anybody("A page of the portal"),
         Route::Admin => for_anybody("Operators' commands"),
         Route::Metrics => plain("Prometheus text exposition format"),
         Route::Health => yes_or_no("Whether the process answers"),

@@ -1,9 +1,11 @@
 //! What browsers ask of the portal: choosing a method, the PC's page that waits for a phone, the phone's own pages.
 //!
 //! ```text
+//! PC     GET /                        -> PortalIndex         what can be done here
 //! PC     GET /login/{link}            -> ChoicePage          names the system, offers the methods; changes nothing
 //! PC     POST /login/{link}/phone     -> Handed              a QR code and a number for this browser (its cookie)
 //! PC     GET /wait/{id}               -> WaitPage            the QR code, then what became of it
+//! PC     GET /wait/{id}/state?wait=   -> WaitPage            for the page's script: whether it changed
 //! phone  GET /phone/{link}            -> PhonePage           who asks, from where; changes nothing
 //! phone  POST /phone/{link}/options   -> PhoneAsked          the number typed; the question to the authenticator
 //! phone  POST /phone/{link}/finish    -> PhoneDone           its answer
@@ -18,6 +20,15 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde::Serialize;
 use std::time::Duration;
+
+/// What can be done on the portal without a login link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortalIndex {
+    /// Where an HPKI card registers a phone: `/enrol` on the card listener.
+    pub enrol_url: String,
+    /// True while published test cards may sign in.
+    pub danger_test_mode: bool,
+}
 
 /// What stands behind a login link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -259,6 +270,9 @@ pub enum EnrolStarted {
 /// What browsers ask of the portal.
 #[async_trait]
 pub trait Portal: Send + Sync {
+    /// The portal's first page. Changes nothing.
+    async fn portal_index(&self) -> PortalIndex;
+
     /// A login link was opened. Changes nothing: a link scanner may do it, too.
     async fn choose(&self, request_id: &str, link: &str) -> ChoicePage;
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod language;
 pub(crate) mod messages;
+pub(crate) mod portal;
 
 use crate::door::exchange::Exchange;
 use crate::http::answer;
@@ -33,7 +34,7 @@ struct ConfirmPage<'a> {
     style: &'static str,
     language: Language,
     request_id: &'a str,
-    link: &'a str,
+    path: &'a str,
     confirm: &'a Confirm,
     scope: String,
     time_left: String,
@@ -46,10 +47,10 @@ struct MessagePage<'a> {
     language: Language,
     request_id: &'a str,
     message: &'a Message,
-    /// Link whose page may be opened again.
-    again: Option<&'a str>,
-    /// Link whose page the language switch opens.
-    switch: Option<&'a str>,
+    /// Whether the page may be opened again.
+    again: bool,
+    /// What the language switch opens; "": nothing.
+    path: &'a str,
 }
 
 /// What a page needs to know of its request.
@@ -57,8 +58,8 @@ struct MessagePage<'a> {
 pub(crate) struct Context<'a> {
     pub(crate) language: Language,
     pub(crate) request_id: &'a str,
-    /// The login link, where the page belongs to one.
-    pub(crate) link: Option<&'a str>,
+    /// Path under which the page is to be had again.
+    pub(crate) path: Option<&'a str>,
 }
 
 /// The form that confirms a sign-in.
@@ -67,7 +68,7 @@ pub(crate) fn confirm(context: &Context<'_>, confirm: &Confirm) -> Answer {
         style: STYLE,
         language: context.language,
         request_id: context.request_id,
-        link: context.link.unwrap_or_default(),
+        path: context.path.unwrap_or_default(),
         confirm,
         scope: context.language.scope(confirm.session_seconds, confirm.signatures),
         time_left: context.language.time_left(confirm.remaining_seconds),
@@ -82,8 +83,8 @@ pub(crate) fn message(context: &Context<'_>, message: &Message, code: Option<Cod
         language: context.language,
         request_id: context.request_id,
         message,
-        again: context.link.filter(|_| message.may_open_again),
-        switch: context.link,
+        again: message.may_open_again && context.path.is_some(),
+        path: context.path.unwrap_or_default(),
     };
     let status = code.map_or(StatusCode::OK, answer::status_of);
     let mut answer = html(status, &page, context.language, None);
@@ -95,7 +96,8 @@ pub(crate) fn message(context: &Context<'_>, message: &Message, code: Option<Cod
 
 impl<'a> Context<'a> {
     pub(crate) fn of(exchange: &'a Exchange<'_>, language: Language) -> Self {
-        Self { language, request_id: exchange.request_id.as_str(), link: exchange.name.as_deref() }
+        let (request_id, path) = (exchange.request_id.as_str(), exchange.parts.uri.path());
+        Self { language, request_id, path: Some(path) }
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod files;
 pub(crate) mod identity;
 pub(crate) mod mutual;
 mod possession;
+pub(crate) mod server;
 
 use rustls::crypto::CryptoProvider;
 use std::sync::Arc;

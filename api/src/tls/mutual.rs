@@ -94,7 +94,7 @@ fn unusable(path: &Path, reason: &dyn std::fmt::Display) -> FrontError {
     FrontError::ClientCa { path: path.to_owned(), reason: reason.to_string() }
 }
 
-fn alpn(allow_http2: bool) -> Vec<Vec<u8>> {
+pub(super) fn alpn(allow_http2: bool) -> Vec<Vec<u8>> {
     let all: [&[u8]; 2] = [b"h2", b"http/1.1"];
     all.iter().skip(usize::from(!allow_http2)).map(|name| name.to_vec()).collect()
 }

@@ -17,6 +17,7 @@ mod lifecycle;
 mod limits;
 mod monitoring;
 mod pages;
+mod portal;
 mod reload;
 mod signing;
 mod support;

@@ -1,5 +1,6 @@
 //! A keeper of paper: answers in fixed ways and writes down what it was asked.
 
+use super::paper_portal::PaperPortal;
 use super::signer::Signer;
 use api::admin::Admin;
 use api::admin::AdminAnswer;
@@ -51,11 +52,12 @@ pub struct PaperKeeper {
     pub asks_number: AtomicBool,
     /// Makes real CMS instead of the digest in hexadecimal digits.
     pub signer: Mutex<Option<Signer>>,
+    pub portal: PaperPortal,
     pub registry: prometheus::Registry,
 }
 
 impl PaperKeeper {
-    fn note(&self, line: impl Into<String>) {
+    pub fn note(&self, line: impl Into<String>) {
         self.asked.lock().unwrap().push(line.into());
     }
 

@@ -10,6 +10,7 @@ use api::config::Documents;
 use api::config::FrontConfig;
 use api::config::Limits;
 use api::config::MetricsListener;
+use api::config::PortalListener;
 use api::config::SigningListener;
 use api::server::Front;
 use api::server::Sockets;
@@ -22,6 +23,7 @@ pub struct Rig {
     pub front: Front,
     pub signing: SocketAddr,
     pub hpki: SocketAddr,
+    pub portal: SocketAddr,
     pub admin: SocketAddr,
     pub metrics: SocketAddr,
 }
@@ -39,11 +41,12 @@ impl Rig {
         let keeper = Arc::new(PaperKeeper::default());
         let sockets = Sockets::default().bind(&config).unwrap();
         let address = |sockets: &[std::net::TcpListener]| sockets[0].local_addr().unwrap();
-        let [signing, hpki, admin, metrics] =
-            [&sockets.signing, &sockets.hpki, &sockets.admin, &sockets.metrics].map(|s| address(s));
+        let [signing, hpki, portal, admin, metrics] =
+            [&sockets.signing, &sockets.hpki, &sockets.portal, &sockets.admin, &sockets.metrics]
+                .map(|sockets| address(sockets));
         let registry = keeper.registry.clone();
         let front = Front::start(&config, sockets, Arc::clone(&keeper) as _, &registry).unwrap();
-        Self { pki, keeper, front, signing, hpki, admin, metrics }
+        Self { pki, keeper, front, signing, hpki, portal, admin, metrics }
     }
 
     /// A connection of the first signing system.
@@ -57,6 +60,11 @@ impl Rig {
 
     pub async fn metrics_text(&self) -> String {
         Client::plain(self.metrics).await.unwrap().get("/metrics").await.text()
+    }
+
+    /// A browser's or a phone's connection to the portal.
+    pub async fn connect_portal(&self) -> Client {
+        Client::tls13(self.portal, &self.pki, None, "localhost").await.unwrap()
     }
 
     /// A browser's connection with a card.
@@ -94,6 +102,15 @@ pub fn config(pki: &Pki) -> FrontConfig {
             key: key.clone(),
             card_ca_hints: Some(pki.cards.file.clone()),
             handshake_seconds: 90,
+            keep_alive_seconds: 60,
+            limits: Limits::default(),
+        }),
+        portal: Some(PortalListener {
+            address,
+            host_name: "localhost".to_owned(),
+            certificate: certificate.clone(),
+            key: key.clone(),
+            handshake_seconds: 10,
             keep_alive_seconds: 60,
             limits: Limits::default(),
         }),

@@ -1,0 +1,170 @@
+//! The portal's part of the keeper of paper.
+
+use super::keeper::PaperKeeper;
+use api::operations::CardHandshake;
+use api::operations::portal::ChoicePage;
+use api::operations::portal::EnrolPage;
+use api::operations::portal::EnrolStarted;
+use api::operations::portal::Handed;
+use api::operations::portal::PhoneAsked;
+use api::operations::portal::PhoneDone;
+use api::operations::portal::PhonePage;
+use api::operations::portal::Portal;
+use api::operations::portal::PortalIndex;
+use api::operations::portal::Purpose;
+use api::operations::portal::Terminal;
+use api::operations::portal::WaitPage;
+use api::operations::portal::Waiting;
+use async_trait::async_trait;
+use serde_json::Value;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// Secret of the page that is known: `page-1`.
+pub const PAGE_SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+/// Answers that tests put in the place of the usual ones.
+#[derive(Default)]
+pub struct PaperPortal {
+    pub choice: Mutex<Option<ChoicePage>>,
+    pub handed: Mutex<Option<Handed>>,
+    pub wait: Mutex<Option<WaitPage>>,
+    pub phone: Mutex<Option<PhonePage>>,
+    pub asked: Mutex<Option<PhoneAsked>>,
+    pub done: Mutex<Option<PhoneDone>>,
+    pub enrol: Mutex<Option<EnrolPage>>,
+    pub started: Mutex<Option<EnrolStarted>>,
+    pub terminals: Mutex<Vec<Terminal>>,
+    pub holders: Mutex<Vec<Option<String>>>,
+    pub credentials: Mutex<Vec<Value>>,
+}
+
+pub fn sign_in() -> Purpose {
+    Purpose::SignIn { system: "<b>電子カルテ</b>".into(), holder_id: "u-17".into() }
+}
+
+pub fn waiting(purpose: Purpose, number: Option<&str>) -> WaitPage {
+    WaitPage::Waiting(Waiting {
+        purpose,
+        url: "https://localhost:8446/phone/link-1".into(),
+        number: number.map(str::to_owned),
+        remaining_seconds: 179,
+    })
+}
+
+pub fn ask(purpose: Purpose) -> PhonePage {
+    PhonePage::Ask {
+        purpose,
+        terminal: "192.0.2.7 (Chrome, Windows)".into(),
+        number_of_asking_screen: false,
+        session_seconds: 43_200,
+        signatures: 250,
+        remaining_seconds: 100,
+    }
+}
+
+fn or<T: Clone>(instead: &Mutex<Option<T>>, usual: impl FnOnce() -> T) -> T {
+    instead.lock().unwrap().clone().unwrap_or_else(usual)
+}
+
+#[async_trait]
+impl Portal for PaperKeeper {
+    async fn portal_index(&self) -> PortalIndex {
+        PortalIndex { enrol_url: "https://localhost:8444/enrol".into(), danger_test_mode: true }
+    }
+
+    async fn choose(&self, _request_id: &str, link: &str) -> ChoicePage {
+        self.note(format!("choose {link}"));
+        or(&self.portal.choice, || ChoicePage::Over)
+    }
+
+    async fn hand_off(
+        &self,
+        _request_id: &str,
+        link: &str,
+        holder_id: Option<String>,
+        terminal: Terminal,
+    ) -> Handed {
+        self.note(format!("hand off {link}"));
+        self.portal.holders.lock().unwrap().push(holder_id);
+        self.portal.terminals.lock().unwrap().push(terminal);
+        or(&self.portal.handed, || Handed::Page {
+            id: "page-1".into(),
+            page_secret: PAGE_SECRET.into(),
+        })
+    }
+
+    async fn wait_page(
+        &self,
+        _request_id: &str,
+        id: &str,
+        page_secret: &str,
+        wait: Duration,
+    ) -> WaitPage {
+        self.note(format!("wait {id} {}", wait.as_secs()));
+        if id != "page-1" || page_secret != PAGE_SECRET {
+            return WaitPage::Over;
+        }
+        or(&self.portal.wait, || waiting(sign_in(), Some("42")))
+    }
+
+    async fn phone_page(&self, _request_id: &str, link: &str) -> PhonePage {
+        self.note(format!("phone {link}"));
+        or(&self.portal.phone, || if link == "link-1" { ask(sign_in()) } else { PhonePage::Over })
+    }
+
+    async fn phone_options(&self, _request_id: &str, link: &str, number: &str) -> PhoneAsked {
+        self.note(format!("options {link} {number}"));
+        or(&self.portal.asked, || PhoneAsked::Options {
+            ceremony_id: "c-1".into(),
+            options: serde_json::json!({"publicKey": {"challenge": "AAEC"}}),
+        })
+    }
+
+    async fn phone_finish(
+        &self,
+        _request_id: &str,
+        link: &str,
+        ceremony_id: &str,
+        credential: Value,
+    ) -> PhoneDone {
+        self.note(format!("finish {link} {ceremony_id}"));
+        self.portal.credentials.lock().unwrap().push(credential);
+        or(&self.portal.done, || PhoneDone::SignedIn { system: "電子カルテ".into() })
+    }
+
+    async fn phone_deny(&self, _request_id: &str, link: &str) -> PhoneDone {
+        self.note(format!("deny {link}"));
+        or(&self.portal.done, || PhoneDone::Denied)
+    }
+
+    async fn open_enrol(&self, _request_id: &str, card: Option<CardHandshake>) -> EnrolPage {
+        self.note("open enrol");
+        match card {
+            None => EnrolPage::PresentCard,
+            Some(_) => or(&self.portal.enrol, || EnrolPage::Confirm {
+                holder: "医師 <太郎>".into(),
+                holder_id: "u-17".into(),
+                replaces: None,
+                form_token: "one-time".into(),
+                danger_test_mode: true,
+            }),
+        }
+    }
+
+    async fn start_enrol(
+        &self,
+        _request_id: &str,
+        card: Option<CardHandshake>,
+        form_token: &str,
+        terminal: Terminal,
+    ) -> EnrolStarted {
+        self.note(format!("start enrol {} {form_token}", card.is_some()));
+        self.portal.terminals.lock().unwrap().push(terminal);
+        or(&self.portal.started, || EnrolStarted::Page {
+            portal_origin: "https://localhost:8446".into(),
+            id: "page-1".into(),
+            page_secret: PAGE_SECRET.into(),
+        })
+    }
+}
