@@ -36,13 +36,19 @@ fn every_socket_has_a_name_that_the_daemon_knows() {
         }
     }
     names.sort();
-    assert_eq!(names, ["admin", "hpki", "metrics", "signing"]);
+    assert_eq!(names, ["admin", "hpki", "metrics", "portal", "signing"]);
 }
 
 #[test]
 fn sockets_listen_on_the_ports_that_the_example_and_so_the_doctor_look_for() {
     let example: toml::Table = appliance::config::EXAMPLE.parse().unwrap();
-    let units = [("signing", ""), ("hpki", "-hpki"), ("admin", "-admin"), ("metrics", "-metrics")];
+    let units = [
+        ("signing", ""),
+        ("hpki", "-hpki"),
+        ("portal", "-portal"),
+        ("admin", "-admin"),
+        ("metrics", "-metrics"),
+    ];
     for (listener, suffix) in units {
         let unit = format!("{}/../systemd/inkan{suffix}.socket", env!("CARGO_MANIFEST_DIR"));
         let unit = std::fs::read_to_string(unit).unwrap();

@@ -259,7 +259,7 @@ fn server_certificate(listener: &TlsListener<'_>) -> Vec<Fault> {
     }
     for name in listener.host_names.iter().filter(|name| !facts.is_for_host(name)) {
         faults.push(Fault::error(
-            format!("{}.host_names", listener.key),
+            listener.names_key,
             format!("{name} is not in the certificate (it has: {})", facts.names().join(", ")),
             "have it put into subjectAltName, or serve only the names that are in it",
         ));

@@ -44,6 +44,8 @@ pub struct Named<'c> {
 pub struct TlsListener<'c> {
     /// Key path: `listeners.signing`.
     pub key: &'static str,
+    /// Key path of the names: `listeners.signing.host_names`.
+    pub names_key: &'static str,
     /// Names served; empty where any will do.
     pub host_names: &'c [String],
     /// Certificate file.
@@ -151,6 +153,7 @@ pub fn tls_listeners(config: &Config) -> Vec<TlsListener<'_>> {
     let listeners = &config.listeners;
     let signing = listeners.signing.as_ref().map(|l| TlsListener {
         key: "listeners.signing",
+        names_key: "listeners.signing.host_names",
         host_names: &l.host_names,
         certificate: &l.certificate,
         private_key: &l.key,
@@ -159,7 +162,17 @@ pub fn tls_listeners(config: &Config) -> Vec<TlsListener<'_>> {
     });
     let hpki = listeners.hpki.as_ref().map(|l| TlsListener {
         key: "listeners.hpki",
+        names_key: "listeners.hpki.host_names",
         host_names: &l.host_names,
+        certificate: &l.certificate,
+        private_key: &l.key,
+        client_ca: None,
+        client_crls: &[],
+    });
+    let portal = listeners.portal.as_ref().map(|l| TlsListener {
+        key: "listeners.portal",
+        names_key: "listeners.portal.host_name",
+        host_names: std::slice::from_ref(&l.host_name),
         certificate: &l.certificate,
         private_key: &l.key,
         client_ca: None,
@@ -167,6 +180,7 @@ pub fn tls_listeners(config: &Config) -> Vec<TlsListener<'_>> {
     });
     let admin = listeners.admin.as_ref().map(|l| TlsListener {
         key: "listeners.admin",
+        names_key: "listeners.admin.host_names",
         host_names: &l.host_names,
         certificate: &l.certificate,
         private_key: &l.key,
@@ -176,6 +190,7 @@ pub fn tls_listeners(config: &Config) -> Vec<TlsListener<'_>> {
     let metrics = listeners.metrics.as_ref().and_then(|listener| {
         listener.tls.as_ref().map(|tls| TlsListener {
             key: "listeners.metrics.tls",
+            names_key: "listeners.metrics.host_names",
             host_names: &listener.host_names,
             certificate: &tls.certificate,
             private_key: &tls.key,
@@ -183,7 +198,7 @@ pub fn tls_listeners(config: &Config) -> Vec<TlsListener<'_>> {
             client_crls: &tls.client_crls,
         })
     });
-    [signing, hpki, admin, metrics].into_iter().flatten().collect()
+    [signing, hpki, portal, admin, metrics].into_iter().flatten().collect()
 }
 
 /// The addresses that are listened on, with their key paths.
@@ -192,6 +207,7 @@ pub fn addresses_of(config: &Config) -> Vec<(&'static str, SocketAddr)> {
     let all = [
         ("listeners.signing.address", listeners.signing.as_ref().map(|l| l.address)),
         ("listeners.hpki.address", listeners.hpki.as_ref().map(|l| l.address)),
+        ("listeners.portal.address", listeners.portal.as_ref().map(|l| l.address)),
         ("listeners.admin.address", listeners.admin.as_ref().map(|l| l.address)),
         ("listeners.metrics.address", listeners.metrics.as_ref().map(|l| l.address)),
     ];
@@ -240,8 +256,17 @@ fn listeners(config: &Config, faults: &mut Vec<Fault>) {
             faults.push(Fault::error(key, wrong, instead));
         }
     }
+    if let Some(portal) = &listeners.portal
+        && portal.host_name.parse::<std::net::IpAddr>().is_ok()
+    {
+        faults.push(Fault::error(
+            "listeners.portal.host_name",
+            "passkeys are bound to a name; browsers refuse them for an address",
+            "host_name = \"portal.inkan.hospital.example\"",
+        ));
+    }
     for listener in tls_listeners(config) {
-        let key = format!("{}.host_names", listener.key);
+        let key = listener.names_key;
         if listener.host_names.is_empty() && listener.key != "listeners.metrics.tls" {
             let wrong = "no host name is served, so every request would be refused";
             faults.push(Fault::error(key, wrong, "host_names = [\"inkan.hospital.example\"]"));
@@ -249,7 +274,7 @@ fn listeners(config: &Config, faults: &mut Vec<Fault>) {
         }
         for name in listener.host_names.iter().filter(|name| !is_host_name(name)) {
             faults.push(Fault::error(
-                key.clone(),
+                key,
                 format!("{name:?} is no host name"),
                 "write it in lower case, without scheme, port, path or trailing dot",
             ));

@@ -44,6 +44,7 @@ fn example_has_every_key_that_is_known() {
         "listeners.signing.documents",
         "listeners.signing.limits",
         "listeners.hpki",
+        "listeners.portal",
         "listeners.admin",
         "listeners.metrics",
         "listeners.metrics.tls",
@@ -183,6 +184,12 @@ fn host_name_with_scheme_port_or_capitals_is_refused() {
         let names = changed("[\"inkan.hospital.example\"]", &format!("[\"{wrong}\"]"));
         one_error(&names, "listeners.signing.host_names", &["no host name"]);
     }
+}
+
+#[test]
+fn portal_under_an_address_is_refused() {
+    let text = changed("\"portal.inkan.hospital.example\"", "\"192.0.2.1\"");
+    one_error(&text, "listeners.portal.host_name", &["passkeys", "name"]);
 }
 
 #[test]
