@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod exchange;
+pub(crate) mod forms;
 pub(crate) mod login;
 pub(crate) mod monitoring;
 pub(crate) mod open;

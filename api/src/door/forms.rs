@@ -1,0 +1,124 @@
+//! What forms and scripts send: size, kind, and from which site.
+
+use super::exchange::Exchange;
+use crate::http::answer::Answer;
+use crate::http::answer::Refusal;
+use crate::http::answer::malformed;
+use crate::http::head;
+use crate::http::query::Pairs;
+use crate::http::query::Plus;
+use crate::problem::Code;
+use crate::problem::Problem;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Response;
+use http::StatusCode;
+use http::header;
+use http_body_util::Full;
+
+/// Octets of a form: a token, a number and a few words.
+const FORM_BYTES: u64 = 4 * 1024;
+/// Characters of a number that is typed.
+const NUMBER_CHARACTERS: usize = 32;
+
+/// How often a browser is sent for a new handshake: it keeps at most six connections to a host.
+pub(crate) const MAX_AGAIN: u8 = 6;
+
+/// How often it was sent already.
+pub(crate) fn times(again: Option<&str>) -> u8 {
+    again.map_or(0, |again| again.parse().unwrap_or(MAX_AGAIN))
+}
+
+/// The fields of a form, in which only `names` may occur.
+pub(crate) async fn read<const N: usize>(
+    exchange: &mut Exchange<'_>,
+    names: [&str; N],
+) -> Result<[Option<String>; N], Refusal> {
+    head::require_media_type(&exchange.parts.headers, "application/x-www-form-urlencoded")?;
+    exchange.body.allow(FORM_BYTES)?;
+    let held = exchange.body.collect(exchange.door).await?;
+    let text =
+        std::str::from_utf8(held.octets()).map_err(|_| malformed("the form is not UTF-8"))?;
+    Ok(Pairs::parse(text, names, Plus::Space)?)
+}
+
+/// Digits as Japanese keyboards write them become plain ones; spaces and hyphens between groups go.
+pub(crate) fn ascii_number(typed: &str) -> String {
+    let plain = typed.chars().filter_map(|character| match character {
+        '０'..='９' => char::from_digit(u32::from(character) - u32::from('０'), 10),
+        ' ' | '\u{3000}' | '-' | '－' | 'ー' => None,
+        other => Some(other),
+    });
+    plain.take(NUMBER_CHARACTERS).collect()
+}
+
+/// A form of another site is refused where the browser says so. `Origin: null` says nothing: browsers send it for our own
+/// form, too, because of its referrer policy (Fetch §3.2). The one-time field is what counts.
+pub(crate) fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Problem> {
+    let refused = || Problem::with_detail(Code::NotPermitted, "this form belongs to another site");
+    if let Some(site) = head::only(headers, &SEC_FETCH_SITE)?
+        && !matches!(site, "same-origin" | "none")
+    {
+        return Err(refused());
+    }
+    let host = head::only(headers, &header::HOST)?.unwrap_or_default();
+    match head::only(headers, &header::ORIGIN)? {
+        None | Some("null") => Ok(()),
+        Some(origin) => match origin.strip_prefix("https://") {
+            Some(origin) if origin.eq_ignore_ascii_case(host) => Ok(()),
+            _ => Err(refused()),
+        },
+    }
+}
+
+/// Sends the browser to another page.
+pub(crate) fn see_other(url: &str) -> Result<Answer, Refusal> {
+    let location = HeaderValue::from_str(url).map_err(|_| Code::Internal)?;
+    let mut answer = Response::new(Full::<Bytes>::default());
+    *answer.status_mut() = StatusCode::SEE_OTHER;
+    answer.headers_mut().insert(header::LOCATION, location);
+    answer.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    Ok(answer)
+}
+
+/// The next request makes a new handshake, and so a new proof.
+pub(crate) fn closing(mut answer: Answer) -> Answer {
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_is_read_however_the_keyboard_writes_it() {
+        assert_eq!(ascii_number("４２－１３"), "4213");
+        assert_eq!(ascii_number(" 42 13\u{3000}"), "4213");
+        assert_eq!(ascii_number(&"1".repeat(1_000)).len(), NUMBER_CHARACTERS);
+    }
+
+    #[test]
+    fn form_of_another_site_is_refused() {
+        let of = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("hpki.example:8444"));
+            for (name, value) in pairs {
+                headers.insert(*name, HeaderValue::from_static(value));
+            }
+            refuse_other_sites(&headers).is_ok()
+        };
+        assert!(of(&[]));
+        assert!(of(&[("origin", "https://hpki.example:8444"), ("sec-fetch-site", "same-origin")]));
+        assert!(of(&[("origin", "null"), ("sec-fetch-site", "same-origin")]));
+        assert!(!of(&[("origin", "null"), ("sec-fetch-site", "cross-site")]));
+        assert!(!of(&[("sec-fetch-site", "same-site")]));
+        assert!(!of(&[("origin", "https://hpki.example")]));
+        assert!(!of(&[("origin", "http://hpki.example:8444")]));
+        assert!(!of(&[("origin", "https://evil.example")]));
+    }
+}
