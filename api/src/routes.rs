@@ -3,9 +3,11 @@
 //! The OpenAPI document is made from the same table.
 
 use crate::door::admin;
+use crate::door::enrol;
 use crate::door::exchange::Exchange;
 use crate::door::login;
 use crate::door::monitoring;
+use crate::door::phone;
 use crate::door::portal;
 use crate::door::sessions;
 use crate::door::sign;
@@ -47,6 +49,18 @@ pub enum Route {
     LoginPage,
     LoginForm,
     PortalIndex,
+    ChoicePage,
+    AskPhone,
+    RememberWait,
+    WaitPage,
+    WaitState,
+    PhonePage,
+    PhoneOptions,
+    PhoneFinish,
+    PhoneDeny,
+    Script,
+    EnrolPage,
+    EnrolForm,
     Admin,
     Metrics,
     Health,
@@ -80,7 +94,19 @@ pub const ROUTES: &[Entry] = &[
     entry(Listener::Signing, "GET",    "/v1/openapi.json",                   Route::OpenApi),
     entry(Listener::Hpki,    "GET",    "/login/{link}",                      Route::LoginPage),
     entry(Listener::Hpki,    "POST",   "/login/{link}",                      Route::LoginForm),
+    entry(Listener::Hpki,   "GET",   "/enrol",                                Route::EnrolPage),
+    entry(Listener::Hpki,   "POST",  "/enrol",                                Route::EnrolForm),
     entry(Listener::Portal,  "GET",    "/",                                  Route::PortalIndex),
+    entry(Listener::Portal, "GET",   "/portal.js",                            Route::Script),
+    entry(Listener::Portal, "GET",   "/login/{link}",                         Route::ChoicePage),
+    entry(Listener::Portal, "POST",  "/login/{link}/phone",                   Route::AskPhone),
+    entry(Listener::Portal, "POST",  "/wait/{id}",                            Route::RememberWait),
+    entry(Listener::Portal, "GET",   "/wait/{id}",                            Route::WaitPage),
+    entry(Listener::Portal, "GET",   "/wait/{id}/state",                      Route::WaitState),
+    entry(Listener::Portal, "GET",   "/phone/{link}",                         Route::PhonePage),
+    entry(Listener::Portal, "POST",  "/phone/{link}/options",                 Route::PhoneOptions),
+    entry(Listener::Portal, "POST",  "/phone/{link}/finish",                  Route::PhoneFinish),
+    entry(Listener::Portal, "POST",  "/phone/{link}/deny",                    Route::PhoneDeny),
     entry(Listener::Admin,   "*",      "/admin/v1/{*}",                      Route::Admin),
     entry(Listener::Metrics, "GET",    "/metrics",                           Route::Metrics),
     entry(Listener::Metrics, "GET",    "/healthz",                           Route::Health),
@@ -102,6 +128,18 @@ pub(crate) async fn run(route: Route, exchange: &mut Exchange<'_>) -> Result<Ans
         Route::LoginPage => login::page(exchange).await,
         Route::LoginForm => login::form(exchange).await,
         Route::PortalIndex => portal::index(exchange).await,
+        Route::ChoicePage => portal::choice(exchange).await,
+        Route::AskPhone => portal::ask_phone(exchange).await,
+        Route::RememberWait => portal::remember(exchange).await,
+        Route::WaitPage => portal::wait(exchange).await,
+        Route::WaitState => portal::wait_state(exchange).await,
+        Route::PhonePage => phone::page(exchange).await,
+        Route::PhoneOptions => phone::options(exchange).await,
+        Route::PhoneFinish => phone::finish(exchange).await,
+        Route::PhoneDeny => phone::deny(exchange).await,
+        Route::Script => portal::script(exchange),
+        Route::EnrolPage => enrol::page(exchange).await,
+        Route::EnrolForm => enrol::form(exchange).await,
         Route::Admin => admin::command(exchange).await,
         Route::Metrics => monitoring::metrics(exchange).await,
         Route::Health => monitoring::health(exchange).await,
@@ -178,6 +216,14 @@ const fn entry(
     Entry { listener, method, path, route }
 }
 
+impl Entry {
+    /// Whether the OpenAPI document describes it: operators' commands have their own table, and what the portal answers is
+    /// for its own pages.
+    pub(crate) fn is_described(&self) -> bool {
+        self.route != Route::Admin && self.listener != Listener::Portal
+    }
+}
+
 impl Listener {
     /// Its name in logs and metrics.
     pub fn name(self) -> &'static str {
@@ -192,9 +238,9 @@ impl Listener {
 }
 
 impl Route {
-    /// Whether the OpenAPI document describes it: operators' commands have their own table, and the portal is for people.
-    pub(crate) fn is_described(self) -> bool {
-        !matches!(self, Self::Admin | Self::PortalIndex)
+    /// Whether the portal's own script reads the answer, not a person.
+    pub(crate) fn is_for_script(self) -> bool {
+        matches!(self, Self::Script | Self::WaitState | Self::PhoneOptions | Self::PhoneFinish)
     }
 
     /// Its name in logs and metrics, and its `operationId`.
@@ -212,6 +258,18 @@ impl Route {
             Self::LoginPage => "login_page",
             Self::LoginForm => "login_form",
             Self::PortalIndex => "portal_index",
+            Self::ChoicePage => "choice_page",
+            Self::AskPhone => "ask_phone",
+            Self::RememberWait => "remember_wait",
+            Self::WaitPage => "wait_page",
+            Self::WaitState => "wait_state",
+            Self::PhonePage => "phone_page",
+            Self::PhoneOptions => "phone_options",
+            Self::PhoneFinish => "phone_finish",
+            Self::PhoneDeny => "phone_deny",
+            Self::Script => "script",
+            Self::EnrolPage => "enrol_page",
+            Self::EnrolForm => "enrol_form",
             Self::Admin => "admin",
             Self::Metrics => "metrics",
             Self::Health => "health",

@@ -86,7 +86,7 @@ pub(crate) async fn answer(door: &Arc<Door>, peer: &Peer, request: Request<Incom
     }
 
     let mut answer =
-        result.unwrap_or_else(|refusal| refused(door, &refusal, &request_id, language));
+        result.unwrap_or_else(|refusal| refused(door, route, &refusal, &request_id, language));
     let code = answer.extensions_mut().remove::<Code>();
     finish(door, &request_id, version, is_head, &mut answer);
     let took = started.elapsed();
@@ -104,7 +104,7 @@ pub(crate) fn unreadable(door: &Door, bare: &[u8]) -> Vec<u8> {
     };
     let code = problem.code;
     let refusal = Refusal::closing(problem);
-    let mut answer = refused(door, &refusal, &request_id, Language::Japanese);
+    let mut answer = refused(door, None, &refusal, &request_id, Language::Japanese);
     finish(door, &request_id, Version::HTTP_11, false, &mut answer);
     let mut lines = bare.split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii);
     if let Some(date) = lines.find_map(|line| line.strip_prefix(b"date: "))
@@ -118,10 +118,17 @@ pub(crate) fn unreadable(door: &Door, bare: &[u8]) -> Vec<u8> {
 }
 
 /// A problem: a page for browsers, a document for programs.
-fn refused(door: &Door, refusal: &Refusal, request_id: &RequestId, language: Language) -> Answer {
+fn refused(
+    door: &Door,
+    route: Option<routes::Route>,
+    refusal: &Refusal,
+    request_id: &RequestId,
+    language: Language,
+) -> Answer {
+    let is_for_script = route.is_some_and(routes::Route::is_for_script);
     let Problem { code, detail, .. } = &refusal.problem;
     let mut answer = match door.kind {
-        Listener::Hpki | Listener::Portal => {
+        Listener::Hpki | Listener::Portal if !is_for_script => {
             let context = Context { language, request_id: request_id.as_str(), path: None };
             let message = messages::problem(language, *code, detail.as_deref());
             pages::message(&context, &message, Some(*code))
@@ -193,6 +200,13 @@ impl Exchange<'_> {
 
     pub(crate) fn operations(&self) -> &Arc<dyn Operations> {
         &self.door.shared.operations
+    }
+
+    /// What a question to the keeper needs that goes to its end: whom to ask, under which request id, about what the path
+    /// names.
+    pub(crate) fn to_ask(&self) -> Result<(Arc<dyn Operations>, String, String), Refusal> {
+        let request_id = self.request_id.as_str().to_owned();
+        Ok((Arc::clone(self.operations()), request_id, self.name()?.to_owned()))
     }
 
     /// What the path names.
@@ -279,7 +293,7 @@ fn finish(
     if let Ok(request_id) = HeaderValue::from_str(request_id.as_str()) {
         headers.insert(&REQUEST_ID, request_id);
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if !matches!(door.tls, DoorTls::Plain) {
         let a_year = HeaderValue::from_static("max-age=31536000");

@@ -57,20 +57,31 @@ pub(crate) fn ascii_number(typed: &str) -> String {
 /// A form of another site is refused where the browser says so. `Origin: null` says nothing: browsers send it for our own
 /// form, too, because of its referrer policy (Fetch §3.2). The one-time field is what counts.
 pub(crate) fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Problem> {
-    let refused = || Problem::with_detail(Code::NotPermitted, "this form belongs to another site");
-    if let Some(site) = head::only(headers, &SEC_FETCH_SITE)?
-        && !matches!(site, "same-origin" | "none")
-    {
-        return Err(refused());
-    }
+    refuse_sites_but(headers, &["same-origin", "none"])?;
     let host = head::only(headers, &header::HOST)?.unwrap_or_default();
     match head::only(headers, &header::ORIGIN)? {
         None | Some("null") => Ok(()),
         Some(origin) => match origin.strip_prefix("https://") {
             Some(origin) if origin.eq_ignore_ascii_case(host) => Ok(()),
-            _ => Err(refused()),
+            _ => Err(foreign()),
         },
     }
+}
+
+/// The same for a form that another listener of the appliance leads here.
+pub(crate) fn refuse_strangers(headers: &HeaderMap) -> Result<(), Problem> {
+    refuse_sites_but(headers, &["same-origin", "same-site", "none"])
+}
+
+fn refuse_sites_but(headers: &HeaderMap, good: &[&str]) -> Result<(), Problem> {
+    match head::only(headers, &SEC_FETCH_SITE)? {
+        Some(site) if !good.contains(&site) => Err(foreign()),
+        _ => Ok(()),
+    }
+}
+
+fn foreign() -> Problem {
+    Problem::with_detail(Code::NotPermitted, "this form belongs to another site")
 }
 
 /// Sends the browser to another page.

@@ -40,10 +40,7 @@ pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
             let (lang, again) = (language.tag(), again + 1);
             closing(see_other(&format!("/login/{link}?lang={lang}&again={again}"))?)
         }
-        SignInPage::Refused(refusal) => {
-            let (message, code) = messages::refusal(language, refusal);
-            closing(pages::message(&context, &message, Some(code)))
-        }
+        SignInPage::Refused(refusal) => closing(pages::refusal(&context, refusal)),
     })
 }
 
@@ -65,10 +62,7 @@ pub(crate) async fn form(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
         Confirmed::Denied { system } => {
             pages::message(&decided, &messages::denied(language, &system), None)
         }
-        Confirmed::Refused(refusal) => {
-            let (message, code) = messages::refusal(language, refusal);
-            pages::message(&context, &message, Some(code))
-        }
+        Confirmed::Refused(refusal) => pages::refusal(&context, refusal),
     };
     Ok(closing(answer))
 }

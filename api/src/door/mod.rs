@@ -1,11 +1,13 @@
 //! A listener at run time: its rules, its limits, its peers.
 
 pub(crate) mod admin;
+pub(crate) mod enrol;
 pub(crate) mod exchange;
 pub(crate) mod forms;
 pub(crate) mod login;
 pub(crate) mod monitoring;
 pub(crate) mod open;
+pub(crate) mod phone;
 pub(crate) mod portal;
 pub(crate) mod sessions;
 pub(crate) mod sign;

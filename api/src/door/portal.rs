@@ -1,21 +1,222 @@
-//! The portal: pages of browsers and phones.
+//! The portal on the PC: what can be done, how to sign in, and the page that waits for a phone.
 
 use super::exchange::Exchange;
+use super::exchange::stopping;
+use super::forms;
+use super::forms::see_other;
+use super::sessions::seconds;
+use crate::http::answer;
 use crate::http::answer::Answer;
 use crate::http::answer::Refusal;
+use crate::http::answer::malformed;
+use crate::http::user_agent;
+use crate::operations::SignInRefusal;
+use crate::operations::portal::Choice;
+use crate::operations::portal::ChoicePage;
+use crate::operations::portal::Handed;
+use crate::operations::portal::Terminal;
+use crate::operations::portal::WaitPage;
 use crate::pages;
 use crate::pages::Context;
 use crate::pages::language::Language;
+use crate::pages::messages;
+use crate::pages::portal;
+use crate::pages::refusal;
+use crate::pages::told;
+use crate::problem::Code;
+use crate::problem::Problem;
+use crate::wire::MethodName;
+use http::HeaderMap;
+use http::HeaderValue;
+use http::StatusCode;
+use http::header;
+use serde::Serialize;
+use std::time::Duration;
+
+/// Seconds for which a browser keeps the secret of a waiting page: longer than any page waits.
+const COOKIE_SECONDS: u64 = 3_600;
+/// Characters of a page secret.
+const SECRET_CHARACTERS: usize = 128;
+/// Characters of a holder's id that is typed.
+const HOLDER_CHARACTERS: usize = 128;
+/// The secret of a waiting page; each page has its own path.
+const COOKIE: &str = "__Secure-wait";
 
 /// `GET /`: what can be done here.
 pub(crate) async fn index(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
     let language = language(exchange)?;
     let index = exchange.operations().portal_index().await;
-    Ok(pages::portal::index(&Context::of(exchange, language), &index))
+    Ok(portal::index(&Context::of(exchange, language), &index))
+}
+
+/// `GET /portal.js`: the one script. Its pages name it with its digest; so named it may be kept for ever.
+pub(crate) fn script(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+    let [version] = exchange.query(["v"])?;
+    let media_type = "text/javascript; charset=utf-8";
+    let mut answer = answer::octets(StatusCode::OK, media_type, portal::SCRIPT);
+    if version.as_deref() == Some(portal::script_version()) {
+        let for_ever = HeaderValue::from_static("public, max-age=31536000, immutable");
+        answer.headers_mut().insert(header::CACHE_CONTROL, for_ever);
+    }
+    Ok(answer)
+}
+
+/// `GET /login/{link}`: who asks, and how one may sign in. Changes nothing.
+pub(crate) async fn choice(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+    let language = language(exchange)?;
+    let link = exchange.name()?;
+    let page = exchange.operations().choose(exchange.request_id.as_str(), link).await;
+    let context = Context::of(exchange, language);
+    match page {
+        ChoicePage::Choose(choice) => match only_card(&choice) {
+            Some(url) => see_other(url),
+            None => Ok(portal::choice(&context, link, &choice)),
+        },
+        ChoicePage::Over => Ok(refusal(&context, SignInRefusal::LinkOver)),
+        ChoicePage::Unavailable => Ok(refusal(&context, SignInRefusal::Unavailable)),
+    }
+}
+
+/// With one method there is nothing to choose; a phone still needs its form, since a link alone must start nothing.
+fn only_card(choice: &Choice) -> Option<&str> {
+    choice.hpki_url.as_deref().filter(|_| choice.methods == [MethodName::Hpki])
+}
+
+/// `POST /login/{link}/phone`: a QR code for this browser.
+pub(crate) async fn ask_phone(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+    let [] = exchange.query([])?;
+    forms::refuse_other_sites(&exchange.parts.headers)?;
+    let [holder_id, lang] = forms::read(exchange, ["holder_id", "lang"]).await?;
+    let holder_id = holder_id.map(|typed| typed.trim().to_owned()).filter(|id| !id.is_empty());
+    if holder_id.as_ref().is_some_and(|id| id.chars().count() > HOLDER_CHARACTERS) {
+        return Err(malformed(format!("holder_id: at most {HOLDER_CHARACTERS} characters")).into());
+    }
+    let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
+    let terminal = terminal(exchange);
+    let (operations, request_id, link) = exchange.to_ask()?;
+    let page = format!("/login/{link}");
+    let work =
+        async move { Ok(operations.hand_off(&request_id, &link, holder_id, terminal).await) };
+    let context = Context { path: Some(&page), ..Context::of(exchange, language) };
+    match exchange.to_the_end(work).await? {
+        Handed::Page { id, page_secret } => to_wait_page(&id, &page_secret, language),
+        Handed::Over => Ok(refusal(&context, SignInRefusal::LinkOver)),
+        Handed::Unavailable => Ok(refusal(&context, SignInRefusal::Unavailable)),
+        Handed::RateLimited { seconds } => {
+            let wait = Duration::from_secs(seconds);
+            Err(Problem::new(Code::RateLimited).retry_after(wait).into())
+        }
+    }
+}
+
+/// `POST /wait/{id}`: the card listener's page brings the secret of a waiting page. It changes nothing but this browser's
+/// cookie; whether there is such a page is asked by the page itself.
+pub(crate) async fn remember(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+    let [] = exchange.query([])?;
+    forms::refuse_strangers(&exchange.parts.headers)?;
+    let [page_secret, lang] = forms::read(exchange, ["page_secret", "lang"]).await?;
+    let page_secret = page_secret
+        .filter(|secret| is_secret(secret))
+        .ok_or_else(|| malformed("page_secret: as the page before had it"))?;
+    let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
+    to_wait_page(exchange.name()?, &page_secret, language)
+}
+
+/// `GET /wait/{id}`: the QR code, then what became of it.
+pub(crate) async fn wait(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+    let language = language(exchange)?;
+    let page = look(exchange, Duration::ZERO).await?;
+    let context = Context::of(exchange, language);
+    // What is decided is read once, and needs no other language.
+    let decided = Context { path: None, ..context };
+    Ok(match page {
+        WaitPage::Waiting(waiting) => portal::wait(&context, &waiting),
+        WaitPage::Return { url } => see_other(&url)?,
+        WaitPage::SignedIn { system } => {
+            pages::message(&decided, &messages::done(language, &system), None)
+        }
+        WaitPage::Enrolled { label } => {
+            pages::message(&decided, &told::enrolled(language, &label), None)
+        }
+        WaitPage::Denied => {
+            pages::message(&decided, &told::denied(language), Some(Code::LoginDenied))
+        }
+        WaitPage::Over => refusal(&decided, SignInRefusal::LinkOver),
+        WaitPage::Unavailable => refusal(&context, SignInRefusal::Unavailable),
+    })
+}
+
+/// What the page's script is told.
+#[derive(Serialize)]
+struct WaitState {
+    /// Otherwise there is another page to be had.
+    waiting: bool,
+}
+
+/// `GET /wait/{id}/state?wait=25`: whether the page still waits.
+pub(crate) async fn wait_state(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+    let [wait] = exchange.query(["wait"])?;
+    let wait = wait.as_deref().map_or(Ok(0), seconds)?;
+    match look(exchange, Duration::from_secs(wait)).await? {
+        WaitPage::Unavailable => Err(Code::NotOperational.into()),
+        page => answer::json(&WaitState { waiting: matches!(page, WaitPage::Waiting(_)) }),
+    }
+}
+
+async fn look(exchange: &mut Exchange<'_>, wait: Duration) -> Result<WaitPage, Refusal> {
+    let secret = cookie(&exchange.parts.headers).unwrap_or_default().to_owned();
+    let (operations, request_id, id) = exchange.to_ask()?;
+    let stop = exchange.door.shared.stop.clone();
+    let _waiting = if wait.is_zero() { None } else { Some(exchange.wait_aside()?) };
+    tokio::select! {
+        page = operations.wait_page(&request_id, &id, &secret, wait) => Ok(page),
+        () = stop.cancelled() => Err(Refusal::closing(stopping())),
+    }
+}
+
+/// The secret goes into a cookie of that page alone: in no link, for no script, sent from no other site.
+fn to_wait_page(id: &str, page_secret: &str, language: Language) -> Result<Answer, Refusal> {
+    let path = format!("/wait/{id}");
+    let mut answer = see_other(&format!("{path}?lang={}", language.tag()))?;
+    let cookie = format!(
+        "{COOKIE}={page_secret}; Path={path}; Max-Age={COOKIE_SECONDS}; Secure; HttpOnly; \
+         SameSite=Strict"
+    );
+    let cookie = HeaderValue::try_from(cookie).map_err(|_| Code::Internal)?;
+    answer.headers_mut().insert(header::SET_COOKIE, cookie);
+    Ok(answer)
+}
+
+/// The page's secret; `None` when there is none, or several: then nobody can tell which was meant.
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    // HTTP/2 may bring each cookie in a field of its own (RFC 9113 §8.2.3).
+    let fields = headers.get_all(header::COOKIE).iter();
+    let pairs = fields.filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(';'));
+    let mut secrets = pairs.filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='));
+    match (secrets.next(), secrets.next()) {
+        (Some(secret), None) => Some(secret).filter(|secret| is_secret(secret)),
+        _ => None,
+    }
+}
+
+/// The form of base64url, which stands in a cookie as it is.
+fn is_secret(text: &str) -> bool {
+    (1..=SECRET_CHARACTERS).contains(&text.len())
+        && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet))
 }
 
 /// The language of a page that has no other parameter.
-fn language(exchange: &Exchange<'_>) -> Result<Language, Refusal> {
+pub(super) fn language(exchange: &Exchange<'_>) -> Result<Language, Refusal> {
     let [lang] = exchange.query(["lang"])?;
     Ok(Language::choose(lang.as_deref(), &exchange.parts.headers))
+}
+
+/// Where the browser is.
+pub(super) fn terminal(exchange: &Exchange<'_>) -> Terminal {
+    let agent = exchange.parts.headers.get(header::USER_AGENT);
+    let agent = agent.and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    Terminal {
+        address: exchange.peer.address.to_string(),
+        browser: user_agent::in_few_words(agent),
+    }
 }

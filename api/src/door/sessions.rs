@@ -81,7 +81,8 @@ pub(crate) async fn credentials(exchange: &mut Exchange<'_>) -> Result<Answer, R
     answer::json(&exchange.operations().credentials(&exchange.caller()?, &holder).await?)
 }
 
-fn seconds(text: &str) -> Result<u64, Refusal> {
+/// Seconds of a long poll.
+pub(crate) fn seconds(text: &str) -> Result<u64, Refusal> {
     let is_plain = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
     text.parse()
         .ok()

@@ -7,3 +7,4 @@ pub(crate) mod head;
 pub(crate) mod label;
 pub(crate) mod query;
 pub(crate) mod strict_json;
+pub(crate) mod user_agent;

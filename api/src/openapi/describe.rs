@@ -105,7 +105,19 @@ pub(super) fn describe(route: Route) -> Description {
             ..for_anybody("The page of a login link, for a browser with a card")
         },
         Route::LoginForm => login_form(),
-        Route::PortalIndex => for_anybody("A page of the portal"),
+        Route::EnrolPage => page("The page on which an HPKI card registers a phone"),
+        Route::EnrolForm => page("What its form sends; the next page leads to the portal"),
+        Route::PortalIndex
+        | Route::Script
+        | Route::ChoicePage
+        | Route::AskPhone
+        | Route::RememberWait
+        | Route::WaitPage
+        | Route::WaitState
+        | Route::PhonePage
+        | Route::PhoneOptions
+        | Route::PhoneFinish
+        | Route::PhoneDeny => for_anybody("For the portal's own pages"),
         Route::Admin => for_anybody("Operators' commands"),
         Route::Metrics => plain("Prometheus text exposition format"),
         Route::Health => yes_or_no("Whether the process answers"),
@@ -248,6 +260,14 @@ fn for_anybody(summary: &'static str) -> Description {
         answers: Vec::new(),
         refusals: Refusals::Problem,
         needs_certificate: false,
+    }
+}
+
+fn page(summary: &'static str) -> Description {
+    Description {
+        refusals: Refusals::Page,
+        answers: vec![ok("The page.", vec![any("text/html")])],
+        ..for_anybody(summary)
     }
 }
 

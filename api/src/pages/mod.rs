@@ -3,11 +3,14 @@
 pub(crate) mod language;
 pub(crate) mod messages;
 pub(crate) mod portal;
+pub(crate) mod qr;
+pub(crate) mod told;
 
 use crate::door::exchange::Exchange;
 use crate::http::answer;
 use crate::http::answer::Answer;
 use crate::operations::Confirm;
+use crate::operations::SignInRefusal;
 use crate::problem::Code;
 use askama::Template;
 use aws_lc_rs::digest;
@@ -73,7 +76,8 @@ pub(crate) fn confirm(context: &Context<'_>, confirm: &Confirm) -> Answer {
         scope: context.language.scope(confirm.session_seconds, confirm.signatures),
         time_left: context.language.time_left(confirm.remaining_seconds),
     };
-    html(StatusCode::OK, &page, context.language, confirm.return_origin.as_deref())
+    let allowed = Allowed { form_origin: confirm.return_origin.as_deref(), ..Allowed::NOTHING };
+    html(StatusCode::OK, &page, context.language, allowed)
 }
 
 /// A page that says something; with `code` it is a refusal.
@@ -87,11 +91,17 @@ pub(crate) fn message(context: &Context<'_>, message: &Message, code: Option<Cod
         path: context.path.unwrap_or_default(),
     };
     let status = code.map_or(StatusCode::OK, answer::status_of);
-    let mut answer = html(status, &page, context.language, None);
+    let mut answer = html(status, &page, context.language, Allowed::NOTHING);
     if let Some(code) = code {
         answer.extensions_mut().insert(code);
     }
     answer
+}
+
+/// A page that says why not, and what to do.
+pub(crate) fn refusal(context: &Context<'_>, refusal: SignInRefusal) -> Answer {
+    let (words, code) = messages::refusal(context.language, refusal);
+    message(context, &words, Some(code))
 }
 
 impl<'a> Context<'a> {
@@ -105,14 +115,14 @@ fn html(
     status: StatusCode,
     page: &impl Template,
     language: Language,
-    form_origin: Option<&str>,
+    allowed: Allowed<'_>,
 ) -> Answer {
     // Writing into a string fails only when a template's own value does; there is none that can.
     let text = page.render().unwrap_or_default();
     let mut answer = answer::octets(status, "text/html; charset=utf-8", text);
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
-    if let Ok(policy) = HeaderValue::try_from(policy(form_origin)) {
+    if let Ok(policy) = HeaderValue::try_from(policy(allowed)) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -120,12 +130,30 @@ fn html(
     answer
 }
 
-/// Nothing but this page's own style; its form leads here, and from here to the signing system.
-fn policy(form_origin: Option<&str>) -> String {
-    let origin = form_origin.filter(|origin| is_origin(origin)).unwrap_or_default();
+/// What a page may do beyond showing itself and sending its form here.
+#[derive(Clone, Copy)]
+struct Allowed<'a> {
+    /// Where its form may lead, directly or from here.
+    form_origin: Option<&'a str>,
+    /// Whether it may run the portal's script, and that ask the portal.
+    own_script: bool,
+}
+
+impl Allowed<'_> {
+    const NOTHING: Self = Self { form_origin: None, own_script: false };
+    const OWN_SCRIPT: Self = Self { form_origin: None, own_script: true };
+}
+
+/// Nothing but this page's own style, and what is allowed to it.
+fn policy(allowed: Allowed<'_>) -> String {
+    let origin = allowed.form_origin.filter(|origin| is_origin(origin)).unwrap_or_default();
+    let script = match allowed.own_script {
+        true => "script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; ",
+        false => "",
+    };
     format!(
-        "default-src 'none'; style-src {}; form-action 'self' {origin}; frame-ancestors 'none'; \
-         base-uri 'none'",
+        "default-src 'none'; style-src {}; {script}form-action 'self' {origin}; \
+         frame-ancestors 'none'; base-uri 'none'",
         *STYLE_SOURCE
     )
 }
@@ -145,13 +173,12 @@ mod tests {
 
     #[test]
     fn origin_that_could_change_the_policy_is_left_out() {
-        assert!(
-            policy(Some("https://ehr.example:8443")).contains("'self' https://ehr.example:8443;")
-        );
+        let policy = |origin| policy(Allowed { form_origin: Some(origin), own_script: false });
+        assert!(policy("https://ehr.example:8443").contains("'self' https://ehr.example:8443;"));
         for evil in
             ["*", "https://a; script-src *", "https://a 'unsafe-inline'", "javascript:", "https://"]
         {
-            assert!(policy(Some(evil)).contains("form-action 'self' ;"), "{evil}");
+            assert!(policy(evil).contains("form-action 'self' ;"), "{evil}");
         }
     }
 }

@@ -1,13 +1,39 @@
-//! Pages of the portal.
+//! Pages of the portal, and those of the card listener that lead to it.
 
+use super::Allowed;
 use super::Context;
 use super::STYLE;
 use super::html;
 use super::language::Language;
+use super::messages::Message;
+use super::qr;
+use super::refusal;
+use super::told;
 use crate::http::answer::Answer;
+use crate::operations::SignInRefusal;
+use crate::operations::portal::Choice;
+use crate::operations::portal::PhonePage;
 use crate::operations::portal::PortalIndex;
+use crate::operations::portal::Purpose;
+use crate::operations::portal::Waiting;
+use crate::wire::MethodName;
 use askama::Template;
+use aws_lc_rs::digest;
 use http::StatusCode;
+use std::sync::LazyLock;
+
+/// The portal's only script.
+pub(crate) const SCRIPT: &str = include_str!("../../templates/portal.js");
+
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let digest = digest::digest(&digest::SHA256, SCRIPT.as_bytes());
+    hex::encode(digest).chars().take(16).collect()
+});
+
+/// Names these very octets of [`SCRIPT`].
+pub(crate) fn script_version() -> &'static str {
+    &VERSION
+}
 
 #[derive(Template)]
 #[template(path = "index.html")]
@@ -21,12 +47,192 @@ struct IndexPage<'a> {
 
 /// What can be done here.
 pub(crate) fn index(context: &Context<'_>, index: &PortalIndex) -> Answer {
-    let page = IndexPage {
+    let Context { language, request_id, path } = *context;
+    let path = path.unwrap_or_default();
+    let page = IndexPage { style: STYLE, language, request_id, path, index };
+    html(StatusCode::OK, &page, language, Allowed::NOTHING)
+}
+
+#[derive(Template)]
+#[template(path = "choice.html")]
+struct ChoicePage<'a> {
+    style: &'static str,
+    language: Language,
+    request_id: &'a str,
+    path: &'a str,
+    link: &'a str,
+    choice: &'a Choice,
+    time_left: String,
+}
+
+/// How to sign in for the system that asks.
+pub(crate) fn choice(context: &Context<'_>, link: &str, choice: &Choice) -> Answer {
+    let Context { language, request_id, path } = *context;
+    let (path, time_left) =
+        (path.unwrap_or_default(), language.time_left(choice.remaining_seconds));
+    let page = ChoicePage { style: STYLE, language, request_id, path, link, choice, time_left };
+    html(StatusCode::OK, &page, language, Allowed::NOTHING)
+}
+
+#[derive(Template)]
+#[template(path = "wait.html")]
+struct WaitPage<'a> {
+    style: &'static str,
+    language: Language,
+    request_id: &'a str,
+    path: &'a str,
+    script: &'static str,
+    waiting: &'a Waiting,
+    qr: Option<String>,
+    left: String,
+}
+
+/// The QR code and the number, for as long as the phone is not done.
+pub(crate) fn wait(context: &Context<'_>, waiting: &Waiting) -> Answer {
+    let Context { language, request_id, path } = *context;
+    let label = language.pick("スマートフォンで読み取る QR コード", "QR code for your phone");
+    let page = WaitPage {
         style: STYLE,
-        language: context.language,
-        request_id: context.request_id,
-        path: context.path.unwrap_or_default(),
-        index,
+        language,
+        request_id,
+        path: path.unwrap_or_default(),
+        script: script_version(),
+        waiting,
+        qr: qr::svg(&waiting.url, label),
+        left: clock(waiting.remaining_seconds),
     };
-    html(StatusCode::OK, &page, context.language, None)
+    html(StatusCode::OK, &page, language, Allowed::OWN_SCRIPT)
+}
+
+#[derive(Template)]
+#[template(path = "phone.html")]
+struct PhoneTemplate<'a> {
+    style: &'static str,
+    language: Language,
+    request_id: &'a str,
+    path: &'a str,
+    script: &'static str,
+    purpose: &'a Purpose,
+    terminal: &'a str,
+    number_of_asking_screen: bool,
+    scope: String,
+    seconds: u64,
+    left: String,
+    said: [Said; 4],
+}
+
+/// What the page's script shows when the browser itself says no.
+struct Said {
+    id: &'static str,
+    message: Message,
+    /// Whether the same page may be used again.
+    again: bool,
+}
+
+/// Who asks, for whom, from where.
+pub(crate) fn phone(context: &Context<'_>, page: &PhonePage) -> Answer {
+    let (purpose, terminal, number_of_asking_screen, limits, seconds) = match page {
+        PhonePage::Over => return refusal(context, SignInRefusal::LinkOver),
+        PhonePage::Unavailable => return refusal(context, SignInRefusal::Unavailable),
+        PhonePage::Ask {
+            purpose,
+            terminal,
+            number_of_asking_screen,
+            session_seconds,
+            signatures,
+            remaining_seconds,
+        } => {
+            let limits = (*session_seconds, *signatures);
+            (purpose, terminal, *number_of_asking_screen, limits, *remaining_seconds)
+        }
+    };
+    let Context { language, request_id, path } = *context;
+    let said = |id, message, again| Said { id, message, again };
+    let page = PhoneTemplate {
+        style: STYLE,
+        language,
+        request_id,
+        path: path.unwrap_or_default(),
+        script: script_version(),
+        purpose,
+        terminal,
+        number_of_asking_screen,
+        scope: language.scope(limits.0, limits.1),
+        seconds,
+        left: clock(seconds),
+        said: [
+            said("failed", told::authenticator_failed(language), true),
+            said("unusable", told::authenticator_unusable(language), false),
+            said("registered", told::already_registered(language), false),
+            said("not-reached", told::not_reached(language), true),
+        ],
+    };
+    html(StatusCode::OK, &page, language, Allowed::OWN_SCRIPT)
+}
+
+#[derive(Template)]
+#[template(path = "enrol.html")]
+struct EnrolTemplate<'a> {
+    style: &'static str,
+    language: Language,
+    request_id: &'a str,
+    path: &'a str,
+    form: EnrolForm<'a>,
+}
+
+/// What the holder confirms.
+pub(crate) struct EnrolForm<'a> {
+    pub(crate) holder: &'a str,
+    pub(crate) holder_id: &'a str,
+    pub(crate) replaces: Option<&'a str>,
+    pub(crate) form_token: &'a str,
+    pub(crate) danger_test_mode: bool,
+}
+
+/// The card is good: one form confirms.
+pub(crate) fn enrol(context: &Context<'_>, form: EnrolForm<'_>) -> Answer {
+    let Context { language, request_id, path } = *context;
+    let path = path.unwrap_or_default();
+    let page = EnrolTemplate { style: STYLE, language, request_id, path, form };
+    html(StatusCode::OK, &page, language, Allowed::NOTHING)
+}
+
+#[derive(Template)]
+#[template(path = "enrol_started.html")]
+struct EnrolStartedPage<'a> {
+    style: &'static str,
+    language: Language,
+    request_id: &'a str,
+    path: &'a str,
+    portal_origin: &'a str,
+    id: &'a str,
+    page_secret: &'a str,
+}
+
+/// One form leads to the portal's page; its policy lets it lead there and nowhere else.
+pub(crate) fn enrol_started(
+    context: &Context<'_>,
+    portal_origin: &str,
+    id: &str,
+    page_secret: &str,
+) -> Answer {
+    let Context { language, request_id, .. } = *context;
+    // The form was sent: the same page in the other language is not to be had.
+    let path = "";
+    let page = EnrolStartedPage {
+        style: STYLE,
+        language,
+        request_id,
+        path,
+        portal_origin,
+        id,
+        page_secret,
+    };
+    let allowed = Allowed { form_origin: Some(portal_origin), ..Allowed::NOTHING };
+    html(StatusCode::OK, &page, language, allowed)
+}
+
+/// Minutes and seconds, as the script counts them down.
+fn clock(seconds: u64) -> String {
+    format!("{}:{:02}", seconds / 60, seconds % 60)
 }

@@ -10,6 +10,7 @@
 
 mod admin;
 mod attached;
+mod enrol;
 mod framing;
 mod http2;
 mod http2_attacks;
@@ -17,6 +18,7 @@ mod lifecycle;
 mod limits;
 mod monitoring;
 mod pages;
+mod phone;
 mod portal;
 mod reload;
 mod signing;

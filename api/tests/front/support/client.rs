@@ -174,6 +174,11 @@ impl Client {
         self.ask(&line, "Content-Type: application/json\r\n", json.as_bytes()).await
     }
 
+    pub async fn post_form(&mut self, path: &str, headers: &str, form: &str) -> Reply {
+        let headers = format!("Content-Type: application/x-www-form-urlencoded\r\n{headers}");
+        self.ask(&format!("POST {path}"), &headers, form.as_bytes()).await
+    }
+
     /// `POST /v1/sign` with the good token.
     pub async fn sign(&mut self, query: &str, headers: &str, body: &[u8]) -> Reply {
         let headers = format!("Signing-Session: {}\r\n{headers}", super::keeper::TOKEN);

@@ -1,0 +1,116 @@
+//! What the portal says when something is done or is not, in both languages.
+
+use super::language::Language;
+use super::messages::Message;
+
+fn message(language: Language, title: [&str; 2], lines: &[[&str; 2]]) -> Message {
+    let pick = |[japanese, english]: &[&str; 2]| language.pick(japanese, english).to_owned();
+    Message {
+        title: pick(&title),
+        lines: lines.iter().map(pick).collect(),
+        steps: Vec::new(),
+        may_open_again: false,
+    }
+}
+
+/// PC: a phone is registered.
+pub(crate) fn enrolled(language: Language, label: &str) -> Message {
+    let title = ["スマートフォンの登録が完了しました", "The phone is registered"];
+    let [ja, en] = [format!("登録名: {label}"), format!("Registered as: {label}")];
+    let close = ["ブラウザを終了してください。", "Close every window of the browser."];
+    message(language, title, &[[&ja, &en], close])
+}
+
+/// Phone: it is registered.
+pub(crate) fn registered(language: Language, label: &str) -> Message {
+    let title = ["スマートフォンの登録が完了しました", "This phone is registered"];
+    let [ja, en] = [format!("登録名: {label}"), format!("Registered as: {label}")];
+    let back = [
+        "パソコンの画面に戻ってください。この画面は閉じて構いません。",
+        "Go back to the computer. You may close this page.",
+    ];
+    message(language, title, &[[&ja, &en], back])
+}
+
+/// Phone: the holder is signed in.
+pub(crate) fn signed_in(language: Language, system: &str) -> Message {
+    let [ja, en] = [
+        format!("「{system}」の操作はパソコンの画面で続けてください。この画面は閉じて構いません。"),
+        format!("Go on with “{system}” on the computer. You may close this page."),
+    ];
+    message(language, ["認証しました", "You are signed in"], &[[&ja, &en]])
+}
+
+/// The holder said no, or the number was wrong too often.
+pub(crate) fn denied(language: Language) -> Message {
+    let nothing = [
+        "この依頼を断りました。認証も登録も行われていません。この画面は閉じて構いません。",
+        "This request was refused. Nobody was signed in and nothing was registered. You may close this page.",
+    ];
+    let keeps_coming = [
+        "心当たりのない依頼が続くときは、システム管理者に知らせてください。",
+        "If requests you did not make keep coming, tell your system administrator.",
+    ];
+    message(language, ["断りました", "Refused"], &[nothing, keeps_coming])
+}
+
+/// Phone: one more try.
+pub(crate) fn wrong_number(language: Language) -> Message {
+    let check = [
+        "画面に出ている番号を確かめて、もう一度入力してください。番号に心当たりがなければ中止してください。",
+        "Check the number on the screen and type it again. If you know of no number, stop here.",
+    ];
+    message(language, ["番号が違います", "The number is wrong"], &[check])
+}
+
+/// Phone: no more tries.
+pub(crate) fn wrong_too_often(language: Language) -> Message {
+    let again = [
+        "この QR コードは使えなくなりました。パソコンの画面からやり直してください。",
+        "This QR code can no longer be used. Start again on the computer.",
+    ];
+    let title = ["番号の間違いが上限に達しました", "The number was wrong too often"];
+    message(language, title, &[again])
+}
+
+/// Phone: cancelled, or not proved.
+pub(crate) fn authenticator_failed(language: Language) -> Message {
+    let title = [
+        "セキュリティーキーによる認証に失敗しました。",
+        "The phone did not confirm that it is you.",
+    ];
+    let again = [
+        "取り消したときや、別のスマートフォンのときも、この表示になります。",
+        "This is also shown when you cancelled, or when it is another phone.",
+    ];
+    message(language, title, &[again])
+}
+
+/// Phone: it cannot do this as it is set up.
+pub(crate) fn authenticator_unusable(language: Language) -> Message {
+    let set_up = [
+        "スマートフォンの設定で画面ロックと、指紋または顔の認証を設定してから、パソコンの画面の最初からやり直してください。",
+        "Set up a screen lock and your fingerprint or face in the phone's settings, then start again on the computer.",
+    ];
+    message(language, ["Security Key Error", "Security Key Error"], &[set_up])
+}
+
+/// Phone: nothing to register.
+pub(crate) fn already_registered(language: Language) -> Message {
+    let title = ["このスマートフォンは登録済みです", "This phone is registered already"];
+    let use_it = [
+        "登録し直す必要はありません。このスマートフォンでそのまま認証できます。",
+        "There is nothing to do: it can be used to sign in.",
+    ];
+    message(language, title, &[use_it])
+}
+
+/// Phone: the portal was not reached.
+pub(crate) fn not_reached(language: Language) -> Message {
+    let title = ["通信できませんでした", "The server was not reached"];
+    let again = [
+        "スマートフォンの電波や Wi-Fi を確かめてください。",
+        "Check the phone's network or Wi-Fi.",
+    ];
+    message(language, title, &[again])
+}

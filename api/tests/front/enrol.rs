@@ -1,0 +1,101 @@
+//! The card listener: an HPKI card registers a phone.
+
+use crate::support::paper_portal::PAGE_SECRET;
+use crate::support::rig::Rig;
+use api::operations::SignInRefusal;
+use api::operations::portal::EnrolPage;
+use api::operations::portal::EnrolStarted;
+use std::time::Duration;
+
+#[tokio::test]
+async fn card_is_asked_for_and_then_one_form_confirms() {
+    let rig = Rig::new();
+    let reply = rig.connect_card(None).await.get("/enrol").await;
+    assert_eq!(reply.status, 403);
+    assert!(reply.text().contains("HPKIカードを確認できませんでした"));
+    let mut client = rig.connect_card(Some(&rig.pki.card)).await;
+    let reply = client.get("/enrol").await;
+    assert_eq!(reply.status, 200);
+    let page = reply.text();
+    assert!(page.contains("<dd id=\"holder\">医師 &#60;太郎&#62;</dd>"), "{page}");
+    assert!(page.contains("<dd id=\"holder-id\">u-17</dd>") && page.contains("試験モード"));
+    assert!(page.contains("<form method=\"post\" action=\"/enrol\">"));
+    assert!(page.contains("<input type=\"hidden\" name=\"form_token\" value=\"one-time\">"));
+    assert!(!page.contains("登録済み") && !page.contains("<script"));
+    *rig.keeper.portal.enrol.lock().unwrap() = Some(EnrolPage::Confirm {
+        holder: "h".into(),
+        holder_id: "u-17".into(),
+        replaces: Some("電話 1".into()),
+        form_token: "t".into(),
+        danger_test_mode: false,
+    });
+    let page = client.get("/enrol").await.text();
+    assert!(page.contains("デバイスがすでに登録済みとなっています。") && page.contains("電話 1"));
+    assert!(client.get("/enrol?lang=en").await.text().contains("A phone is registered already"));
+    assert_eq!(rig.keeper.asked.lock().unwrap().iter().filter(|q| *q != "open enrol").count(), 0);
+}
+
+#[tokio::test]
+async fn confirmed_form_leads_to_the_portal_and_nowhere_else() {
+    let rig = Rig::new();
+    let mut client = rig.connect_card(Some(&rig.pki.card)).await;
+    let reply = client.post_form("/enrol", "", "form_token=one-time&lang=ja").await;
+    assert_eq!(reply.status, 200);
+    let page = reply.text();
+    let action = "<form method=\"post\" action=\"https://localhost:8446/wait/page-1\">";
+    assert!(page.contains(action), "{page}");
+    let field = format!("<input type=\"hidden\" name=\"page_secret\" value=\"{PAGE_SECRET}\">");
+    assert!(page.contains(&field));
+    let policy = reply.header("content-security-policy");
+    assert!(policy.contains("; form-action 'self' https://localhost:8446; "), "{policy}");
+    assert!(!policy.contains("script-src"));
+    assert!(client.ends_within(Duration::from_secs(2)).await, "the next page needs a new proof");
+    assert!(rig.keeper.was_asked("start enrol true one-time"));
+    *rig.keeper.portal.started.lock().unwrap() =
+        Some(EnrolStarted::Refused(SignInRefusal::FormOver));
+    let mut client = rig.connect_card(Some(&rig.pki.card)).await;
+    let reply = client.post_form("/enrol", "", "form_token=one-time").await;
+    assert!(reply.status == 403 && reply.text().contains("古く"), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn forms_that_are_not_ours_start_nothing() {
+    let rig = Rig::new();
+    for (headers, form, status) in [
+        ("Origin: https://evil.example\r\n", "form_token=t", 403),
+        ("Sec-Fetch-Site: same-site\r\n", "form_token=t", 403),
+        ("", "", 400),
+        ("", "form_token=t&holder_id=u-1", 400),
+        ("", &format!("form_token={}", "t".repeat(4_086)), 413),
+    ] {
+        let mut client = rig.connect_card(Some(&rig.pki.card)).await;
+        let reply = client.post_form("/enrol", headers, form).await;
+        assert_eq!(reply.status, status, "{headers}{form}");
+        assert_eq!(reply.header("content-type"), "text/html; charset=utf-8");
+    }
+    assert!(rig.keeper.asked.lock().unwrap().is_empty());
+    let mut client = rig.connect_card(Some(&rig.pki.card)).await;
+    let at = format!("form_token={}", "t".repeat(4_085));
+    assert_eq!((at.len(), client.post_form("/enrol", "", &at).await.status), (4_096, 200));
+}
+
+#[tokio::test]
+async fn card_that_does_not_do_gets_a_reason_and_an_old_handshake_a_new_one() {
+    let rig = Rig::new();
+    let refused = |refusal| Some(EnrolPage::Refused(refusal));
+    *rig.keeper.portal.enrol.lock().unwrap() = refused(SignInRefusal::CardNotRegistered);
+    let reply = rig.connect_card(Some(&rig.pki.card)).await.get("/enrol").await;
+    assert!(reply.status == 403 && reply.text().contains("登録されていません"));
+    *rig.keeper.portal.enrol.lock().unwrap() = refused(SignInRefusal::ProofNotFresh);
+    for (query, location) in [
+        ("", "/enrol?lang=ja&again=1"),
+        ("?lang=en&again=5", "/enrol?lang=en&again=6"),
+        ("?again=6", ""),
+        ("?again=x", ""),
+    ] {
+        let mut client = rig.connect_card(Some(&rig.pki.card)).await;
+        let reply = client.get(&format!("/enrol{query}")).await;
+        assert_eq!(reply.header("location"), location, "{query}");
+        assert!(client.ends_within(Duration::from_secs(2)).await);
+    }
+}
