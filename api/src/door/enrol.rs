@@ -52,7 +52,7 @@ pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
 /// `POST /enrol`: confirmed; the next page leads to the portal.
 pub(crate) async fn form(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
     let [] = exchange.query([])?;
-    forms::refuse_other_sites(&exchange.parts.headers)?;
+    forms::refuse_other_sites(&exchange.parts)?;
     let [form_token, lang] = forms::read(exchange, ["form_token", "lang"]).await?;
     let form_token = form_token.ok_or_else(|| malformed("the form has no form_token"))?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);

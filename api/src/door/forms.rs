@@ -16,6 +16,7 @@ use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
 use http::header;
+use http::request::Parts;
 use http_body_util::Full;
 
 /// Octets of a form: a token, a number and a few words.
@@ -56,9 +57,14 @@ pub(crate) fn ascii_number(typed: &str) -> String {
 
 /// A form of another site is refused where the browser says so. `Origin: null` says nothing: browsers send it for our own
 /// form, too, because of its referrer policy (Fetch §3.2). The one-time field is what counts.
-pub(crate) fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Problem> {
+pub(crate) fn refuse_other_sites(parts: &Parts) -> Result<(), Problem> {
+    let headers = &parts.headers;
     refuse_sites_but(headers, &["same-origin", "none"])?;
-    let host = head::only(headers, &header::HOST)?.unwrap_or_default();
+    // HTTP/2 names the host in the target; where both do, they are the same.
+    let host = match parts.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => head::only(headers, &header::HOST)?.unwrap_or_default(),
+    };
     match head::only(headers, &header::ORIGIN)? {
         None | Some("null") => Ok(()),
         Some(origin) => match origin.strip_prefix("https://") {
@@ -69,8 +75,8 @@ pub(crate) fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// The same for a form that another listener of the appliance leads here.
-pub(crate) fn refuse_strangers(headers: &HeaderMap) -> Result<(), Problem> {
-    refuse_sites_but(headers, &["same-origin", "same-site", "none"])
+pub(crate) fn refuse_strangers(parts: &Parts) -> Result<(), Problem> {
+    refuse_sites_but(&parts.headers, &["same-origin", "same-site", "none"])
 }
 
 fn refuse_sites_but(headers: &HeaderMap, good: &[&str]) -> Result<(), Problem> {
@@ -116,12 +122,18 @@ mod tests {
     #[test]
     fn form_of_another_site_is_refused() {
         let of = |pairs: &[(&'static str, &'static str)]| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, HeaderValue::from_static("hpki.example:8444"));
-            for (name, value) in pairs {
-                headers.insert(*name, HeaderValue::from_static(value));
-            }
-            refuse_other_sites(&headers).is_ok()
+            // HTTP/1.1 names the host in its header, HTTP/2 in its target.
+            let http1 = http::Request::post("/").header("host", "hpki.example:8444");
+            let http2 = http::Request::post("https://hpki.example:8444/");
+            let [http1, http2] = [http1, http2].map(|request| {
+                let add = |request: http::request::Builder, (name, value): &(_, _)| {
+                    request.header(*name, *value)
+                };
+                let request = pairs.iter().fold(request, add).body(()).unwrap();
+                refuse_other_sites(&request.into_parts().0).is_ok()
+            });
+            assert_eq!(http1, http2, "{pairs:?}");
+            http1
         };
         assert!(of(&[]));
         assert!(of(&[("origin", "https://hpki.example:8444"), ("sec-fetch-site", "same-origin")]));

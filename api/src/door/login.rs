@@ -47,7 +47,7 @@ pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
 /// `POST /login/{link}`: the holder's decision.
 pub(crate) async fn form(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
     let [] = exchange.query([])?;
-    refuse_other_sites(&exchange.parts.headers)?;
+    refuse_other_sites(&exchange.parts)?;
     let (confirmation, lang) = read_form(exchange).await?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
     let confirmed = confirm(exchange, confirmation).await?;

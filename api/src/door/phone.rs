@@ -98,7 +98,7 @@ pub(crate) async fn finish(exchange: &mut Exchange<'_>) -> Result<Answer, Refusa
 /// `POST /phone/{link}/deny`: "this is not mine". A form, so that it works without a script.
 pub(crate) async fn deny(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
     let [] = exchange.query([])?;
-    forms::refuse_other_sites(&exchange.parts.headers)?;
+    forms::refuse_other_sites(&exchange.parts)?;
     let [lang] = forms::read(exchange, ["lang"]).await?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
     let (operations, request_id, link) = exchange.to_ask()?;
@@ -170,6 +170,6 @@ async fn posted<T: DeserializeOwned>(
     limit: usize,
 ) -> Result<(Language, T), Refusal> {
     let language = portal::language(exchange)?;
-    forms::refuse_other_sites(&exchange.parts.headers)?;
+    forms::refuse_other_sites(&exchange.parts)?;
     Ok((language, exchange.json(limit).await?))
 }

@@ -85,7 +85,7 @@ fn only_card(choice: &Choice) -> Option<&str> {
 /// `POST /login/{link}/phone`: a QR code for this browser.
 pub(crate) async fn ask_phone(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
     let [] = exchange.query([])?;
-    forms::refuse_other_sites(&exchange.parts.headers)?;
+    forms::refuse_other_sites(&exchange.parts)?;
     let [holder_id, lang] = forms::read(exchange, ["holder_id", "lang"]).await?;
     let holder_id = holder_id.map(|typed| typed.trim().to_owned()).filter(|id| !id.is_empty());
     if holder_id.as_ref().is_some_and(|id| id.chars().count() > HOLDER_CHARACTERS) {
@@ -113,7 +113,7 @@ pub(crate) async fn ask_phone(exchange: &mut Exchange<'_>) -> Result<Answer, Ref
 /// cookie; whether there is such a page is asked by the page itself.
 pub(crate) async fn remember(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
     let [] = exchange.query([])?;
-    forms::refuse_strangers(&exchange.parts.headers)?;
+    forms::refuse_strangers(&exchange.parts)?;
     let [page_secret, lang] = forms::read(exchange, ["page_secret", "lang"]).await?;
     let page_secret = page_secret
         .filter(|secret| is_secret(secret))

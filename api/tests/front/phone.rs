@@ -4,6 +4,8 @@ use crate::support::client::Client;
 use crate::support::client::Reply;
 use crate::support::paper_portal::ask;
 use crate::support::rig::Rig;
+use crate::support::tools::curl;
+use crate::support::tools::text;
 use api::operations::SignInRefusal;
 use api::operations::portal::PhoneAsked;
 use api::operations::portal::PhoneDone;
@@ -67,6 +69,23 @@ async fn number_is_exchanged_for_a_question_and_the_answer_for_a_sign_in() {
     assert!(rig.keeper.was_asked("options link-1 42") && rig.keeper.was_asked("finish link-1 c-1"));
     let credential: serde_json::Value = serde_json::from_str(CREDENTIAL).unwrap();
     assert_eq!(rig.keeper.portal.credentials.lock().unwrap().as_slice(), [credential]);
+}
+
+/// As browsers send it.
+#[tokio::test]
+async fn script_is_answered_over_http2_and_other_sites_are_refused_there_too() {
+    let rig = Rig::new();
+    let typed = ["--http2", "--json", "{\"number\":\"42\"}", "--header"];
+    for (origin, status) in [
+        (format!("https://localhost:{}", rig.portal.port()), "HTTP/2 200"),
+        ("https://localhost:1".to_owned(), "HTTP/2 403"),
+    ] {
+        let origin = format!("Origin: {origin}");
+        let more = [typed.as_slice(), &[origin.as_str()]].concat();
+        let said = curl(&rig.pki, None, rig.portal, "/phone/link-1/options", &more).await;
+        assert!(text(&said).starts_with(status), "{origin}: {}", text(&said));
+    }
+    assert_eq!(rig.keeper.asked.lock().unwrap().as_slice(), ["options link-1 42"]);
 }
 
 #[tokio::test]
