@@ -208,6 +208,8 @@ pub enum SignInRefusal {
     HolderDisabled,
     /// The signing system does not accept this holder or method.
     NotAllowedHere,
+    /// None of the holder's second certificates can be used now: no method signs in.
+    EntitlementOver,
     /// The number typed is not the one on the asking screen.
     WrongNumber,
     /// The link was used, ended or expired.

@@ -256,6 +256,18 @@ fn words(refusal: SignInRefusal) -> Words {
             ],
             ["システム管理者に問い合わせてください。", "Ask your system administrator."],
         ),
+        SignInRefusal::EntitlementOver => words(
+            Code::CredentialExpired,
+            ["署名用の証明書が使えません", "You have no certificate to sign with"],
+            [
+                "あなたの署名用の証明書（セカンド証明書）は、発行されていないか、有効期限が切れているか、失効しています。どの認証方法でも利用できません。",
+                "Your second certificate has not been issued, has expired or is revoked. No way to sign in works without one.",
+            ],
+            [
+                "HPKIカードの有効期限を確かめ、カードを発行した認証局または施設の登録担当者に問い合わせてください。",
+                "Check until when your HPKI card is valid, and ask its certification authority or your registration officer.",
+            ],
+        ),
         SignInRefusal::WrongNumber => again(
             Code::LoginDenied,
             ["番号が違います", "The number is wrong"],

@@ -262,6 +262,7 @@ async fn every_refusal_is_a_page_with_a_reason_and_a_next_step_in_both_languages
         (SignInRefusal::OtherHolder, "別の方", "somebody else"),
         (SignInRefusal::HolderDisabled, "停止", "disabled"),
         (SignInRefusal::NotAllowedHere, "許可されていません", "may not use"),
+        (SignInRefusal::EntitlementOver, "セカンド証明書", "second certificate"),
         (SignInRefusal::WrongNumber, "番号", "number"),
         (SignInRefusal::LinkOver, "リンク", "link"),
         (SignInRefusal::FormOver, "古く", "out of date"),
@@ -273,7 +274,7 @@ async fn every_refusal_is_a_page_with_a_reason_and_a_next_step_in_both_languages
         for (lang, words) in [("ja", japanese), ("en", english)] {
             let mut client = rig.connect_card(Some(&rig.pki.card)).await;
             let page = client.get(&format!("/login/link-1?lang={lang}&again=6")).await;
-            assert!([403, 503].contains(&page.status), "{refusal:?}");
+            assert!([403, 409, 503].contains(&page.status), "{refusal:?}");
             assert!(page.text().contains(words), "{refusal:?} {lang}: {}", page.text());
             assert!(page.text().matches("<p>").count() >= 3, "{refusal:?}: reason and next step");
         }
