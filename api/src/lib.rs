@@ -21,7 +21,7 @@ pub mod rate;
 mod request_id;
 pub mod routes;
 pub mod server;
-mod text;
+pub mod text;
 mod tls;
 pub mod wire;
 

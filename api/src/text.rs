@@ -2,7 +2,7 @@
 
 /// Whether a character shows nothing or changes how its neighbours show: controls, bidirectional controls (Unicode TR 9),
 /// separators of lines, fillers, tags.
-pub(crate) fn is_invisible(character: char) -> bool {
+pub fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'

@@ -265,7 +265,7 @@ pub fn split_link(token: &str) -> Option<(&str, &str)> {
     well_formed.then_some((session_id, secret))
 }
 
-/// Hidden fields of confirming forms: a MAC over link and card, so that showing a page changes nothing.
+/// Hidden fields of confirming forms: a MAC over subject and card, so that showing a page changes nothing.
 pub struct FormTokens {
     key: hmac::Key,
 }
@@ -281,23 +281,23 @@ impl FormTokens {
         Ok(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &key) })
     }
 
-    /// The field for the page shown to `card` under `record`'s link.
-    pub fn issue(&self, record: &SessionRecord, card: &Fingerprint) -> String {
-        URL_SAFE_NO_PAD.encode(hmac::sign(&self.key, &form_octets(record, card)))
+    /// The field for the page about `subject` (a sign-in's link, an enrolment) that was shown to `card`.
+    pub fn issue(&self, subject: &Fingerprint, card: &Fingerprint) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.key, &form_octets(subject, card)))
     }
 
-    /// Whether `token` is from the page shown to `card` under `record`'s link; constant time.
-    pub fn check(&self, record: &SessionRecord, card: &Fingerprint, token: &str) -> bool {
+    /// Whether `token` is from the page about `subject` that was shown to `card`; constant time.
+    pub fn check(&self, subject: &Fingerprint, card: &Fingerprint, token: &str) -> bool {
         let Ok(mac) = URL_SAFE_NO_PAD.decode(token) else {
             return false;
         };
-        hmac::verify(&self.key, &form_octets(record, card), &mac).is_ok()
+        hmac::verify(&self.key, &form_octets(subject, card), &mac).is_ok()
     }
 }
 
-fn form_octets(record: &SessionRecord, card: &Fingerprint) -> Vec<u8> {
+fn form_octets(subject: &Fingerprint, card: &Fingerprint) -> Vec<u8> {
     // Both parts are hexadecimal text, so the slash separates them.
-    format!("{}/{}", record.link.0, card.0).into_bytes()
+    format!("{}/{}", subject.0, card.0).into_bytes()
 }
 
 #[cfg(test)]

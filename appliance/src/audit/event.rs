@@ -1,6 +1,8 @@
 //! What can happen: the kinds of record in the audit log.
 
 use crate::audit::record::AlarmSource;
+use crate::audit::record::Asked;
+use crate::audit::record::Enrolment;
 use crate::audit::record::SignIn;
 use crate::audit::record::SignatureFacts;
 use crate::audit::record::TrustChange;
@@ -26,6 +28,10 @@ pub enum Event {
         #[serde(flatten)]
         facts: Box<SignatureFacts>,
     },
+    /// An authenticator is about to be asked under this challenge: what it will stand for if it answers. Nothing is proved.
+    SignInAsked(Box<Asked>),
+    /// A card proved its holder, who may now register a phone.
+    EnrolmentStarted(Box<Enrolment>),
     /// Somebody proved presence for a transaction and confirmed it.
     SignInApproved(Box<SignIn>),
     /// A sign-in was refused.
@@ -160,9 +166,11 @@ pub enum Event {
 
 impl Event {
     /// Every wire name.
-    pub const KINDS: [&str; 17] = [
+    pub const KINDS: [&str; 19] = [
         "signature",
         "signature_withheld",
+        "sign_in_asked",
+        "enrolment_started",
         "sign_in_approved",
         "sign_in_denied",
         "session_activated",
@@ -185,6 +193,8 @@ impl Event {
         match self {
             Self::Signature(_) => "signature",
             Self::SignatureWithheld { .. } => "signature_withheld",
+            Self::SignInAsked(_) => "sign_in_asked",
+            Self::EnrolmentStarted(_) => "enrolment_started",
             Self::SignInApproved(_) => "sign_in_approved",
             Self::SignInDenied { .. } => "sign_in_denied",
             Self::SessionActivated { .. } => "session_activated",
@@ -209,6 +219,8 @@ impl Event {
             Self::Signature(facts) | Self::SignatureWithheld { facts, .. } => {
                 Some(&facts.holder_id)
             }
+            Self::SignInAsked(asked) => Some(&asked.binding.holder_id),
+            Self::EnrolmentStarted(enrolment) => Some(&enrolment.holder_id),
             Self::SignInApproved(sign_in) => Some(&sign_in.holder_id),
             Self::SessionActivated { holder_id, .. } | Self::SessionEnded { holder_id, .. } => {
                 Some(holder_id)
@@ -225,6 +237,7 @@ impl Event {
             Self::Signature(facts) | Self::SignatureWithheld { facts, .. } => {
                 Some(&facts.system_id)
             }
+            Self::SignInAsked(asked) => Some(&asked.binding.system_id),
             Self::SignInApproved(sign_in) => Some(&sign_in.system_id),
             Self::SessionActivated { system_id, .. } | Self::SessionEnded { system_id, .. } => {
                 Some(system_id)

@@ -18,6 +18,7 @@ use attest::algorithm::ContentDigest;
 use attest::algorithm::DigestAlgorithm;
 use attest::algorithm::Dtbsr;
 use attest::clock::UnixSeconds;
+use attest::evidence::Binding;
 use attest::permit::LeaseWithdrawn;
 use attest::records::Fingerprint;
 use attest::records::Method;
@@ -169,11 +170,43 @@ pub struct SignIn {
     pub evidence_json: String,
 }
 
+/// A question to an authenticator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// The challenge, base64url: the same one stands in the evidence, if there comes any.
+    pub challenge: String,
+    /// What an answer approves, in the words of the evidence.
+    pub binding: Binding,
+}
+
+/// Leave to register a phone, given to whom a card proved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enrolment {
+    /// The ticket, hashed.
+    pub ticket: Fingerprint,
+    /// Holder.
+    pub holder_id: String,
+    /// How presence was proved.
+    pub method: Method,
+    /// The card.
+    pub factor: Fingerprint,
+    /// The phone that the holder gives up for it.
+    pub replaces: Option<Fingerprint>,
+    /// Where: address and browser.
+    pub terminal: String,
+    /// SHA-256 over the octets of `evidence_json`.
+    pub evidence: Fingerprint,
+    /// See [`SignIn`].
+    pub evidence_json: String,
+}
+
 /// A change to what the appliance believes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrustChange {
-    /// Kind of record: `holder`, `card`, `credential`, `system`, `operator`, `anchor`, `mode`.
+    /// Kind of record: `holder`, `card`, `device`, `credential`, `system`, `operator`, `anchor`, `mode`.
     pub what: String,
     /// Its id.
     pub id: String,
@@ -183,7 +216,7 @@ pub struct TrustChange {
     pub holder_id: Option<String>,
     /// Proposal, where two operators act.
     pub proposal_id: Option<String>,
-    /// Operator who asked for it.
+    /// Operator who asked for it; empty where the holder did.
     pub proposed_by: String,
     /// Operators who approved it; empty where one is enough.
     pub approved_by: Vec<String>,
@@ -259,6 +292,7 @@ pub fn session_hash(session_id: &str) -> Fingerprint {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use attest::records::SessionLimits;
 
     pub(crate) fn facts() -> SignatureFacts {
         SignatureFacts {
@@ -335,6 +369,27 @@ pub(crate) mod tests {
             Event::Signature(Box::new(facts())),
             Event::SignatureWithheld { reason: withheld, facts: Box::new(facts()) },
             Event::SignatureWithheld { reason: Withheld::Credential, facts: Box::new(facts()) },
+            Event::SignInAsked(Box::new(Asked {
+                challenge: "AAAA".to_owned(),
+                binding: Binding {
+                    purpose: attest::evidence::Purpose::Day,
+                    system_id: "ehr".to_owned(),
+                    holder_id: "u-17".to_owned(),
+                    session_id: "t".to_owned(),
+                    handoff_id: "d".to_owned(),
+                    limits: SessionLimits { seconds: 1, idle_seconds: 1, signatures: 1 },
+                },
+            })),
+            Event::EnrolmentStarted(Box::new(Enrolment {
+                ticket: session_hash("e"),
+                holder_id: "u-17".to_owned(),
+                method: Method::Hpki,
+                factor: Fingerprint::of(b"card"),
+                replaces: Some(Fingerprint::of(b"phone")),
+                terminal: "127.0.0.1".to_owned(),
+                evidence: Fingerprint::of(b"{}"),
+                evidence_json: "{}".to_owned(),
+            })),
             Event::SignInApproved(Box::new(SignIn {
                 session: session_hash("t"),
                 holder_id: "u-17".to_owned(),

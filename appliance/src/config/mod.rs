@@ -155,12 +155,24 @@ pub struct Limits {
     pub digest_items: usize,
     /// Sign-ins a minute that one signing system may open for one holder.
     pub sign_ins_per_minute: u32,
+    /// Questions to a phone a minute for one holder id, whether anybody has it or not.
+    pub phones_per_minute: u32,
+    /// Questions to a phone a minute from one address.
+    pub phones_per_minute_of_address: u32,
 }
 
 impl Default for Limits {
-    /// 500: a day's documents of one ward, signed within a few seconds. 20: a locked-out colleague needs two or three.
     fn default() -> Self {
-        Self { digest_items: 500, sign_ins_per_minute: 20 }
+        Self {
+            // A day's documents of one ward, signed within a few seconds.
+            digest_items: 500,
+            // A locked-out colleague needs two or three.
+            sign_ins_per_minute: 20,
+            // A QR code that ran out, a number mistyped: a person needs two or three; each is one picture and one answer.
+            phones_per_minute: 20,
+            // The change of shift of a hospital behind one address.
+            phones_per_minute_of_address: 600,
+        }
     }
 }
 
@@ -254,6 +266,11 @@ impl Config {
             }
             (None, None) => "https://localhost".to_owned(),
         }
+    }
+
+    /// `https://host[:port]` of the portal, as browsers write it, if there is one.
+    pub fn portal_origin(&self) -> Option<String> {
+        None
     }
 }
 

@@ -11,6 +11,7 @@ use crate::store::StoreOpenError;
 use crate::systemd::SocketError;
 use api::error::FrontError;
 use attest::clock::ClockBehindFloor;
+use attest::evidence::Fido2Error;
 use attest::sessions::SessionError;
 use attest::sign_in::RandomFailed;
 use attest::trust::TrustError;
@@ -73,6 +74,9 @@ pub enum StartError {
     /// The random source.
     #[error(transparent)]
     Random(#[from] RandomFailed),
+    /// The portal's origin.
+    #[error("listeners.portal.host_names: {0}")]
+    Portal(#[from] Fido2Error),
     /// Anchors, intermediates or profiles.
     #[error(transparent)]
     Material(#[from] MaterialFault),

@@ -7,15 +7,19 @@ use crate::audit::Opened;
 use crate::audit::Principal;
 use crate::audit::SignatureFacts;
 use crate::audit::record::AlarmSource;
+use crate::audit::record::Asked;
 use crate::audit::record::DigestValue;
+use crate::audit::record::Enrolment;
 use crate::audit::record::Idempotency;
 use crate::audit::record::SignIn;
+use crate::audit::record::TrustChange;
 use crate::audit::record::session_hash;
 use crate::time::TimeStep;
 use attest::algorithm::ContentDigest;
 use attest::algorithm::Dtbsr;
 use attest::algorithm::SignatureScheme;
 use attest::clock::UnixSeconds;
+use attest::evidence::Binding;
 use attest::permit::Lease;
 use attest::records::Fingerprint;
 use attest::records::Method;
@@ -97,14 +101,15 @@ pub fn signature(request: Request, made: &Made<'_>, lease: Lease) -> Entry {
     }
 }
 
-/// Somebody proved presence and confirmed a sign-in; `evidence_json` lets anybody check it again.
-pub fn sign_in_approved(
-    request_id: &str,
-    record: &SessionRecord,
-    approval: &Approval,
-    evidence_json: String,
-) -> Entry {
-    let sign_in = SignIn {
+/// An authenticator is about to be asked.
+pub fn sign_in_asked(request_id: &str, challenge: &str, binding: &Binding) -> Entry {
+    let asked = Asked { challenge: challenge.to_owned(), binding: binding.clone() };
+    Entry::new(request_id, Principal::Unknown, Event::SignInAsked(Box::new(asked)))
+}
+
+/// A proof of presence in the audit log's words.
+pub fn sign_in(record: &SessionRecord, approval: &Approval, evidence_json: String) -> SignIn {
+    SignIn {
         session: session_hash(&record.session_id),
         holder_id: approval.holder_id.clone(),
         system_id: record.system_id.clone(),
@@ -112,8 +117,12 @@ pub fn sign_in_approved(
         authenticated_at: approval.authenticated_at,
         evidence: Fingerprint(approval.evidence.clone()),
         evidence_json,
-    };
-    let holder = Principal::Holder(approval.holder_id.clone());
+    }
+}
+
+/// Somebody proved presence and confirmed a sign-in; its `evidence_json` lets anybody check it again.
+pub fn sign_in_approved(request_id: &str, sign_in: SignIn) -> Entry {
+    let holder = Principal::Holder(sign_in.holder_id.clone());
     Entry::new(request_id, holder, Event::SignInApproved(Box::new(sign_in)))
 }
 
@@ -121,6 +130,7 @@ pub fn sign_in_approved(
 pub fn sign_in_denied(
     request_id: &str,
     record: Option<&SessionRecord>,
+    method: Method,
     code: &str,
     detail: &str,
 ) -> Entry {
@@ -128,9 +138,49 @@ pub fn sign_in_denied(
         session: record.map(|record| session_hash(&record.session_id)),
         system_id: record.map(|record| record.system_id.clone()),
         holder_id: record.and_then(|record| record.holder_id.clone()),
-        method: Some(Method::Hpki),
+        method: Some(method),
         code: code.to_owned(),
         detail: detail.to_owned(),
+    };
+    Entry::new(request_id, Principal::Unknown, event)
+}
+
+/// A card proved its holder, who may now register a phone.
+pub fn enrolment_started(request_id: &str, enrolment: Enrolment) -> Entry {
+    let holder = Principal::Holder(enrolment.holder_id.clone());
+    Entry::new(request_id, holder, Event::EnrolmentStarted(Box::new(enrolment)))
+}
+
+/// A holder registered a phone, or gave one up for it: `change` is `granted` or `removed`.
+pub fn device_changed(
+    request_id: &str,
+    holder_id: &str,
+    authenticator_id: &Fingerprint,
+    change: &str,
+    detail: String,
+) -> Entry {
+    let event = Event::TrustChanged(TrustChange {
+        what: "device".to_owned(),
+        id: authenticator_id.0.clone(),
+        change: change.to_owned(),
+        holder_id: Some(holder_id.to_owned()),
+        proposal_id: None,
+        proposed_by: String::new(),
+        approved_by: Vec::new(),
+        record: None,
+        detail,
+    });
+    Entry::new(request_id, Principal::Holder(holder_id.to_owned()), event)
+}
+
+/// No phone was registered: `code` is stable, `detail` is for the auditor.
+pub fn enrolment_denied(request_id: &str, code: &str, detail: &str) -> Entry {
+    let event = Event::Denial {
+        operation: "device.enrol".to_owned(),
+        code: code.to_owned(),
+        credential_id: None,
+        detail: detail.to_owned(),
+        suppressed: 0,
     };
     Entry::new(request_id, Principal::Unknown, event)
 }

@@ -3,7 +3,10 @@
 //! [`Keeper`] is the appliance while it is operational; [`crate::doorway::Doorway`] stands before it in every state.
 
 mod batch;
+mod card;
 mod certificates;
+mod enrol;
+mod entitlement;
 pub mod entries;
 mod gauges;
 mod judge;
@@ -11,6 +14,9 @@ mod key_set;
 mod known;
 mod listener_certificate;
 pub mod material;
+mod phone;
+mod phones;
+mod portal;
 mod refused;
 mod retries;
 mod session_steps;
@@ -29,6 +35,7 @@ use crate::audit::Principal;
 use crate::idempotency::Running;
 use crate::keeper::certificates::SigningCertificates;
 use crate::keeper::material::ConfiguredMaterial;
+use crate::keeper::phones::Phones;
 use crate::metrics::Metrics;
 use crate::rate::RateLimiter;
 use crate::sign::SigningLine;
@@ -38,6 +45,7 @@ use api::problem::Code;
 use api::problem::Problem;
 use attest::clock::Clock;
 use attest::clock::UnixSeconds;
+use attest::evidence::Fido2Error;
 use attest::gate::Gate;
 use attest::judge::Judge;
 use attest::records::SigningSystem;
@@ -63,6 +71,8 @@ pub struct KeeperSettings {
     pub hpki_origin: String,
     /// Host name of the card listener, as cards sign it.
     pub hpki_host: String,
+    /// `https://host:port` of the portal, as browsers write it: without one no phone is registered and none signs in.
+    pub portal_origin: Option<String>,
     /// Intermediates and profiles.
     pub material: ConfiguredMaterial,
     /// Octets of a detached document.
@@ -73,6 +83,10 @@ pub struct KeeperSettings {
     pub digest_items: usize,
     /// Sign-ins a minute that one signing system may open for one holder.
     pub sign_ins_per_minute: u32,
+    /// Questions to a phone a minute for one holder id.
+    pub phones_per_minute: u32,
+    /// Questions to a phone a minute from one address.
+    pub phones_per_minute_of_address: u32,
     /// Seconds within which a handshake must lie before its confirmation.
     pub handshake_seconds: u64,
 }
@@ -112,6 +126,7 @@ pub struct Keeper {
     running: Running,
     signing_certificates: SigningCertificates,
     rates: RateLimiter,
+    phones: Option<Phones>,
     /// Held while everything is judged.
     judging: tokio::sync::Mutex<()>,
 }
@@ -120,13 +135,18 @@ impl Keeper {
     /// A keeper of these parts.
     ///
     /// # Errors
-    /// When the random source fails.
-    pub fn new(parts: Parts) -> Result<Self, attest::sign_in::RandomFailed> {
+    /// When the random source fails, or the portal cannot be a relying party.
+    pub fn new(parts: Parts) -> Result<Self, Fido2Error> {
         let gate = Gate::new(parts.registry.clone(), parts.sessions.clone(), parts.clock.clone());
         let line = SigningLine::new(parts.hsm.clone(), parts.audit.clone(), parts.metrics.clone());
+        let phones = match &parts.settings.portal_origin {
+            Some(origin) => Some(Phones::new(origin, &parts)?),
+            None => None,
+        };
         Ok(Self {
             gate,
             line,
+            phones,
             forms: FormTokens::new()?,
             running: Running::default(),
             signing_certificates: SigningCertificates::default(),

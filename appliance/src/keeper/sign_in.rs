@@ -4,8 +4,9 @@
 //! step. Opening the page changes nothing; only the confirmed form does.
 
 use super::Keeper;
+use super::card::CardFault;
+use super::card::ProvedCard;
 use super::entries;
-use super::standing;
 use api::operations::CardHandshake;
 use api::operations::Confirm;
 use api::operations::Confirmation;
@@ -15,17 +16,15 @@ use api::operations::SignInPage;
 use api::operations::SignInRefusal;
 use async_trait::async_trait;
 use attest::clock::UnixSeconds;
-use attest::evidence::Expectations;
 use attest::evidence::HpkiEvidence;
-use attest::gate::may_name;
-use attest::hc_role::HcRole;
+use attest::handoff::Entitlement;
 use attest::judge::CardIdentity;
 use attest::records::Fingerprint;
 use attest::records::Holder;
 use attest::records::Method;
 use attest::records::SigningSystem;
-use attest::registry::LiveCredential;
 use attest::sessions::Approved;
+use attest::sessions::SessionError;
 use attest::sign_in::Approval;
 use attest::sign_in::DenyReason;
 use attest::sign_in::SessionRecord;
@@ -33,13 +32,13 @@ use attest::sign_in::split_link;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A link that can still be used, and the card that was proved under it.
 struct Met {
     record: SessionRecord,
     system: Arc<SigningSystem>,
     holder: Arc<Holder>,
+    entitlement: Entitlement,
     card: CardIdentity,
     evidence: HpkiEvidence,
     now: UnixSeconds,
@@ -63,7 +62,7 @@ impl SignIn for Keeper {
     ) -> SignInPage {
         match self.meet(request_id, link, card).await {
             Ok(met) => SignInPage::Confirm(Confirm {
-                form_token: self.forms.issue(&met.record, &met.card.fingerprint),
+                form_token: self.forms.issue(&met.record.link, &met.card.fingerprint),
                 asks_number: met.record.number.is_some(),
                 return_origin: met.record.return_url.as_deref().and_then(origin),
                 remaining_seconds: met.now.seconds_until(met.record.link_expires_at),
@@ -90,7 +89,7 @@ impl SignIn for Keeper {
             Err(NotMet::Nothing) => return Confirmed::Refused(SignInRefusal::ProofNotFresh),
             Err(NotMet::Refused(refusal)) => return Confirmed::Refused(refusal),
         };
-        if !self.forms.check(&met.record, &met.card.fingerprint, &confirmation.form_token) {
+        if !self.forms.check(&met.record.link, &met.card.fingerprint, &confirmation.form_token) {
             return Confirmed::Refused(SignInRefusal::FormOver);
         }
         match confirmation.approve {
@@ -115,48 +114,27 @@ impl Keeper {
         let handshake = card.ok_or(NotMet::Nothing)?;
         let now =
             self.parts.clock.now().map_err(|_| NotMet::Refused(SignInRefusal::Unavailable))?;
-        let evidence = HpkiEvidence {
-            leaf_der: handshake.leaf_der,
-            transcript: handshake.transcript,
-            signature_scheme: handshake.signature_scheme,
-            signature: handshake.signature,
-            handshake_at: UnixSeconds(handshake.handshake_at),
-        };
         // Step 1: the link. Nothing about it is told before the card is proved, so a wrong one is remembered, not answered.
-        let record = self.linked(link).await?;
+        let unavailable = |_| NotMet::Refused(SignInRefusal::Unavailable);
+        let record = self.linked(link).await.map_err(unavailable)?;
         // Step 2: the card. A handshake older than the link proves nothing about this sign-in.
-        let settings = &self.parts.settings;
-        let expected = Expectations {
-            host: &settings.hpki_host,
-            server_certificates: &self.parts.listener_certificate.fingerprints(),
-            not_before: record.as_ref().map_or(now, |record| record.created_at),
-            now,
-            max_age: Duration::from_secs(settings.handshake_seconds),
-        };
-        let verified = match evidence.verify(&expected) {
-            Ok(verified) => verified,
-            Err(error) => {
-                let detail = error.to_string();
-                self.note_refusal(request_id, record.as_ref(), error.code(), &detail).await;
-                return Err(match record {
-                    Some(_) => NotMet::Refused(SignInRefusal::ProofNotFresh),
-                    None => NotMet::Nothing,
+        let not_before = record.as_ref().map_or(now, |record| record.created_at);
+        let proved = self.prove_card(handshake, not_before, now);
+        let ProvedCard { card, evidence } = match proved {
+            Ok(proved) => proved,
+            Err(CardFault { refusal, code, detail, is_proved }) => {
+                self.note_refusal(request_id, record.as_ref(), code, &detail).await;
+                return Err(match is_proved || record.is_some() {
+                    true => NotMet::Refused(refusal),
+                    false => NotMet::Nothing,
                 });
-            }
-        };
-        let card = match self.parts.judge.judge_card(&verified, now) {
-            Ok(card) => card,
-            Err(refusal) => {
-                let detail = refusal.to_string();
-                self.note_refusal(request_id, record.as_ref(), refusal.code(), &detail).await;
-                return Err(NotMet::Refused(standing::for_person(&refusal)));
             }
         };
         // Step 3: possession is proved; from here on the person is told.
         let link_over = NotMet::Refused(SignInRefusal::LinkOver);
         let record = record.filter(|record| !record.link_is_over(now)).ok_or(link_over)?;
         let met = self.holder_of(&record, &card, now);
-        let (system, holder) = match met {
+        let (system, holder, entitlement) = match met {
             Ok(met) => met,
             Err(refusal) => {
                 let detail = format!("card {}", card.fingerprint.0);
@@ -164,22 +142,18 @@ impl Keeper {
                 return Err(NotMet::Refused(refusal));
             }
         };
-        Ok(Met { record, system, holder, card, evidence, now })
+        Ok(Met { record, system, holder, entitlement, card, evidence, now })
     }
 
-    async fn linked(&self, link: &str) -> Result<Option<SessionRecord>, NotMet> {
+    /// The sign-in of a login link, in whatever state.
+    pub(super) async fn linked(&self, link: &str) -> Result<Option<SessionRecord>, SessionError> {
         let Some((session_id, secret)) = split_link(link) else {
             return Ok(None);
         };
-        match self.parts.sessions.record(session_id).await {
-            Ok(found) => {
-                Ok(found.map(|(record, _)| record).filter(|record| record.is_link(secret)))
-            }
-            Err(error) => {
-                tracing::error!(%error, "a sign-in could not be read");
-                Err(NotMet::Refused(SignInRefusal::Unavailable))
-            }
-        }
+        let found = self.parts.sessions.record(session_id).await.inspect_err(|error| {
+            tracing::error!(%error, "a sign-in could not be read");
+        })?;
+        Ok(found.map(|(record, _)| record).filter(|record| record.is_link(secret)))
     }
 
     /// Whose card it is, and whether this sign-in is for them.
@@ -188,43 +162,17 @@ impl Keeper {
         record: &SessionRecord,
         card: &CardIdentity,
         now: UnixSeconds,
-    ) -> Result<(Arc<SigningSystem>, Arc<Holder>), SignInRefusal> {
-        let registry = &self.parts.registry;
-        let link = registry.card(&card.fingerprint).ok_or(SignInRefusal::CardNotRegistered)?;
-        let holder = registry.holder(&link.holder_id).ok_or(SignInRefusal::CardNotRegistered)?;
+    ) -> Result<(Arc<SigningSystem>, Arc<Holder>, Entitlement), SignInRefusal> {
+        let holder = self.holder_of_card(card)?;
         if record.holder_id.as_ref().is_some_and(|wanted| *wanted != holder.holder_id) {
             return Err(SignInRefusal::OtherHolder);
         }
         if !holder.enabled {
             return Err(SignInRefusal::HolderDisabled);
         }
-        let system = registry.system(&record.system_id).ok_or(SignInRefusal::LinkOver)?;
-        let allowed = may_name(&system, &holder.holder_id)
-            && record.accepts(Method::Hpki)
-            && system.methods.contains(&Method::Hpki);
-        match allowed {
-            true => self.check_role(card, &holder, now).map(|()| (system, holder)),
-            false => Err(SignInRefusal::NotAllowedHere),
-        }
-    }
-
-    /// The qualification, in the card or in a second certificate that may sign now, as the profile wants it.
-    fn check_role(
-        &self,
-        card: &CardIdentity,
-        holder: &Holder,
-        now: UnixSeconds,
-    ) -> Result<(), SignInRefusal> {
-        let credentials = self.parts.registry.credentials_of(&holder.holder_id);
-        let good = credentials.iter().filter(|credential| may_sign(credential, now));
-        // Only texts of HPKI's own coding scheme are stored with a credential.
-        let texts = good.flat_map(|credential| credential.record.hc_roles.iter());
-        let second: Vec<HcRole> =
-            texts.map(|text| HcRole { text: text.clone(), is_hpki: true }).collect();
-        match self.parts.judge.hc_role_rule().is_kept(&card.roles, &second) {
-            true => Ok(()),
-            false => Err(SignInRefusal::RoleMissing),
-        }
+        let system = self.system_for(record, &holder.holder_id, Method::Hpki)?;
+        let entitlement = self.entitlement(&holder, &card.roles, now)?;
+        Ok((system, holder, entitlement))
     }
 
     async fn approve(&self, request_id: &str, met: Met, number: Option<&str>) -> Confirmed {
@@ -235,8 +183,6 @@ impl Keeper {
                 return Confirmed::Refused(SignInRefusal::Unavailable);
             }
         };
-        let second = self.parts.registry.credentials_of(&met.holder.holder_id);
-        let second = || second.iter().filter(|credential| may_sign(credential, met.now));
         let approval = Approval {
             holder_id: met.holder.holder_id.clone(),
             method: Method::Hpki,
@@ -244,16 +190,16 @@ impl Keeper {
             factor: met.card.fingerprint.clone(),
             certificate_b64: Some(STANDARD.encode(&met.evidence.leaf_der)),
             certificate_not_after: Some(met.card.not_after),
-            second_certificates: second().map(|live| live.certificate.clone()).collect(),
-            second_certificates_not_after: second().map(|live| live.record.not_after).min(),
+            second_certificates: met.entitlement.certificates.clone(),
+            second_certificates_not_after: Some(met.entitlement.not_after),
             authenticated_at: met.evidence.handshake_at,
         };
         // The evidence is durable before anything that rests on it. A wrong number is no approval.
         // That nothing came of a recorded approval is recorded, too, and never thinned out.
         let is_number = number.is_some_and(|number| met.record.is_number(number));
         if met.record.number.is_none() || is_number {
-            let entry =
-                entries::sign_in_approved(request_id, &met.record, &approval, evidence_json);
+            let sign_in = entries::sign_in(&met.record, &approval, evidence_json);
+            let entry = entries::sign_in_approved(request_id, sign_in);
             if let Err(error) = self.parts.audit.append(entry).await {
                 tracing::error!(request_id, %error, "a sign-in could not be recorded");
                 return Confirmed::Refused(SignInRefusal::Unavailable);
@@ -267,7 +213,7 @@ impl Keeper {
         match outcome {
             Ok(Approved::Code(code)) => {
                 self.parts.metrics.sign_in(Method::Hpki.name(), "approved");
-                self.after_approval(&met, code)
+                after_approval(&met, code)
             }
             Ok(Approved::LinkOver) => {
                 self.note_lost(request_id, &met.record, "link_over").await;
@@ -289,19 +235,6 @@ impl Keeper {
         }
     }
 
-    fn after_approval(&self, met: &Met, code: Option<String>) -> Confirmed {
-        match (&met.record.return_url, code) {
-            (Some(return_url), Some(code)) => {
-                let separator = if return_url.contains('?') { '&' } else { '?' };
-                let state = &met.record.session_id;
-                Confirmed::Return {
-                    url: format!("{return_url}{separator}code={code}&state={state}"),
-                }
-            }
-            _ => Confirmed::Done { system: met.system.display_name.clone() },
-        }
-    }
-
     async fn deny(&self, request_id: &str, met: Met) -> Confirmed {
         match self.parts.sessions.deny(&met.record.session_id, DenyReason::ByHolder).await {
             Ok(true) => {
@@ -318,12 +251,7 @@ impl Keeper {
     }
 
     async fn note_lost(&self, request_id: &str, record: &SessionRecord, code: &str) {
-        self.parts.metrics.sign_in(Method::Hpki.name(), "refused");
-        let detail = "nothing came of the approval that is recorded under this request";
-        let entry = entries::sign_in_denied(request_id, Some(record), code, detail);
-        if let Err(error) = self.parts.audit.append(entry).await {
-            tracing::error!(request_id, %error, "a lost sign-in could not be recorded");
-        }
+        self.note_lost_sign_in(request_id, record, Method::Hpki, code).await;
     }
 
     async fn note_refusal(
@@ -333,17 +261,54 @@ impl Keeper {
         code: &str,
         detail: &str,
     ) {
-        self.parts.metrics.sign_in(Method::Hpki.name(), "refused");
+        self.note_sign_in(request_id, record, Method::Hpki, code, detail).await;
+    }
+
+    /// Records that nothing came of an approval: never thinned out.
+    pub(super) async fn note_lost_sign_in(
+        &self,
+        request_id: &str,
+        record: &SessionRecord,
+        method: Method,
+        code: &str,
+    ) {
+        self.parts.metrics.sign_in(method.name(), "refused");
+        let detail = "nothing came of the approval that is recorded under this request";
+        let entry = entries::sign_in_denied(request_id, Some(record), method, code, detail);
+        if let Err(error) = self.parts.audit.append(entry).await {
+            tracing::error!(request_id, %error, "a lost sign-in could not be recorded");
+        }
+    }
+
+    /// Counts and records a refused sign-in.
+    pub(super) async fn note_sign_in(
+        &self,
+        request_id: &str,
+        record: Option<&SessionRecord>,
+        method: Method,
+        code: &str,
+        detail: &str,
+    ) {
+        self.parts.metrics.sign_in(method.name(), "refused");
         let reason = format!("{code}: {detail}");
-        let entry = entries::sign_in_denied(request_id, record, code, detail);
+        let entry = entries::sign_in_denied(request_id, record, method, code, detail);
         self.note("sign-in", request_id, &reason, entry).await;
     }
 }
 
-/// Whether a credential may sign now.
-fn may_sign(credential: &LiveCredential, now: UnixSeconds) -> bool {
-    let record = &credential.record;
-    credential.may_sign() && record.not_before <= now && now <= record.not_after
+fn after_approval(met: &Met, code: Option<String>) -> Confirmed {
+    match (&met.record.return_url, code) {
+        (Some(return_url), Some(code)) => {
+            Confirmed::Return { url: return_to(return_url, &code, &met.record.session_id) }
+        }
+        _ => Confirmed::Done { system: met.system.display_name.clone() },
+    }
+}
+
+/// The registered return URL with code and state.
+pub(super) fn return_to(return_url: &str, code: &str, session_id: &str) -> String {
+    let separator = if return_url.contains('?') { '&' } else { '?' };
+    format!("{return_url}{separator}code={code}&state={session_id}")
 }
 
 /// Scheme, host and port of a URL.
@@ -352,13 +317,15 @@ fn origin(url: &str) -> Option<String> {
     Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?))
 }
 
-fn refusal_name(refusal: SignInRefusal) -> &'static str {
+/// Stable word for the log.
+pub(super) fn refusal_name(refusal: SignInRefusal) -> &'static str {
     match refusal {
         SignInRefusal::CardNotRegistered => "card_not_registered",
         SignInRefusal::OtherHolder => "other_holder",
         SignInRefusal::HolderDisabled => "holder_disabled",
         SignInRefusal::NotAllowedHere => "not_allowed_here",
         SignInRefusal::RoleMissing => "role_missing",
+        SignInRefusal::EntitlementOver => "entitlement_over",
         _ => "refused",
     }
 }

@@ -35,6 +35,7 @@ use attest::gate::Admission;
 use attest::gate::Presented;
 use attest::gate::may_name;
 use attest::records::Fingerprint;
+use attest::records::Method;
 use attest::records::SigningSystem;
 use attest::registry::LiveCredential;
 use attest::session::EndReason;
@@ -42,6 +43,7 @@ use attest::session::LiveSession;
 use attest::sessions::Activation;
 use attest::sessions::Wanted;
 use attest::sign_in::DenyReason;
+use attest::sign_in::Phase;
 use attest::sign_in::link_token;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -168,8 +170,12 @@ impl Signing for Keeper {
             }
             Activation::Pending => Err(Code::SessionPending.into()),
             Activation::WrongCode { denied } => {
-                let entry =
-                    entries::sign_in_denied(&caller.request_id, Some(&record), "wrong_code", "");
+                let approved = match &record.phase {
+                    Phase::Approved { approval, .. } => approval.method,
+                    _ => Method::Hpki,
+                };
+                let (request_id, code) = (&caller.request_id, "wrong_code");
+                let entry = entries::sign_in_denied(request_id, Some(&record), approved, code, "");
                 self.note(&system.system_id, &caller.request_id, "wrong code", entry).await;
                 let detail = match denied {
                     true => "wrong code, too often: this sign-in is denied",

@@ -1,0 +1,363 @@
+//! A phone is registered by its holder's card: the card's page, the ticket, the phone that is proved.
+
+use super::Keeper;
+use super::card::CardFault;
+use super::card::ProvedCard;
+use super::entries;
+use super::phone::asked;
+use super::phone::not_asked;
+use super::phone::not_proved;
+use super::phones::Phones;
+use super::sign_in::refusal_name;
+use crate::audit::record::Enrolment;
+use crate::audit::record::session_hash;
+use api::operations::CardHandshake;
+use api::operations::SignInRefusal;
+use api::operations::portal::EnrolPage;
+use api::operations::portal::EnrolStarted;
+use api::operations::portal::PhoneAsked;
+use api::operations::portal::PhoneDone;
+use api::operations::portal::PhonePage;
+use api::operations::portal::Purpose;
+use api::operations::portal::WaitPage;
+use api::operations::portal::Waiting;
+use attest::authenticator::Authenticator;
+use attest::authenticator::Enroller;
+use attest::clock::UnixSeconds;
+use attest::evidence::Fido2Error;
+use attest::evidence::NewPasskey;
+use attest::qr_link::PageSecret;
+use attest::records::Fingerprint;
+use attest::records::Holder;
+use attest::records::Method;
+use attest::sessions::SessionError;
+use attest::sign_in::DenyReason;
+use attest::sign_in::split_link;
+use attest::ticket::Enrolled;
+use attest::ticket::Ticket;
+use attest::ticket::TicketOpened;
+use attest::ticket::TicketState;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A card that may register a phone.
+struct Met {
+    proved: ProvedCard,
+    holder: Arc<Holder>,
+    /// The phone that goes when the new one is proved.
+    replaces: Option<Arc<Authenticator>>,
+}
+
+impl Met {
+    /// What the form is about: nobody gives up another phone than the one they were shown.
+    fn subject(&self) -> Fingerprint {
+        let replaces = self.replaces.as_ref().map(|phone| phone.authenticator_id.0.as_str());
+        let subject = format!("enrol/{}/{}", self.holder.holder_id, replaces.unwrap_or("-"));
+        Fingerprint::of(subject.as_bytes())
+    }
+}
+
+impl Keeper {
+    /// The card listener's page.
+    pub(super) async fn enrol_page(
+        &self,
+        request_id: &str,
+        card: Option<CardHandshake>,
+    ) -> EnrolPage {
+        let Some(card) = card else {
+            return EnrolPage::PresentCard;
+        };
+        match self.meet_enroller(request_id, card).await {
+            Ok(met) => EnrolPage::Confirm {
+                holder: met.holder.display_name.clone(),
+                holder_id: met.holder.holder_id.clone(),
+                replaces: met.replaces.as_ref().map(|phone| phone.label.clone()),
+                form_token: self.forms.issue(&met.subject(), &met.proved.card.fingerprint),
+                danger_test_mode: self.danger_test_mode(),
+            },
+            Err(refusal) => EnrolPage::Refused(refusal),
+        }
+    }
+
+    /// Its form was sent: a ticket, and a page for this browser.
+    pub(super) async fn issue_ticket(
+        &self,
+        request_id: &str,
+        card: Option<CardHandshake>,
+        form_token: &str,
+        terminal: &str,
+    ) -> EnrolStarted {
+        let Some(card) = card else {
+            return EnrolStarted::Refused(SignInRefusal::ProofNotFresh);
+        };
+        let met = match self.meet_enroller(request_id, card).await {
+            Ok(met) => met,
+            Err(refusal) => return EnrolStarted::Refused(refusal),
+        };
+        let card = &met.proved.card.fingerprint;
+        if !self.forms.check(&met.subject(), card, form_token) || !self.is_first_use(&met.proved) {
+            return EnrolStarted::Refused(SignInRefusal::FormOver);
+        }
+        let Some(phones) = &self.phones else {
+            return EnrolStarted::Refused(SignInRefusal::NotAllowedHere);
+        };
+        match self.start_enrolment(request_id, phones, &met, terminal).await {
+            Ok((id, page)) => EnrolStarted::Page {
+                portal_origin: phones.origin.clone(),
+                id,
+                page_secret: page.text().to_owned(),
+            },
+            Err(error) => {
+                tracing::error!(request_id, error, "no enrolment began");
+                EnrolStarted::Refused(SignInRefusal::Unavailable)
+            }
+        }
+    }
+
+    async fn meet_enroller(
+        &self,
+        request_id: &str,
+        handshake: CardHandshake,
+    ) -> Result<Met, SignInRefusal> {
+        let now = self.parts.clock.now().map_err(|_| SignInRefusal::Unavailable)?;
+        // There is no link that a handshake could be too old for; how old it may be at all is checked with it.
+        let proved = match self.prove_card(handshake, UnixSeconds(0), now) {
+            Ok(proved) => proved,
+            Err(CardFault { refusal, code, detail, .. }) => {
+                self.note_enrolment(request_id, code, &detail).await;
+                return Err(refusal);
+            }
+        };
+        let met = self.holder_of_card(&proved.card).and_then(|holder| {
+            // Who may not sign by any method registers nothing.
+            self.entitlement(&holder, &proved.card.roles, now)?;
+            match self.phones.is_some() {
+                true => Ok(holder),
+                false => Err(SignInRefusal::NotAllowedHere),
+            }
+        });
+        match met {
+            Ok(holder) => {
+                let replaces =
+                    self.parts.registry.authenticators_of(&holder.holder_id).first().cloned();
+                Ok(Met { proved, holder, replaces })
+            }
+            Err(refusal) => {
+                let detail = format!("card {}", proved.card.fingerprint.0);
+                self.note_enrolment(request_id, refusal_name(refusal), &detail).await;
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Whether this handshake has begun no enrolment yet. It is too old for another before it is forgotten here.
+    fn is_first_use(&self, proved: &ProvedCard) -> bool {
+        let name = format!("enrol/{}", proved.evidence.replay_key().0);
+        let lifetime = self.parts.settings.handshake_seconds.saturating_mul(2).max(1);
+        self.rates.take(&name, 1.0 / lifetime as f64, 1.0, Instant::now()).is_ok()
+    }
+
+    async fn start_enrolment(
+        &self,
+        request_id: &str,
+        phones: &Phones,
+        met: &Met,
+        terminal: &str,
+    ) -> Result<(String, PageSecret), String> {
+        let evidence_json = serde_json::to_string(&met.proved.evidence);
+        let evidence_json = evidence_json.map_err(|error| error.to_string())?;
+        let enrolled_by =
+            Enroller { method: Method::Hpki, factor: met.proved.card.fingerprint.clone() };
+        let replaces = met.replaces.as_ref().map(|phone| phone.authenticator_id.clone());
+        let page = PageSecret::random().map_err(|error| error.to_string())?;
+        let ticket = phones.tickets.issue(&met.holder.holder_id, enrolled_by, replaces, &page);
+        let ticket = ticket.await.map_err(|error| error.to_string())?;
+        let entry = entries::enrolment_started(
+            request_id,
+            Enrolment {
+                ticket: session_hash(&ticket.ticket_id),
+                holder_id: ticket.holder_id,
+                method: ticket.enrolled_by.method,
+                factor: ticket.enrolled_by.factor,
+                replaces: ticket.replaces,
+                terminal: terminal.to_owned(),
+                evidence: Fingerprint::of(evidence_json.as_bytes()),
+                evidence_json,
+            },
+        );
+        // Nobody has the page's secret before this record is durable.
+        self.parts.audit.append(entry).await.map_err(|error| error.to_string())?;
+        Ok((ticket.ticket_id, page))
+    }
+
+    /// What the PC shows of an enrolment.
+    pub(super) fn enrolment_state(
+        &self,
+        phones: &Phones,
+        ticket: &Ticket,
+        page: &PageSecret,
+        now: UnixSeconds,
+    ) -> WaitPage {
+        match &ticket.state {
+            TicketState::Done { authenticator_id } => {
+                match self.parts.registry.authenticator(authenticator_id) {
+                    Some(phone) => WaitPage::Enrolled { label: phone.label.clone() },
+                    None => WaitPage::Over,
+                }
+            }
+            TicketState::Denied { .. } => WaitPage::Denied,
+            TicketState::Issued | TicketState::Opened if ticket.is_open(now) => {
+                WaitPage::Waiting(Waiting {
+                    purpose: purpose(ticket),
+                    url: phones.url(&ticket.ticket_id, page),
+                    number: Some(page.number()),
+                    remaining_seconds: now.seconds_until(ticket.link.expires_at()),
+                })
+            }
+            TicketState::Issued | TicketState::Opened => WaitPage::Over,
+        }
+    }
+
+    /// What the phone shows of an enrolment.
+    pub(super) fn ask_enrolment(&self, ticket: &Ticket, now: UnixSeconds) -> PhonePage {
+        if !ticket.is_open(now) {
+            return PhonePage::Over;
+        }
+        PhonePage::Ask {
+            purpose: purpose(ticket),
+            terminal: String::new(),
+            number_of_asking_screen: false,
+            session_seconds: 0,
+            signatures: 0,
+            remaining_seconds: now.seconds_until(ticket.link.expires_at()),
+        }
+    }
+
+    /// The number was typed on the new phone.
+    pub(super) async fn ask_new_phone(
+        &self,
+        request_id: &str,
+        phones: &Phones,
+        link: &str,
+        ticket: Ticket,
+        number: &str,
+    ) -> Result<PhoneAsked, SessionError> {
+        let Some((_, secret)) = split_link(link) else {
+            return Ok(PhoneAsked::Over);
+        };
+        if phones.holder_rate("enrol", &ticket.holder_id).is_err() {
+            return Ok(PhoneAsked::Unavailable);
+        }
+        match phones.tickets.open(&ticket.ticket_id, secret, number).await? {
+            TicketOpened::Opened(_) => {}
+            TicketOpened::WrongNumber { denied } => {
+                self.note_enrolment(request_id, "wrong_number", "").await;
+                return Ok(PhoneAsked::WrongNumber { over: denied });
+            }
+            TicketOpened::Over => return Ok(PhoneAsked::Over),
+        }
+        let holder = self.parts.registry.holder(&ticket.holder_id);
+        let Some(holder) = holder.filter(|holder| holder.enabled) else {
+            return Ok(PhoneAsked::Over);
+        };
+        let known = self.parts.registry.authenticators_of(&holder.holder_id);
+        Ok(match phones.fido2.start_registration(&ticket.ticket_id, &holder, &known) {
+            Ok(started) => asked(request_id, started),
+            Err(error) => not_asked(request_id, &error),
+        })
+    }
+
+    /// The new phone answered.
+    pub(super) async fn finish_enrolment(
+        &self,
+        request_id: &str,
+        phones: &Phones,
+        ticket: Ticket,
+        new: Result<NewPasskey, Fido2Error>,
+    ) -> Result<PhoneDone, SessionError> {
+        let new = match new {
+            Ok(new) => new,
+            Err(error) => {
+                self.note_enrolment(request_id, error.code(), &error.to_string()).await;
+                return Ok(match error {
+                    Fido2Error::Known => PhoneDone::AlreadyRegistered,
+                    error => not_proved(&error),
+                });
+            }
+        };
+        // The record of it is durable before the phone serves. That nothing came of it is recorded, too.
+        let (holder_id, id) = (&ticket.holder_id, new.authenticator_id());
+        let detail = enrolment_detail(&ticket, &new);
+        let entry = entries::device_changed(request_id, holder_id, id, "granted", detail);
+        if let Err(error) = self.parts.audit.append(entry).await {
+            tracing::error!(request_id, %error, "an enrolment could not be recorded");
+            return Ok(PhoneDone::Unavailable);
+        }
+        let lost = match phones.tickets.finish(&ticket.ticket_id, &new).await {
+            Ok(Enrolled::Done { authenticator, replaced }) => {
+                let label = authenticator.label.clone();
+                self.take_up(*authenticator).await;
+                if let Some(gone) = replaced {
+                    let detail = format!("given up for {label}");
+                    self.give_up(request_id, &gone, detail).await;
+                }
+                return Ok(PhoneDone::Enrolled { label });
+            }
+            Ok(Enrolled::Over) => ("ticket_over", Ok(PhoneDone::Over)),
+            Ok(Enrolled::Known) => ("fido2_known", Ok(PhoneDone::AlreadyRegistered)),
+            Ok(Enrolled::OtherPhone) => ("other_phone", Ok(PhoneDone::Over)),
+            Ok(Enrolled::NotEntitled) => {
+                ("not_entitled", Ok(PhoneDone::Refused(self.why_not(&ticket))))
+            }
+            Err(error) => ("not_stored", Err(error)),
+        };
+        let detail = "nothing came of the enrolment that is recorded under this request";
+        let entry = entries::enrolment_denied(request_id, lost.0, detail);
+        if let Err(error) = self.parts.audit.append(entry).await {
+            tracing::error!(request_id, %error, "a lost enrolment could not be recorded");
+        }
+        lost.1
+    }
+
+    fn why_not(&self, ticket: &Ticket) -> SignInRefusal {
+        let holder = self.parts.registry.holder(&ticket.holder_id);
+        match holder.is_some_and(|holder| holder.enabled) {
+            true => SignInRefusal::CardNotRegistered,
+            false => SignInRefusal::HolderDisabled,
+        }
+    }
+
+    /// The holder said no. True when it was still open.
+    pub(super) async fn deny_enrolment(
+        &self,
+        request_id: &str,
+        phones: &Phones,
+        ticket: &Ticket,
+    ) -> Result<bool, SessionError> {
+        let denied = phones.tickets.deny(&ticket.ticket_id, DenyReason::ByHolder).await?;
+        if denied {
+            self.note_enrolment(request_id, "denied_by_holder", "").await;
+        }
+        Ok(denied)
+    }
+
+    async fn note_enrolment(&self, request_id: &str, code: &str, detail: &str) {
+        let entry = entries::enrolment_denied(request_id, code, detail);
+        self.note("enrolment", request_id, &format!("{code}: {detail}"), entry).await;
+    }
+}
+
+fn purpose(ticket: &Ticket) -> Purpose {
+    Purpose::Enrol { holder_id: ticket.holder_id.clone(), replaces: ticket.replaces.is_some() }
+}
+
+fn enrolment_detail(ticket: &Ticket, new: &NewPasskey) -> String {
+    format!(
+        "a phone registered by {} {}; ticket {}; model {} as it says itself; key can be copied by its maker: {}",
+        ticket.enrolled_by.method.name(),
+        ticket.enrolled_by.factor.0,
+        session_hash(&ticket.ticket_id).0,
+        hex::encode(new.aaguid()),
+        new.is_backup_eligible(),
+    )
+}

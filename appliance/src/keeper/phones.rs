@@ -1,0 +1,195 @@
+//! What the keeper needs for phones: the relying party that the portal is, tickets, hand-offs, authenticators.
+
+use super::Keeper;
+use super::Parts;
+use super::entries;
+use crate::audit::Principal;
+use crate::rate::RateLimiter;
+use api::operations::portal::Terminal;
+use api::text::is_invisible;
+use attest::authenticator::Authenticator;
+use attest::authenticator::Authenticators;
+use attest::evidence::Fido2;
+use attest::evidence::Fido2Error;
+use attest::evidence::RelyingParty;
+use attest::handoff::Handoff;
+use attest::handoff::Handoffs;
+use attest::qr_link::PageSecret;
+use attest::records::Fingerprint;
+use attest::session::EndReason;
+use attest::session::LiveSession;
+use attest::sessions::SessionError;
+use attest::sign_in::link_token;
+use attest::sign_in::split_link;
+use attest::ticket::Ticket;
+use attest::ticket::Tickets;
+use std::time::Instant;
+
+/// What phones show as the one who asks.
+const NAME: &str = "Inkan";
+
+/// See the module.
+pub(super) struct Phones {
+    /// `https://host:port` of the portal.
+    pub origin: String,
+    pub fido2: Fido2,
+    pub tickets: Tickets,
+    pub handoffs: Handoffs,
+    pub authenticators: Authenticators,
+    /// Apart from those of signing systems: whoever floods the portal takes no place from them.
+    rates: RateLimiter,
+    per_minute: f64,
+    per_minute_of_address: f64,
+}
+
+/// What a QR code or the page with it stands for.
+pub(super) enum Shown {
+    SignIn(Box<Handoff>),
+    Enrolment(Box<Ticket>),
+}
+
+impl Phones {
+    /// Phones of the portal at `origin`.
+    pub fn new(origin: &str, parts: &Parts) -> Result<Self, Fido2Error> {
+        let (trust, clock) = (|| parts.trust.clone(), || parts.clock.clone());
+        let relying_party = RelyingParty::new(origin, NAME)?;
+        Ok(Self {
+            origin: relying_party.origin(),
+            fido2: Fido2::new(relying_party, clock())?,
+            tickets: Tickets::new(trust(), clock()),
+            handoffs: Handoffs::new(parts.sessions.clone(), trust(), clock()),
+            authenticators: Authenticators::new(trust()),
+            rates: RateLimiter::default(),
+            per_minute: f64::from(parts.settings.phones_per_minute),
+            per_minute_of_address: f64::from(parts.settings.phones_per_minute_of_address),
+        })
+    }
+
+    /// Whether one more question may be put from this address; otherwise after how many seconds.
+    pub fn address_rate(&self, address: &str) -> Result<(), u64> {
+        self.take(&format!("address/{address}"), self.per_minute_of_address)
+    }
+
+    /// Whether one more `step` may be taken for this holder id; otherwise after how many seconds.
+    pub fn holder_rate(&self, step: &str, holder_id: &str) -> Result<(), u64> {
+        self.take(&format!("{step}/{holder_id}"), self.per_minute)
+    }
+
+    fn take(&self, name: &str, a_minute: f64) -> Result<(), u64> {
+        let taken = self.rates.take(name, a_minute / 60.0, a_minute, Instant::now());
+        taken.map_err(|wait| wait.as_secs().saturating_add(1))
+    }
+
+    /// What a link leads to, in whatever state.
+    pub async fn by_link(&self, link: &str) -> Result<Option<Shown>, SessionError> {
+        let Some((id, secret)) = split_link(link) else {
+            return Ok(None);
+        };
+        if let Some(handoff) = self.handoffs.by_link(id, secret).await? {
+            return Ok(Some(Shown::SignIn(Box::new(handoff))));
+        }
+        let ticket = self.tickets.by_link(id, secret).await?;
+        Ok(ticket.map(|ticket| Shown::Enrolment(Box::new(ticket))))
+    }
+
+    /// What a page shows, in whatever state.
+    pub async fn by_page(
+        &self,
+        id: &str,
+        page: &PageSecret,
+    ) -> Result<Option<Shown>, SessionError> {
+        if let Some(handoff) = self.handoffs.by_page(id, page).await? {
+            return Ok(Some(Shown::SignIn(Box::new(handoff))));
+        }
+        let ticket = self.tickets.by_page(id, page).await?;
+        Ok(ticket.map(|ticket| Shown::Enrolment(Box::new(ticket))))
+    }
+
+    /// What the QR code of a page says.
+    pub fn url(&self, id: &str, page: &PageSecret) -> String {
+        format!("{}/phone/{}", self.origin, link_token(id, &page.link_secret()))
+    }
+}
+
+impl Keeper {
+    /// Puts a durable authenticator into memory. One that was removed in between stays removed.
+    pub(super) async fn take_up(&self, authenticator: Authenticator) {
+        let (registry, id) = (&self.parts.registry, authenticator.authenticator_id.clone());
+        registry.put_authenticator(authenticator);
+        match self.parts.trust.load::<Authenticator>(&id.0).await {
+            Ok(Some(_)) => {}
+            Ok(None) => registry.remove_authenticator(&id),
+            Err(error) => {
+                tracing::error!(%error, "an authenticator could not be read; it serves no more until a restart");
+                registry.remove_authenticator(&id);
+            }
+        }
+    }
+
+    /// A phone whose record is gone: recorded, and every session that rests on it ends.
+    pub(super) async fn give_up(&self, request_id: &str, gone: &Authenticator, detail: String) {
+        let id = &gone.authenticator_id;
+        self.parts.registry.remove_authenticator(id);
+        let entry = entries::device_changed(request_id, &gone.holder_id, id, "removed", detail);
+        if let Err(error) = self.parts.audit.append(entry).await {
+            tracing::error!(request_id, %error, "a phone that was given up could not be recorded");
+        }
+        let factor: Fingerprint = id.clone();
+        let rests_on_it = move |session: &LiveSession| session.factor == factor;
+        if let Err(error) = self.parts.sessions.deny_approved(&rests_on_it).await {
+            tracing::error!(request_id, %error, "sign-ins of a phone that was given up may go on");
+        }
+        let all = self.parts.sessions.all();
+        for session in all.iter().filter(|session| rests_on_it(session)) {
+            let holder = Principal::Holder(gone.holder_id.clone());
+            let ended =
+                self.end_live(request_id, holder, session, EndReason::EvidenceRevoked).await;
+            if let Err(error) = ended {
+                tracing::error!(request_id, %error, "the end of a session is not durable");
+            }
+        }
+    }
+
+    /// The counter of an authenticator went back: there may be a copy of its key.
+    pub(super) async fn note_counter_back(&self, request_id: &str, id: &Fingerprint) {
+        tracing::error!(
+            request_id,
+            device = id.0,
+            "ALARM: a phone's counter went back; its key may have been copied"
+        );
+        let (Some(phones), Ok(now)) = (&self.phones, self.parts.clock.now()) else {
+            return;
+        };
+        match phones.authenticators.note_counter_back(id, now).await {
+            Ok(Some(record)) => self.take_up(record).await,
+            Ok(None) => {}
+            Err(error) => tracing::error!(request_id, %error, "that could not be noted"),
+        }
+    }
+}
+
+/// Where a browser is, in one line that reads as it is written.
+pub(super) fn terminal_line(terminal: &Terminal) -> String {
+    let line = match terminal.browser.trim() {
+        "" => terminal.address.clone(),
+        browser => format!("{browser} ({})", terminal.address),
+    };
+    line.chars().filter(|character| !is_invisible(*character)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminal_reads_as_it_is_written() {
+        let terminal = |browser: &str| Terminal {
+            address: "192.0.2.7".to_owned(),
+            browser: browser.to_owned(),
+        };
+        assert_eq!(terminal_line(&terminal("Chrome, Windows")), "Chrome, Windows (192.0.2.7)");
+        assert_eq!(terminal_line(&terminal(" ")), "192.0.2.7");
+        let turned = terminal("Chrome\u{202e}swodniW\u{200b}\r\nHost: x");
+        assert_eq!(terminal_line(&turned), "ChromeswodniWHost: x (192.0.2.7)");
+    }
+}
