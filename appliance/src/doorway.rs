@@ -19,6 +19,17 @@ use api::operations::SignInRefusal;
 use api::operations::Signed;
 use api::operations::SignedBatch;
 use api::operations::Signing;
+use api::operations::portal::ChoicePage;
+use api::operations::portal::EnrolPage;
+use api::operations::portal::EnrolStarted;
+use api::operations::portal::Handed;
+use api::operations::portal::PhoneAsked;
+use api::operations::portal::PhoneDone;
+use api::operations::portal::PhonePage;
+use api::operations::portal::Portal;
+use api::operations::portal::PortalIndex;
+use api::operations::portal::Terminal;
+use api::operations::portal::WaitPage;
 use api::problem::Code;
 use api::problem::Problem;
 use api::wire;
@@ -38,15 +49,17 @@ pub struct Inside {
 
 /// See the module.
 pub struct Doorway {
+    hpki_origin: String,
     state: ArcSwap<State>,
     inside: ArcSwapOption<Inside>,
     metrics: Arc<Metrics>,
 }
 
 impl Doorway {
-    /// A doorway with nothing behind it yet.
-    pub fn new(state: State, metrics: Arc<Metrics>) -> Self {
+    /// A doorway with nothing behind it yet; the card listener is at `hpki_origin`.
+    pub fn new(state: State, metrics: Arc<Metrics>, hpki_origin: String) -> Self {
         let doorway = Self {
+            hpki_origin,
             state: ArcSwap::from_pointee(State::Unprovisioned),
             inside: ArcSwapOption::empty(),
             metrics,
@@ -187,6 +200,108 @@ impl SignIn for Doorway {
     async fn card_handshake_failed(&self, request_id: &str, reason: &str) {
         if let Ok(inside) = self.inside() {
             inside.keeper.card_handshake_failed(request_id, reason).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Portal for Doorway {
+    async fn portal_index(&self) -> PortalIndex {
+        match self.inside() {
+            Ok(inside) => inside.keeper.portal_index().await,
+            Err(_) => PortalIndex {
+                enrol_url: format!("{}/enrol", self.hpki_origin),
+                danger_test_mode: false,
+            },
+        }
+    }
+
+    async fn choose(&self, request_id: &str, link: &str) -> ChoicePage {
+        match self.inside() {
+            Ok(inside) => inside.keeper.choose(request_id, link).await,
+            Err(_) => ChoicePage::Unavailable,
+        }
+    }
+
+    async fn hand_off(
+        &self,
+        request_id: &str,
+        link: &str,
+        holder_id: Option<String>,
+        terminal: Terminal,
+    ) -> Handed {
+        match self.inside() {
+            Ok(inside) => inside.keeper.hand_off(request_id, link, holder_id, terminal).await,
+            Err(_) => Handed::Unavailable,
+        }
+    }
+
+    async fn wait_page(
+        &self,
+        request_id: &str,
+        id: &str,
+        page_secret: &str,
+        wait: Duration,
+    ) -> WaitPage {
+        match self.inside() {
+            Ok(inside) => inside.keeper.wait_page(request_id, id, page_secret, wait).await,
+            Err(_) => WaitPage::Unavailable,
+        }
+    }
+
+    async fn phone_page(&self, request_id: &str, link: &str) -> PhonePage {
+        match self.inside() {
+            Ok(inside) => inside.keeper.phone_page(request_id, link).await,
+            Err(_) => PhonePage::Unavailable,
+        }
+    }
+
+    async fn phone_options(&self, request_id: &str, link: &str, number: &str) -> PhoneAsked {
+        match self.inside() {
+            Ok(inside) => inside.keeper.phone_options(request_id, link, number).await,
+            Err(_) => PhoneAsked::Unavailable,
+        }
+    }
+
+    async fn phone_finish(
+        &self,
+        request_id: &str,
+        link: &str,
+        ceremony_id: &str,
+        credential: serde_json::Value,
+    ) -> PhoneDone {
+        match self.inside() {
+            Ok(inside) => {
+                inside.keeper.phone_finish(request_id, link, ceremony_id, credential).await
+            }
+            Err(_) => PhoneDone::Unavailable,
+        }
+    }
+
+    async fn phone_deny(&self, request_id: &str, link: &str) -> PhoneDone {
+        match self.inside() {
+            Ok(inside) => inside.keeper.phone_deny(request_id, link).await,
+            Err(_) => PhoneDone::Unavailable,
+        }
+    }
+
+    async fn open_enrol(&self, request_id: &str, card: Option<CardHandshake>) -> EnrolPage {
+        match self.inside() {
+            Ok(inside) => inside.keeper.open_enrol(request_id, card).await,
+            Err(_) => EnrolPage::Refused(SignInRefusal::Unavailable),
+        }
+    }
+
+    async fn start_enrol(
+        &self,
+        request_id: &str,
+        card: Option<CardHandshake>,
+        form_token: &str,
+        terminal: Terminal,
+    ) -> EnrolStarted {
+        match self.inside() {
+            Ok(inside) => inside.keeper.start_enrol(request_id, card, form_token, terminal).await,
+            Err(_) => EnrolStarted::Refused(SignInRefusal::Unavailable),
         }
     }
 }

@@ -259,10 +259,7 @@ impl Config {
             (Some(origin), _) => origin.clone(),
             (None, Some(listener)) => {
                 let host = listener.host_names.first().map_or("localhost", String::as_str);
-                match listener.address.port() {
-                    443 => format!("https://{host}"),
-                    port => format!("https://{host}:{port}"),
-                }
+                origin(host, listener.address.port())
             }
             (None, None) => "https://localhost".to_owned(),
         }
@@ -270,7 +267,16 @@ impl Config {
 
     /// `https://host[:port]` of the portal, as browsers write it, if there is one.
     pub fn portal_origin(&self) -> Option<String> {
-        None
+        let portal = self.listeners.portal.as_ref();
+        portal.map(|portal| origin(&portal.host_name, portal.address.port()))
+    }
+}
+
+/// As browsers write it: the usual port is left out.
+fn origin(host: &str, port: u16) -> String {
+    match port {
+        443 => format!("https://{host}"),
+        port => format!("https://{host}:{port}"),
     }
 }
 

@@ -108,7 +108,8 @@ impl Daemon {
     ) -> Result<Self, StartError> {
         let registry = prometheus::Registry::new();
         let metrics = Arc::new(Metrics::new(&registry)?);
-        let doorway = Arc::new(Doorway::new(first_state(&config), metrics.clone()));
+        let doorway = Doorway::new(first_state(&config), metrics.clone(), config.hpki_origin());
+        let doorway = Arc::new(doorway);
         let sockets = sockets.bind(&config.listeners)?;
         let front = Front::start(&config.listeners, sockets, doorway.clone(), &registry)?;
         Ok(Self { config, configuration, registry, metrics, doorway, front, running: None })
@@ -339,7 +340,7 @@ mod tests {
 
     fn doorway() -> Arc<Doorway> {
         let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
-        Arc::new(Doorway::new(State::Operational, Arc::new(metrics)))
+        Arc::new(Doorway::new(State::Operational, Arc::new(metrics), String::new()))
     }
 
     #[tokio::test]

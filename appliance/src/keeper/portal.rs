@@ -17,6 +17,7 @@ use api::operations::portal::PhoneAsked;
 use api::operations::portal::PhoneDone;
 use api::operations::portal::PhonePage;
 use api::operations::portal::Portal;
+use api::operations::portal::PortalIndex;
 use api::operations::portal::Purpose;
 use api::operations::portal::Terminal;
 use api::operations::portal::WaitPage;
@@ -41,6 +42,13 @@ const MAX_TYPED_CHARS: usize = 64;
 
 #[async_trait]
 impl Portal for Keeper {
+    async fn portal_index(&self) -> PortalIndex {
+        PortalIndex {
+            enrol_url: format!("{}/enrol", self.parts.settings.hpki_origin),
+            danger_test_mode: self.danger_test_mode(),
+        }
+    }
+
     async fn choose(&self, _request_id: &str, link: &str) -> ChoicePage {
         let found = (self.linked(link).await, self.parts.clock.now());
         let (Ok(record), Ok(now), true) = (found.0, found.1, self.phones.is_some()) else {

@@ -92,6 +92,47 @@ impl Keeper {
         Ok(view)
     }
 
+    /// The methods wanted, all of them open to the signing system; those open that can be served here, when none is named.
+    pub(super) fn methods(
+        &self,
+        system: &SigningSystem,
+        wanted: Option<Vec<wire::MethodName>>,
+    ) -> Result<Vec<Method>, Problem> {
+        let has_portal = self.phones.is_some();
+        let no_portal = || {
+            let detail =
+                "no portal is configured on this appliance, so no phone can be used to sign in";
+            Problem::with_detail(Code::FactorRefused, detail)
+        };
+        let Some(wanted) = wanted else {
+            let open = system.methods.iter().copied();
+            let served: Vec<Method> =
+                open.filter(|method| has_portal || *method != Method::Fido2).collect();
+            return if served.is_empty() { Err(no_portal()) } else { Ok(served) };
+        };
+        if wanted.is_empty() {
+            let detail = "methods: name one, or leave it out";
+            return Err(Problem::with_detail(Code::MalformedRequest, detail));
+        }
+        let wanted: Vec<Method> = wanted.into_iter().map(Method::from).collect();
+        if !wanted.iter().all(|method| system.methods.contains(method)) {
+            let detail = "a method is not open to this signing system";
+            return Err(Problem::with_detail(Code::FactorRefused, detail));
+        }
+        match wanted.contains(&Method::Fido2) && !has_portal {
+            true => Err(no_portal()),
+            false => Ok(wanted),
+        }
+    }
+
+    /// Where a sign-in begins: on the portal where there is something to choose or a phone will do, else at the card.
+    pub(super) fn login_origin(&self, record: &SessionRecord) -> &str {
+        match &self.phones {
+            Some(phones) if record.accepts(Method::Fido2) => &phones.origin,
+            _ => &self.parts.settings.hpki_origin,
+        }
+    }
+
     /// Records that a session is active and judges what it rests on once more: minutes may have passed since the sign-in.
     pub(super) async fn activated(
         &self,
@@ -115,28 +156,6 @@ impl Keeper {
             tracing::error!(request_id = caller.request_id, %error, "the end of a session is not durable");
         }
         Err(problems::ended(reason))
-    }
-}
-
-/// The methods wanted, all of them open to the signing system.
-pub(super) fn methods(
-    system: &SigningSystem,
-    wanted: Option<Vec<wire::MethodName>>,
-) -> Result<Vec<Method>, Problem> {
-    let Some(wanted) = wanted else {
-        return Ok(system.methods.clone());
-    };
-    if wanted.is_empty() {
-        let detail = "methods: name one, or leave it out";
-        return Err(Problem::with_detail(Code::MalformedRequest, detail));
-    }
-    let wanted: Vec<Method> = wanted.into_iter().map(Method::from).collect();
-    match wanted.iter().all(|method| system.methods.contains(method)) {
-        true => Ok(wanted),
-        false => Err(Problem::with_detail(
-            Code::FactorRefused,
-            "a method is not open to this signing system",
-        )),
     }
 }
 

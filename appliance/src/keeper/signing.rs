@@ -8,7 +8,6 @@ use super::retries::scoped;
 use super::retries::still_running;
 use super::session_steps::deny_text;
 use super::session_steps::is_final;
-use super::session_steps::methods;
 use super::views;
 use crate::audit::Principal;
 use crate::audit::record::Idempotency;
@@ -103,7 +102,7 @@ impl Signing for Keeper {
         }
         let wanted = Wanted {
             holder_id: new.holder,
-            methods: methods(&system, new.methods)?,
+            methods: self.methods(&system, new.methods)?,
             return_url: new.return_url,
         };
         let created = self
@@ -115,7 +114,7 @@ impl Signing for Keeper {
         let record = created.record;
         let link = link_token(&record.session_id, &created.link_secret);
         Ok(wire::SessionCreated {
-            login_url: format!("{}/login/{link}", self.parts.settings.hpki_origin),
+            login_url: format!("{}/login/{link}", self.login_origin(&record)),
             expires_at: record.link_expires_at.to_string(),
             session_id: record.session_id,
             state: wire::SessionState::Pending,
