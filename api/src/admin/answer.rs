@@ -143,6 +143,31 @@ pub struct CardView {
     pub linked_at: String,
 }
 
+/// A phone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeviceView {
+    /// SHA-256 of its WebAuthn credential id.
+    pub device: String,
+    /// Whose.
+    pub holder_id: String,
+    /// What pages call it.
+    pub label: String,
+    /// How the holder proved to be themselves when it was registered.
+    pub enrolled_by: MethodName,
+    /// The card or device that did it.
+    pub enrolled_by_factor: String,
+    /// RFC 3339, UTC.
+    pub enrolled_at: String,
+    /// Newest sign-in, RFC 3339, UTC.
+    pub last_used_at: Option<String>,
+    /// Model as it says itself (AAGUID, hexadecimal); nothing vouches for it.
+    pub model: String,
+    /// Whether its maker may copy its key to other devices.
+    pub key_may_be_copied: bool,
+    /// When its counter last went back, RFC 3339, UTC: there may be a copy of its key.
+    pub counter_went_back_at: Option<String>,
+}
+
 /// A key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyView {

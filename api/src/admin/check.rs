@@ -67,7 +67,8 @@ pub fn check(command: &AdminCommand) -> Result<(), Problem> {
             pem("certificate_pem", &new.certificate_pem, MAX_CERTIFICATE_PEM_BYTES)?;
         }
         C::CardUnlink { card } => fingerprint("card", card)?,
-        C::CardList { holder_id } | C::KeyList { holder_id } => {
+        C::DeviceRemove { device } => fingerprint("device", device)?,
+        C::CardList { holder_id } | C::DeviceList { holder_id } | C::KeyList { holder_id } => {
             optional(holder_id, |holder| id("holder", holder))?;
         }
         C::KeyCreate(new) => {

@@ -50,6 +50,17 @@ pub enum AdminCommand {
         holder_id: Option<String>,
     },
 
+    /// Lists phones that prove presence.
+    DeviceList {
+        /// Of this holder only.
+        holder_id: Option<String>,
+    },
+    /// Withdraws a phone; sessions proved with it end.
+    DeviceRemove {
+        /// SHA-256 that `device_list` shows.
+        device: Fingerprint,
+    },
+
     /// Makes a key pair in the HSM; answers with its certification request. Nothing may be signed with it yet.
     KeyCreate(NewKey),
     /// The certification request of a key that has no certificate yet, again.
@@ -407,6 +418,8 @@ impl AdminCommand {
             Self::CardLink(_) => "card_link",
             Self::CardUnlink { .. } => "card_unlink",
             Self::CardList { .. } => "card_list",
+            Self::DeviceList { .. } => "device_list",
+            Self::DeviceRemove { .. } => "device_remove",
             Self::KeyCreate(_) => "key_create",
             Self::KeyRequest { .. } => "key_request",
             Self::KeyInstall(_) => "key_install",

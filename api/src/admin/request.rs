@@ -30,6 +30,8 @@ pub fn request_of(command: &AdminCommand) -> AdminRequest {
         C::CardLink(new) => post("/cards", new),
         C::CardUnlink { card } => delete(format!("/cards/{}", card.0)),
         C::CardList { holder_id } => get(asked("/cards", &[("holder", holder_id.clone())])),
+        C::DeviceList { holder_id } => get(asked("/devices", &[("holder", holder_id.clone())])),
+        C::DeviceRemove { device } => delete(format!("/devices/{}", device.0)),
         C::KeyCreate(new) => post("/keys", new),
         C::KeyRequest { credential_id } => get(format!("/keys/{credential_id}/request")),
         C::KeyInstall(new) => {

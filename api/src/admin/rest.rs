@@ -125,6 +125,12 @@ pub const ROUTES: &[Route] = &[
     withdraw("DELETE", "/cards/{card}", "Removes a card link", |parts| {
         Ok(AdminCommand::CardUnlink { card: Fingerprint(parts.named("card")) })
     }),
+    get::<Vec<answer::DeviceView>>("/devices", "Lists phones", &["holder"], |parts| {
+        Ok(AdminCommand::DeviceList { holder_id: parts.asked("holder") })
+    }),
+    withdraw("DELETE", "/devices/{device}", "Removes a phone, ends its sessions", |parts| {
+        Ok(AdminCommand::DeviceRemove { device: Fingerprint(parts.named("device")) })
+    }),
     get::<Vec<answer::KeyView>>("/keys", "Lists keys", &["holder"], |parts| {
         Ok(AdminCommand::KeyList { holder_id: parts.asked("holder") })
     }),

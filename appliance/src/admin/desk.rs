@@ -163,6 +163,7 @@ impl AdminDesk {
             C::HolderEnable { holder_id } => self.plan_holder_enable(holder_id).await,
             C::CardLink(new) => self.plan_card_link(new, now),
             C::CardUnlink { card } => self.plan_card_unlink(card).await,
+            C::DeviceRemove { device } => self.plan_device_remove(device).await,
             C::KeyInstall(new) => self.plan_key_install(new, now).await,
             C::KeyRevoke { credential_id } => self.plan_key_revoke(credential_id).await,
             C::KeyRelease { credential_id } => self.plan_key_release(credential_id, now).await,
@@ -356,11 +357,12 @@ fn is_change(command: &AdminCommand) -> bool {
             false
         }
         C::SystemList {} | C::OperatorList {} | C::AnchorList {} | C::SessionList { .. } => false,
+        C::DeviceList { .. } => false,
         C::ProposalList {} | C::ProposalShow { .. } | C::AuditHead {} | C::AuditSearch(_) => false,
         C::AuditExport { .. } | C::KeyCreate(_) | C::KeyRequest { .. } => false,
         C::ProposalApprove { .. } | C::ProposalReject { .. } => false,
         C::HolderAdd(_) | C::HolderDisable { .. } | C::HolderEnable { .. } => true,
-        C::CardLink(_) | C::CardUnlink { .. } => true,
+        C::CardLink(_) | C::CardUnlink { .. } | C::DeviceRemove { .. } => true,
         C::KeyInstall(_) | C::KeyRevoke { .. } | C::KeyRelease { .. } => true,
         C::SystemAdd(_) | C::SystemUpdate { .. } | C::SystemRemove { .. } => true,
         C::OperatorAdd(_) | C::OperatorRemove { .. } => true,

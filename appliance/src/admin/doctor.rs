@@ -8,14 +8,18 @@ use crate::admin::proposal::Proposal;
 use api::admin::answer::DoctorCheck;
 use api::admin::answer::DoctorView;
 use api::admin::answer::Verdict;
+use attest::authenticator::Authenticator;
 use attest::clock::UnixSeconds;
+use attest::judge::HcRoleSource;
 use attest::records::Anchor;
 use attest::records::AnchorPurpose;
 use attest::records::CredentialStatus;
+use attest::records::Method;
 use attest::records::Role;
 use attest::registry::Standing;
 use attest::trust::TrustError;
 use hsm::HsmState;
+use std::sync::Arc;
 
 /// Days before the end of a second certificate at which a new one should be under way: the authority takes weeks.
 const CERTIFICATE_WARNING_DAYS: u64 = 60;
@@ -38,6 +42,8 @@ impl AdminDesk {
         checks.extend(self.keys_and_certificates(now));
         checks.push(self.holders_without_card());
         checks.push(self.signing_systems());
+        checks.push(self.portal());
+        checks.extend(self.copied_phones());
         checks.push(self.open_proposals(now).await);
         checks
     }
@@ -267,6 +273,46 @@ impl AdminDesk {
             ),
             count => good("signing systems", count.to_string()),
         }
+    }
+
+    /// Whether phones can be used where signing systems take them. The files say the rest: see `inkan check-config`.
+    fn portal(&self) -> DoctorCheck {
+        let parts = self.parts();
+        let systems = parts.registry.systems();
+        let mut taking = systems.iter().filter(|system| system.methods.contains(&Method::Fido2));
+        match (&parts.settings.portal_origin, taking.next()) {
+            (None, None) => good("portal", "none; cards only"),
+            (None, Some(system)) => warning(
+                "portal",
+                format!("{} takes phones, but there is no portal", system.system_id),
+                "write [listeners.portal]: inkan check-config --example; then systemctl restart inkan",
+            ),
+            (Some(_), Some(_)) if parts.judge.hc_role_rule().source == HcRoleSource::Card => bad(
+                "portal",
+                "the qualification must be in the card, which no phone shows: every phone is refused",
+                "write hpki.profile.hc_role.source = \"either\"; then systemctl restart inkan",
+            ),
+            (Some(origin), Some(_)) => good(
+                "portal",
+                format!("{origin}, {} phones", parts.registry.authenticators().len()),
+            ),
+            (Some(origin), None) => warning(
+                "portal",
+                format!("{origin}, but no signing system takes phones"),
+                "inkan system update ID --method hpki --method fido2",
+            ),
+        }
+    }
+
+    fn copied_phones(&self) -> Vec<DoctorCheck> {
+        let phones = self.parts().registry.authenticators();
+        let copied = phones.iter().filter(|phone| phone.counter_went_back_at.is_some());
+        let check = |phone: &Arc<Authenticator>| {
+            let (id, holder) = (&phone.authenticator_id.0, &phone.holder_id);
+            let found = format!("its counter went back: somebody may have a copy; of {holder}");
+            bad(phone.label.as_str(), found, format!("inkan device remove {id}"))
+        };
+        copied.take(NAMED).map(check).collect()
     }
 
     async fn open_proposals(&self, now: UnixSeconds) -> DoctorCheck {

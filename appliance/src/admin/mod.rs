@@ -12,6 +12,7 @@ pub(crate) mod audit_view;
 mod cards;
 mod certificate;
 mod desk;
+mod devices;
 mod doctor;
 mod holders;
 mod house;

@@ -44,7 +44,7 @@ pub(super) struct Plan {
 /// What the audit log calls a change.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Subject {
-    /// `holder`, `card`, `credential`, `system`, `operator`, `anchor`, `mode`, `session`.
+    /// `holder`, `card`, `device`, `credential`, `system`, `operator`, `anchor`, `mode`, `session`.
     pub what: &'static str,
     /// Its id.
     pub id: String,
@@ -70,6 +70,7 @@ pub(super) enum Effect {
     PutHolder(Holder),
     PutCard(CardLink),
     RemoveCard(Fingerprint),
+    RemoveDevice(Fingerprint),
     /// The credential and what was just judged of its certificate.
     PutCredential(Credential, Standing),
     /// A credential that may not sign any more; its key leaves service.

@@ -36,6 +36,7 @@ pub fn rule(command: &AdminCommand) -> Rule {
         C::ProposalList {} | C::ProposalShow { .. } => one(EVERYBODY),
         C::AuditHead {} => one(EVERYBODY),
         C::HolderList {} | C::CardList { .. } | C::KeyList { .. } => one(READ_HOLDERS),
+        C::DeviceList { .. } => one(READ_HOLDERS),
         C::SystemList {} => one(READ_SYSTEMS),
         C::SessionList { .. } => one(EVERYBODY),
         C::AuditSearch(_) | C::AuditExport { .. } => one(READ_AUDIT),
@@ -45,6 +46,7 @@ pub fn rule(command: &AdminCommand) -> Rule {
         C::CardLink(_) | C::KeyInstall(_) => two(REGISTRATION, REGISTRATION),
         C::KeyCreate(_) | C::KeyRequest { .. } => one(REGISTRATION),
         C::HolderDisable { .. } | C::CardUnlink { .. } | C::KeyRevoke { .. } => one(REGISTRATION),
+        C::DeviceRemove { .. } => one(REGISTRATION),
         C::KeyRelease { .. } => two(SECURITY, SECURITY),
 
         // Signing systems.
@@ -128,8 +130,11 @@ mod tests {
             let body =
                 bodies.iter().find(|(of, _)| *of == name).map_or("", |(_, body)| body.as_str());
             let path = route.path.replace("{purpose}", "hpki_card");
-            let path =
-                path.replace("{card}", &hex).replace("{fingerprint}", &hex).replace(['{', '}'], "");
+            let path = path
+                .replace("{card}", &hex)
+                .replace("{device}", &hex)
+                .replace("{fingerprint}", &hex)
+                .replace(['{', '}'], "");
             let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
             let command = command_of(route.method, &segments, "", body.as_bytes());
             let command = command.unwrap_or_else(|problem| panic!("{name}: {problem:?}"));

@@ -44,6 +44,7 @@ impl AdminDesk {
             C::Doctor {} => done(&self.doctor().await),
             C::HolderList {} => done(&self.holders()),
             C::CardList { holder_id } => done(&self.cards(holder_id.as_deref())),
+            C::DeviceList { holder_id } => done(&self.devices(holder_id.as_deref())),
             C::KeyList { holder_id } => done(&self.keys(holder_id.as_deref())?),
             C::KeyRequest { credential_id } => done(&self.key_request(credential_id).await?),
             C::SystemList {} => done(

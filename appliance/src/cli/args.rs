@@ -62,6 +62,9 @@ pub enum Command {
     /// HPKI cards of holders
     #[command(subcommand)]
     Card(Card),
+    /// Phones of holders
+    #[command(subcommand)]
+    Device(Device),
     /// Second keys and their certificates
     #[command(subcommand)]
     Key(Key),
@@ -117,6 +120,7 @@ impl Command {
             Self::Holder(Holder::LinkCard { .. } | Holder::UnlinkCard { .. }) => "inkan card list",
             Self::Holder(_) => "inkan holder list",
             Self::Card(_) => "inkan card list",
+            Self::Device(_) => "inkan device list",
             Self::Key(_) => "inkan key list",
             Self::System(_) => "inkan system list",
             Self::Operator(_) => "inkan operator list",
@@ -210,6 +214,22 @@ pub enum Card {
         card: String,
     },
     /// Lists card links
+    List {
+        /// Of this holder only
+        #[arg(long)]
+        holder: Option<String>,
+    },
+}
+
+/// `inkan device`
+#[derive(Debug, Subcommand)]
+pub enum Device {
+    /// Removes a phone at once; sessions proved with it end
+    Remove {
+        /// SHA-256 that `inkan device list` shows
+        device: String,
+    },
+    /// Lists phones
     List {
         /// Of this holder only
         #[arg(long)]

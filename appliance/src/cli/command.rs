@@ -42,6 +42,7 @@ pub fn admin_command(command: &Command) -> Result<Option<AdminCommand>, CliError
         Command::Status => AdminCommand::Status {},
         Command::Holder(holder) => self::holder(holder)?,
         Command::Card(card) => self::card(card)?,
+        Command::Device(device) => self::device(device),
         Command::Key(key) => self::key(key)?,
         Command::System(system) => self::system(system)?,
         Command::Operator(operator) => self::operator(operator)?,
@@ -91,6 +92,15 @@ fn card(card: &args::Card) -> Result<AdminCommand, CliError> {
         args::Card::Unlink { card } => AdminCommand::CardUnlink { card: fingerprint(card) },
         args::Card::List { holder } => AdminCommand::CardList { holder_id: holder.clone() },
     })
+}
+
+fn device(device: &args::Device) -> AdminCommand {
+    match device {
+        args::Device::Remove { device } => {
+            AdminCommand::DeviceRemove { device: fingerprint(device) }
+        }
+        args::Device::List { holder } => AdminCommand::DeviceList { holder_id: holder.clone() },
+    }
 }
 
 fn link_card(holder_id: &str, certificate: &Path) -> Result<AdminCommand, CliError> {

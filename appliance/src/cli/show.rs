@@ -11,6 +11,7 @@ use api::admin::answer::AuditLines;
 use api::admin::answer::AuditRecords;
 use api::admin::answer::CardView;
 use api::admin::answer::Change;
+use api::admin::answer::DeviceView;
 use api::admin::answer::DoctorView;
 use api::admin::answer::DoneView;
 use api::admin::answer::HolderView;
@@ -46,6 +47,7 @@ pub fn answer(command: &AdminCommand, answer: &AdminAnswer) -> Result<String, se
         C::Doctor {} => doctor(&read(body)?),
         C::HolderList {} => holders(&read::<Vec<_>>(body)?),
         C::CardList { .. } => cards(&read::<Vec<_>>(body)?),
+        C::DeviceList { .. } => devices(&read::<Vec<_>>(body)?),
         C::KeyList { .. } => keys(&read::<Vec<_>>(body)?),
         C::KeyCreate(_) | C::KeyRequest { .. } => read::<KeyRequestView>(body)?.csr_pem,
         C::SystemList {} => systems(&read::<Vec<_>>(body)?),
@@ -151,6 +153,22 @@ fn cards(list: &[CardView]) -> String {
     for card in list {
         let cells = [&card.card, &card.holder_id, &card.subject, &card.linked_at];
         table.row(cells.map(Clone::clone).to_vec());
+    }
+    table.to_string()
+}
+
+fn devices(list: &[DeviceView]) -> String {
+    let mut table = TextTable::new(&["DEVICE", "HOLDER", "LABEL", "SINCE", "LAST USED", "NOTE"]);
+    for device in list {
+        let note = match (&device.counter_went_back_at, device.key_may_be_copied) {
+            (Some(at), _) => format!("ITS COUNTER WENT BACK at {at}: remove it"),
+            (None, true) => "key may be copied by its maker".to_owned(),
+            (None, false) => String::new(),
+        };
+        let last_used = device.last_used_at.clone().unwrap_or_else(|| "never".to_owned());
+        let cells = [&device.device, &device.holder_id, &device.label, &device.enrolled_at];
+        let cells = cells.into_iter().cloned().chain([last_used, note]);
+        table.row(cells.collect());
     }
     table.to_string()
 }
