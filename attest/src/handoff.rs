@@ -16,6 +16,7 @@ use crate::evidence::VerifiedFido2;
 use crate::qr_link::NumberTried;
 use crate::qr_link::PageSecret;
 use crate::qr_link::QrLink;
+use crate::qr_link::one_line;
 use crate::records::Fingerprint;
 use crate::records::Method;
 use crate::records::TrustRecord;
@@ -47,8 +48,6 @@ use std::time::Duration;
 pub const HANDOFF_SECONDS: u64 = 180;
 /// Seconds for which a hand-off that is over is still known as such.
 const REMEMBERED_SECONDS: u64 = 3600;
-/// Longest description of a terminal, in characters: one line on a phone.
-const MAX_TERMINAL_CHARS: usize = 120;
 
 /// Where a hand-off stands. Its time may be over while it waits: [`Handoff::is_open`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,14 +176,13 @@ impl Handoffs {
         let number =
             number.unwrap_or_else(|| number_fingerprint(&record.session_id, &page.number()));
         let until = now.plus(Duration::from_secs(HANDOFF_SECONDS)).min(record.link_expires_at);
-        let shown = terminal.chars().filter(|c| !c.is_control()).take(MAX_TERMINAL_CHARS);
         let handoff = Handoff {
             handoff_id: random_id()?,
             link: QrLink::new(page, number, until),
             session_id: record.session_id.clone(),
             holder_id: holder_id.to_owned(),
             code: Fingerprint::of(page.code().as_bytes()),
-            terminal: shown.collect(),
+            terminal: one_line(terminal),
             created_at: now,
             state: HandoffState::Waiting,
         };

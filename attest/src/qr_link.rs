@@ -18,6 +18,9 @@ use serde::Deserialize;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+/// Longest description of a terminal, in characters: one line on a phone.
+const MAX_TERMINAL_CHARS: usize = 120;
+
 /// The secret of a PC's page: 256 random bits, base64url. For a cookie of that page alone; never in a link.
 pub struct PageSecret(Zeroizing<String>);
 
@@ -145,6 +148,11 @@ impl QrLink {
         self.tries = self.tries.saturating_add(1);
         NumberTried::Wrong { denied: self.tries >= MAX_TRIES }
     }
+}
+
+/// The description of a terminal, as a phone can show it.
+pub(crate) fn one_line(terminal: &str) -> String {
+    terminal.chars().filter(|c| !c.is_control()).take(MAX_TERMINAL_CHARS).collect()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::evidence::NewPasskey;
 use crate::qr_link::NumberTried;
 use crate::qr_link::PageSecret;
 use crate::qr_link::QrLink;
+use crate::qr_link::one_line;
 use crate::records::CardLink;
 use crate::records::Fingerprint;
 use crate::records::Holder;
@@ -81,6 +82,8 @@ pub struct Ticket {
     pub enrolled_by: Enroller,
     /// The phone that the holder agreed to give up, if they had one.
     pub replaces: Option<Fingerprint>,
+    /// From where it was asked for, as the phone shows it.
+    pub terminal: String,
     /// Since when.
     pub created_at: UnixSeconds,
     /// Where it stands.
@@ -154,7 +157,7 @@ impl Tickets {
         Self { trust, clock, waiting: Waiting::default() }
     }
 
-    /// A new ticket for `holder_id`, just proved by `enrolled_by`, shown by `page`. `replaces` names the phone that the
+    /// A new ticket for `holder_id`, just proved by `enrolled_by`, shown by `page` of the PC `terminal`. `replaces` names the phone that the
     /// holder was shown and agreed to give up.
     ///
     /// # Errors
@@ -164,6 +167,7 @@ impl Tickets {
         holder_id: &str,
         enrolled_by: Enroller,
         replaces: Option<Fingerprint>,
+        terminal: &str,
         page: &PageSecret,
     ) -> Result<Ticket, SessionError> {
         let now = self.clock.now()?;
@@ -176,6 +180,7 @@ impl Tickets {
             holder_id: holder_id.to_owned(),
             enrolled_by,
             replaces,
+            terminal: one_line(terminal),
             created_at: now,
             state: TicketState::Issued,
         };

@@ -170,7 +170,8 @@ impl Keeper {
             Enroller { method: Method::Hpki, factor: met.proved.card.fingerprint.clone() };
         let replaces = met.replaces.as_ref().map(|phone| phone.authenticator_id.clone());
         let page = PageSecret::random().map_err(|error| error.to_string())?;
-        let ticket = phones.tickets.issue(&met.holder.holder_id, enrolled_by, replaces, &page);
+        let ticket =
+            phones.tickets.issue(&met.holder.holder_id, enrolled_by, replaces, terminal, &page);
         let ticket = ticket.await.map_err(|error| error.to_string())?;
         let entry = entries::enrolment_started(
             request_id,
@@ -180,7 +181,7 @@ impl Keeper {
                 method: ticket.enrolled_by.method,
                 factor: ticket.enrolled_by.factor,
                 replaces: ticket.replaces,
-                terminal: terminal.to_owned(),
+                terminal: ticket.terminal,
                 evidence: Fingerprint::of(evidence_json.as_bytes()),
                 evidence_json,
             },
@@ -225,7 +226,7 @@ impl Keeper {
         }
         PhonePage::Ask {
             purpose: purpose(ticket),
-            terminal: String::new(),
+            terminal: ticket.terminal.clone(),
             number_of_asking_screen: false,
             session_seconds: 0,
             signatures: 0,

@@ -220,7 +220,7 @@ async fn old_phone_enrols_the_new_one_that_replaces_it() {
     by_phone.factor = first.authenticator_id.clone();
     let page = PageSecret::random().unwrap();
     let replaces = Some(first.authenticator_id.clone());
-    let ticket = world.tickets.issue("u-1", by_phone, replaces, &page).await.unwrap();
+    let ticket = world.tickets.issue("u-1", by_phone, replaces, "PC", &page).await.unwrap();
     let link = page.link_secret();
     world.tickets.open(&ticket.ticket_id, &link, &page.number()).await.unwrap();
     let new = world.register(&ticket, &mut phone(), &[]).unwrap();
@@ -237,7 +237,7 @@ async fn ticket_of_a_stolen_phone_that_was_removed_is_worth_nothing() {
     by_phone.factor = first.authenticator_id.clone();
     let page = PageSecret::random().unwrap();
     let replaces = Some(first.authenticator_id.clone());
-    let ticket = world.tickets.issue("u-1", by_phone, replaces, &page).await.unwrap();
+    let ticket = world.tickets.issue("u-1", by_phone, replaces, "PC", &page).await.unwrap();
     let link = page.link_secret();
     world.tickets.open(&ticket.ticket_id, &link, &page.number()).await.unwrap();
     let new = world.register(&ticket, &mut phone(), &[]).unwrap();

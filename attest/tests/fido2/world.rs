@@ -167,7 +167,7 @@ impl World {
     ) -> (Ticket, PageSecret) {
         let page = PageSecret::random().unwrap();
         let ticket =
-            self.tickets.issue(holder_id, by_card(holder_id), replaces, &page).await.unwrap();
+            self.tickets.issue(holder_id, by_card(holder_id), replaces, "PC", &page).await.unwrap();
         (ticket, page)
     }
 
