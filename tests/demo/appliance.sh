@@ -37,9 +37,11 @@ write_config() {
     hpki_port=$(free_port 7444)
     admin_port=$(free_port 7445)
     metrics_port=$(free_port 7446)
+    portal_port=$(free_port 7447)
     {
         sed "s|@demo@|$demo|g; s|@module@|$module|g; s|@label@|$token_label|g; s|@signing@|$signing_port|g;
-            s|@hpki@|$hpki_port|g; s|@admin@|$admin_port|g; s|@metrics@|$metrics_port|g" "$here/inkan.toml"
+            s|@hpki@|$hpki_port|g; s|@admin@|$admin_port|g; s|@metrics@|$metrics_port|g;
+            s|@portal@|$portal_port|g" "$here/inkan.toml"
     } >inkan.toml
     allow_file_system
     run inkan check-config inkan.toml
@@ -92,11 +94,13 @@ write_env() {
     declare -A values=(
         [INKAN_SIGNING_URL]=https://localhost:$signing_port
         [INKAN_HPKI_URL]=https://localhost:$hpki_port
+        [INKAN_PORTAL_URL]=https://localhost:$portal_port
         [INKAN_ADMIN_URL]=https://localhost:$admin_port
         [INKAN_METRICS_URL]=http://localhost:$metrics_port
         [INKAN_SERVER_CA]=$pki/server-ca.pem
         [INKAN_CLIENT_CERT]=$pki/ehr.pem [INKAN_CLIENT_KEY]=$pki/ehr.key
         [INKAN_CLIENT2_CERT]=$pki/ehr2.pem [INKAN_CLIENT2_KEY]=$pki/ehr2.key
+        [INKAN_CLIENT3_CERT]=$pki/clinic.pem [INKAN_CLIENT3_KEY]=$pki/clinic.key
         [INKAN_RETURN_URL]=$return_url
         [INKAN_HPKI_CERT]=$pki/card-hanako.pem [INKAN_HPKI_KEY]=$pki/card-hanako.key
         [INKAN_HPKI2_CERT]=$pki/card-taro.pem [INKAN_HPKI2_KEY]=$pki/card-taro.key

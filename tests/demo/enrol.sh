@@ -1,4 +1,4 @@
-# Enrols two doctors, their cards and keys, and two signing systems. Sourced by run.
+# Enrols two doctors, their cards and keys, and three signing systems. Sourced by run.
 # shellcheck shell=bash disable=SC2154
 
 # The browser is sent here after a sign-in. Nothing needs to listen: the tour reads the address it is sent to.
@@ -16,12 +16,15 @@ enrol() {
     key p384 p-384 hanako 'DEMO HANAKO' DEMO000001
     key taro-p256 p-256 taro 'DEMO TARO' DEMO000002
 
-    chapter 'Two signing systems, each pinned to its client certificate'
+    chapter 'Three signing systems, each pinned to its client certificate'
     as administrator
     propose system add ehr --name 'Demo EHR' --certificate pki/ehr.pem --return-url "$return_url" \
         --holder hanako --holder taro --method hpki --signatures 1000000 --requests-per-second 10000 --raw
     propose system add ehr2 --name 'Demo EHR of another ward' --certificate pki/ehr2.pem --return-url "$return_url" \
         --holder hanako --holder taro --method hpki --signatures 1000000 --requests-per-second 10000
+    say 'The third takes phones, too; its login links lead to the portal:'
+    propose system add clinic --name 'Demo clinic' --certificate pki/clinic.pem --return-url "$return_url" \
+        --holder hanako --holder taro --method hpki --method fido2
 }
 
 # doctor HOLDER NAME CARD

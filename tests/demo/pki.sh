@@ -19,7 +19,7 @@ main() {
     leaf server server-ca tls_server "$org/CN=localhost" ec:P-256
     ca client-ca tls_ca "$org/CN=Demo Client CA" ec:P-256
     local client
-    for client in ehr ehr2; do
+    for client in ehr ehr2 clinic; do
         leaf "$client" client-ca tls_client "$org/OU=Signing systems/CN=$client" ec:P-256
     done
     for client in "$@"; do

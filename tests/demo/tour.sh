@@ -81,6 +81,10 @@ what_next() {
   How the appliance is            inkan status;  inkan doctor
   Who is enrolled                 inkan holder list;  inkan key list;  inkan system list
   Sign in again                   TOKEN=\$($here/sign-in)
+  Register a phone                https://localhost:$portal_port in a browser that trusts pki/server-ca.pem and has her card:
+                                  openssl pkcs12 -export -in pki/card-hanako.pem -inkey pki/card-hanako.key -out card.p12
+                                  A second profile of Chromium with a virtual authenticator is the phone; inkan device list
+  Sign in by phone                the clinic asks: --cert pki/clinic.pem; its login_url opens on the portal
   Sign                            the curl line of README.md; other keys: ?credential=rsa2048, rsa3072, p384
   A lost card                     --cert pki/card-hanako-lost.pem at the sign-in: it is on the revocation list
   The content inside              ?packaging=attached

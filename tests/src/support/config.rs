@@ -8,24 +8,25 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// Loopback addresses of the four listeners.
+/// Loopback addresses of the five listeners.
 #[derive(Clone, Copy, Debug)]
 pub struct Ports {
     pub signing: SocketAddr,
     pub hpki: SocketAddr,
+    pub portal: SocketAddr,
     pub admin: SocketAddr,
     pub metrics: SocketAddr,
 }
 
 impl Ports {
-    /// Four that were free a moment ago.
+    /// Five that were free a moment ago.
     pub fn free() -> Self {
         let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         // All are held until all are known, so that they differ.
-        let held = [bind(), bind(), bind(), bind()];
-        let [signing, hpki, admin, metrics] =
+        let held = [bind(), bind(), bind(), bind(), bind()];
+        let [signing, hpki, portal, admin, metrics] =
             held.each_ref().map(|listener| listener.local_addr().expect("an address"));
-        Self { signing, hpki, admin, metrics }
+        Self { signing, hpki, portal, admin, metrics }
     }
 }
 
@@ -43,6 +44,8 @@ pub struct Settings {
     pub body_pause_seconds: u64,
     /// Seconds between two looks at the revocation lists.
     pub crl_refresh_seconds: u64,
+    /// Whether there is a portal.
+    pub portal: bool,
     /// More lines at the end.
     pub more: String,
 }
@@ -58,6 +61,7 @@ impl Settings {
             attached_bytes: 96 * 1024 * 1024,
             body_pause_seconds: 2,
             crl_refresh_seconds: 60,
+            portal: true,
             more: String::new(),
         }
     }
@@ -69,6 +73,12 @@ impl Settings {
                 "address = \"{address}\"\nhost_names = [\"localhost\"]\ncertificate = {:?}\nkey = {:?}",
                 pki.server.certificate, pki.server.key
             )
+        };
+        let portal = listener(ports.portal)
+            .replace("host_names = [\"localhost\"]", "host_name = \"localhost\"");
+        let portal = match self.portal {
+            true => format!("[listeners.portal]\n{portal}\n"),
+            false => String::new(),
         };
         format!(
             r#"data_dir = {data_dir:?}
@@ -94,6 +104,7 @@ documents = {{ attached_bytes = {attached_bytes} }}
 [listeners.hpki]
 {hpki}
 
+{portal}
 [listeners.admin]
 {admin}
 client_ca = {client_ca:?}

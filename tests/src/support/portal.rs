@@ -77,7 +77,7 @@ pub fn code_of(reply: &Reply) -> String {
 }
 
 /// The value of a hidden field.
-fn field(html: &str, name: &str) -> Option<String> {
+pub fn field(html: &str, name: &str) -> Option<String> {
     let input = html.split("<input").find(|input| input.contains(&format!("name=\"{name}\"")))?;
     let value = input.split_once("value=\"")?.1;
     Some(value.split_once('"')?.0.to_owned())

@@ -24,6 +24,7 @@ mod listeners;
 mod logout;
 mod monitoring;
 mod operators;
+mod portal;
 mod requests;
 mod sessions;
 mod sign_in;

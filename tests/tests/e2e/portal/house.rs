@@ -1,0 +1,264 @@
+//! A house with a portal: doctors with phones in software, browsers on PCs, and a signing system that takes both.
+
+use attest::danger_testing::PhoneKey;
+use attest::danger_testing::SoftPhone;
+use rustls::version::TLS13;
+use serde_json::Value;
+use serde_json::json;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use tests::support::admin;
+use tests::support::ehr::Ehr;
+use tests::support::ehr::Pending;
+use tests::support::ehr::Session;
+use tests::support::http::Connection;
+use tests::support::http::Reply;
+use tests::support::http::tls_config;
+use tests::support::pki::AUTHENTICATION_POLICY;
+use tests::support::pki::Pair;
+use tests::support::pki::Validity;
+use tests::support::portal::field;
+use tests::support::world::Plan;
+use tests::support::world::RETURN_URL;
+use tests::support::world::World;
+use tokio::sync::OnceCell;
+
+/// See the module.
+pub struct House {
+    pub world: World,
+    clinic: Pair,
+}
+
+/// A doctor with a card, a key and perhaps a phone.
+pub struct Doctor {
+    pub holder_id: String,
+    pub credential_id: String,
+    pub card: Pair,
+}
+
+/// A browser on a PC with a page that waits for a phone.
+#[derive(Clone)]
+pub struct Pc {
+    id: String,
+    cookie: String,
+}
+
+/// What a phone is asked.
+pub struct Question {
+    pub ceremony_id: String,
+    pub options: Value,
+}
+
+impl House {
+    /// The one that the tests of this module share; each has doctors of its own.
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<House> = OnceCell::const_new();
+        SHARED.get_or_init(|| Self::new(Plan::default())).await
+    }
+
+    pub async fn new(plan: Plan) -> Self {
+        let world = World::new(plan).await;
+        let clinic = world.pki.clients.client("clinic", Validity::CURRENT);
+        let system = json!({
+            "system_id": "clinic", "display_name": "外来", "certificates_pem": [clinic.pem()],
+            "return_urls": [RETURN_URL], "all_holders": true, "methods": ["hpki", "fido2"],
+            "requests_per_second": 100_000,
+        });
+        admin::grant(&world, "POST /systems", Some(&system)).await;
+        Self { world, clinic }
+    }
+
+    pub fn clinic(&self) -> Ehr {
+        Ehr::new(&self.world, &self.clinic)
+    }
+
+    pub fn origin(&self) -> String {
+        format!("https://localhost:{}", self.world.ports.portal.port())
+    }
+
+    pub fn new_phone(&self) -> SoftPhone {
+        SoftPhone::new(&self.origin(), "localhost", PhoneKey::P256).unwrap()
+    }
+
+    /// A doctor whose key is certified for `validity`.
+    pub async fn doctor(&self, validity: Validity) -> Doctor {
+        static COUNT: AtomicUsize = AtomicUsize::new(1);
+        let holder_id = format!("doctor-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let (world, pki) = (&self.world, &self.world.pki);
+        let card = pki.hpki_auth.card(&holder_id, AUTHENTICATION_POLICY, Validity::CURRENT);
+        let holder = json!({ "holder_id": holder_id, "display_name": holder_id });
+        admin::grant(world, "POST /holders", Some(&holder)).await;
+        let link = json!({ "holder_id": holder_id, "certificate_pem": card.pem() });
+        admin::grant(world, "POST /cards", Some(&link)).await;
+        let credential_id = format!("{holder_id}-key");
+        world.enrol_key(&credential_id, &holder_id, "p-256", validity).await;
+        Doctor { holder_id, credential_id, card }
+    }
+
+    /// A doctor with a phone.
+    pub async fn doctor_with_phone(&self) -> (Doctor, SoftPhone) {
+        let (doctor, mut phone) = (self.doctor(Validity::CURRENT).await, self.new_phone());
+        let told = self.enrol(&doctor.card, &mut phone).await.expect(200).json();
+        assert_eq!(told["state"], "end", "{told}");
+        (doctor, phone)
+    }
+
+    async fn connect(&self) -> Connection {
+        let config = tls_config(&self.world.pki.servers.pem, None, &TLS13);
+        Connection::tls(self.world.ports.portal, config).await.unwrap()
+    }
+
+    async fn post_form(&self, path: &str, form: &str) -> Reply {
+        let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
+        self.connect().await.ask(&format!("POST {path}"), headers, form.as_bytes()).await
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        self.connect().await.get(path).await
+    }
+
+    /// The card's page for registering a phone.
+    pub async fn enrol_page(&self, card: &Pair) -> (Connection, Reply) {
+        let config = tls_config(&self.world.pki.servers.pem, Some(card), &rustls::version::TLS12);
+        let mut connection = Connection::tls(self.world.ports.hpki, config).await.unwrap();
+        let page = connection.get("/enrol?lang=en").await;
+        (connection, page)
+    }
+
+    /// The card allows a phone; the browser is on the page that waits for it.
+    pub async fn begin_enrolment(&self, card: &Pair) -> Pc {
+        let (mut connection, page) = self.enrol_page(card).await;
+        let form_token = field(&page.text(), "form_token");
+        let form = format!("form_token={}", form_token.unwrap_or_else(|| panic!("{page}")));
+        let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
+        let next = connection.ask("POST /enrol", headers, form.as_bytes()).await.expect(200);
+        let html = next.text();
+        let secret = field(&html, "page_secret").unwrap();
+        let action = html.split("action=\"").nth(1).unwrap().split('"').next().unwrap();
+        let path = action.strip_prefix(&self.origin()).unwrap();
+        Pc::at(&self.post_form(path, &format!("page_secret={secret}")).await)
+    }
+
+    /// The whole way with the card; what the phone is told at the end.
+    pub async fn enrol(&self, card: &Pair, phone: &mut SoftPhone) -> Reply {
+        let pc = self.begin_enrolment(card).await;
+        let (link, number) = self.shown(&pc).await;
+        let question = self.ask(&link, &number.unwrap()).await;
+        let created = phone.create(&question.options.to_string()).unwrap();
+        self.finish(&link, &question.ceremony_id, &created).await
+    }
+
+    /// A page that waits for the phone of `holder`, as typed.
+    pub async fn hand_off(&self, pending: &Pending, holder: Option<&str>) -> Pc {
+        let form = holder.map(|holder| format!("holder_id={holder}")).unwrap_or_default();
+        let path = format!("{}/phone", pending.login_path);
+        Pc::at(&self.post_form(&path, &form).await)
+    }
+
+    pub async fn page(&self, pc: &Pc) -> Reply {
+        let cookie = format!("Cookie: {}\r\n", pc.cookie);
+        let line = format!("GET /wait/{}?lang=en", pc.id);
+        self.connect().await.ask(&line, &cookie, b"").await
+    }
+
+    /// Waits until the page changes.
+    pub async fn page_goes_on(&self, pc: &Pc) -> bool {
+        let cookie = format!("Cookie: {}\r\n", pc.cookie);
+        let line = format!("GET /wait/{}/state?wait=20", pc.id);
+        let state = self.connect().await.ask(&line, &cookie, b"").await.expect(200).json();
+        state["waiting"] == false
+    }
+
+    /// Link and number that a PC shows.
+    pub async fn shown(&self, pc: &Pc) -> (String, Option<String>) {
+        let html = self.page(pc).await.expect(200).text();
+        let link = html.split(&format!("{}/phone/", self.origin())).nth(1);
+        let link = link.unwrap_or_else(|| panic!("{html}")).split(['<', '"']).next().unwrap();
+        let number = html.split("id=\"number\">").nth(1);
+        (link.to_owned(), number.map(|rest| rest.split('<').next().unwrap().to_owned()))
+    }
+
+    pub async fn phone_page(&self, link: &str) -> Reply {
+        self.get(&format!("/phone/{link}?lang=en")).await
+    }
+
+    pub async fn type_number(&self, link: &str, number: &str) -> Reply {
+        let path = format!("/phone/{link}/options");
+        self.connect().await.post_json(&path, &json!({ "number": number })).await
+    }
+
+    pub async fn ask(&self, link: &str, number: &str) -> Question {
+        let reply = self.type_number(link, number).await.expect(200).json();
+        assert_eq!(reply["state"], "options", "{reply}");
+        let ceremony_id = reply["ceremony_id"].as_str().unwrap().to_owned();
+        Question { ceremony_id, options: reply["options"].clone() }
+    }
+
+    pub async fn finish(&self, link: &str, ceremony_id: &str, credential_json: &str) -> Reply {
+        let credential: Value = serde_json::from_str(credential_json).unwrap();
+        let body = json!({ "ceremony_id": ceremony_id, "credential": credential });
+        self.connect().await.post_json(&format!("/phone/{link}/finish"), &body).await
+    }
+
+    pub async fn deny(&self, link: &str) -> Reply {
+        self.post_form(&format!("/phone/{link}/deny"), "lang=en").await
+    }
+
+    /// The phone does what the PC asks.
+    pub async fn approve(&self, pc: &Pc, phone: &mut SoftPhone) -> Reply {
+        let (link, number) = self.shown(pc).await;
+        let question = self.ask(&link, &number.unwrap()).await;
+        let answer = phone.get(&question.options.to_string()).unwrap();
+        self.finish(&link, &question.ceremony_id, &answer).await
+    }
+
+    /// The code with which the PC goes back.
+    pub async fn code(&self, pc: &Pc) -> String {
+        assert!(self.page_goes_on(pc).await);
+        tests::support::portal::code_of(&self.page(pc).await.expect(303))
+    }
+
+    /// The whole way by phone.
+    pub async fn sign_in(&self, doctor: &Doctor, phone: &mut SoftPhone) -> Session {
+        let pending = self.clinic().ask_sign_in(Some(&doctor.holder_id)).await;
+        let pc = self.hand_off(&pending, None).await;
+        self.approve(&pc, phone).await.expect(200);
+        let code = self.code(&pc).await;
+        let reply = self.clinic().activate(&pending.session_id, &code).await.expect(200);
+        let answer = reply.json();
+        let token = answer["signing_token"].as_str().unwrap().to_owned();
+        Session { session_id: pending.session_id, token, answer }
+    }
+
+    /// The phones that operators see of a doctor.
+    pub async fn devices(&self, doctor: &Doctor) -> Vec<Value> {
+        let line = format!("GET /devices?holder={}", doctor.holder_id);
+        let registrar = &self.world.pki.registrar;
+        let devices = admin::ask(&self.world, registrar, &line, None).await.expect(200).json();
+        devices.as_array().unwrap().clone()
+    }
+
+    /// A registration officer removes the doctor's phone.
+    pub async fn remove_phone(&self, doctor: &Doctor) -> Value {
+        let devices = self.devices(doctor).await;
+        let line = format!("DELETE /devices/{}", devices[0]["device"].as_str().unwrap());
+        let registrar = &self.world.pki.registrar;
+        admin::ask(&self.world, registrar, &line, None).await.expect(200).json()
+    }
+
+    /// Audit records about a doctor, of one kind.
+    pub async fn records(&self, doctor: &Doctor, kind: &str) -> Vec<Value> {
+        let query = format!("holder={}&event={kind}", doctor.holder_id);
+        admin::audit_records(&self.world, &query).await
+    }
+}
+
+impl Pc {
+    /// The browser follows the redirection and keeps the cookie.
+    fn at(reply: &Reply) -> Self {
+        assert_eq!(reply.status, 303, "{reply}");
+        let path = reply.header("location").split('?').next().unwrap();
+        let cookie = reply.header("set-cookie").split(';').next().unwrap().to_owned();
+        Self { id: path.strip_prefix("/wait/").unwrap().to_owned(), cookie }
+    }
+}

@@ -1,0 +1,6 @@
+//! Phones: registered by a card, asked by QR code, removed by operators.
+
+mod denials;
+mod devices;
+mod house;
+mod sign_in;
