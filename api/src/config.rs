@@ -223,7 +223,7 @@ pub struct Limits {
     pub write_seconds: u64,
     /// Requests being worked on.
     pub requests: usize,
-    /// Requests being worked on of one client certificate.
+    /// Requests being worked on of one client certificate or, without one, of one address.
     pub requests_per_client: usize,
     /// Requests that wait for a session to change.
     pub waiting_requests: usize,

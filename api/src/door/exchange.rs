@@ -57,7 +57,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) name: Option<String>,
     /// Its place among the requests being worked on.
     permit: Option<SemaphorePermit<'a>>,
-    /// Its place among those of the same client certificate.
+    /// Its place among those of the same client.
     share: Option<Share<'a>>,
 }
 
@@ -180,12 +180,16 @@ impl Exchange<'_> {
         {
             return Err(Refusal::closing(Problem::new(Code::ClientUnknown)));
         }
-        if let Some(certificate) = &self.peer.certificate {
-            let taken = door.shared.rates.take(&certificate.0, door.requests_per_second);
-            taken.map_err(|wait| crowded(Refused::Rate, wait))?;
-            let share = door.clients.take(&certificate.0);
-            self.share = Some(share.ok_or_else(|| crowded(Refused::Requests, A_SECOND))?);
-        }
+        let client = match &self.peer.certificate {
+            Some(certificate) => {
+                let taken = door.shared.rates.take(&certificate.0, door.requests_per_second);
+                taken.map_err(|wait| crowded(Refused::Rate, wait))?;
+                certificate.0.clone()
+            }
+            None => self.peer.address.to_string(),
+        };
+        let share = door.clients.take(&client);
+        self.share = Some(share.ok_or_else(|| crowded(Refused::Requests, A_SECOND))?);
         let permit = door.requests.try_acquire();
         self.permit = Some(permit.map_err(|_| crowded(Refused::Requests, A_SECOND))?);
         Ok(())

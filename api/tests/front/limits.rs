@@ -346,6 +346,22 @@ async fn requests_of_one_certificate_at_once_are_limited_and_others_are_served()
     assert_eq!(rig.connect().await.get("/v1/info").await.status, 200, "and gave their place back");
 }
 
+/// Who shows no certificate is counted by address.
+#[tokio::test]
+async fn requests_of_one_address_at_once_are_limited_where_nobody_shows_a_certificate() {
+    let rig = Rig::with(|config, _| config.portal.as_mut().unwrap().limits.requests_per_client = 1);
+    let mut slow = rig.connect_portal().await;
+    let form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 7\r\n";
+    slow.send(head("POST /login/link-1/phone", form) + "lang").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut other = rig.connect_portal().await;
+    let refused = other.get("/").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "1"));
+    slow.send("=ja").await.unwrap();
+    assert_eq!(slow.reply().await.unwrap().status, 303, "at the limit one is served");
+    assert_eq!(other.get("/").await.status, 200, "and gave its place back");
+}
+
 #[tokio::test]
 async fn long_polls_do_not_take_the_place_of_requests_and_are_limited_themselves() {
     let rig = Rig::with(|config, _| {
