@@ -68,7 +68,7 @@ async fn pages_without_a_good_card_have_no_barriers_on_a_phone() {
 }
 
 /// No rule is broken, and nothing is to the right of the screen.
-async fn assert_no_barriers(browser: &Browser, axe: &str, step: &str) {
+pub async fn assert_no_barriers(browser: &Browser, axe: &str, step: &str) {
     browser.screenshot(step).await;
     let run =
         format!("{axe}; return axe.run().then((found) => [found.violations, found.passes.length])");
@@ -86,7 +86,7 @@ fn summary(violations: &Value) -> String {
 }
 
 /// The source of axe-core, when it is here or can be had.
-fn axe() -> Option<&'static str> {
+pub fn axe() -> Option<&'static str> {
     static SOURCE: OnceLock<Result<String, String>> = OnceLock::new();
     match SOURCE.get_or_init(fetch_axe) {
         Ok(source) => Some(source),

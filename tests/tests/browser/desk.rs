@@ -32,17 +32,22 @@ pub struct Desk {
 impl Desk {
     /// One of its own for each test; `name` must differ. Nothing where no browser can be had.
     pub async fn open(name: &str) -> Option<Self> {
+        Self::open_with(name, &["hpki"]).await
+    }
+
+    /// With other methods than the card.
+    pub async fn open_with(name: &str, methods: &[&str]) -> Option<Self> {
         static WORLD: OnceCell<World> = OnceCell::const_new();
         if let Some(reason) = browser::missing() {
             println!("skipped: {reason}");
             return None;
         }
-        let world = WORLD.get_or_init(|| World::new(Plan::default())).await;
+        let world = WORLD.get_or_init(|| Box::pin(World::new(Plan::default()))).await;
         let identity = world.pki.clients.client(name, Validity::CURRENT);
         let return_url = serve_return_page().await;
         let system = json!({
             "system_id": name, "display_name": "電子カルテ", "certificates_pem": [identity.pem()],
-            "return_urls": [return_url], "all_holders": true, "methods": ["hpki"],
+            "return_urls": [return_url], "all_holders": true, "methods": methods,
         });
         admin::grant(world, "POST /systems", Some(&system)).await;
         Some(Self { world, ehr: Ehr::new(world, &identity), return_url })

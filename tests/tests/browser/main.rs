@@ -14,4 +14,5 @@ mod accessibility;
 mod desk;
 mod isolation;
 mod passkeys;
+mod phone;
 mod sign_in;
