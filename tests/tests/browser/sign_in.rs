@@ -23,7 +23,7 @@ async fn doctor_with_a_card_signs_in_and_the_system_signs() {
     assert_eq!(browser.find(By::Css("#system")).await.text().await, "電子カルテ");
     assert_eq!(browser.find(By::Css("#holder")).await.text().await, "医師 太郎");
     assert_eq!(browser.find(By::Css("html")).await.attribute("lang").await.unwrap(), "ja");
-    browser.find(By::Text("許可する")).await.click().await;
+    browser.find(ALLOW).await.click().await;
     desk.sign_after_return(&browser, &pending).await;
     assert_eq!(browser.cookies().await, [] as [serde_json::Value; 0]);
 }
