@@ -64,7 +64,9 @@ async fn p1_every_endpoint_lets_in_exactly_the_roles_of_the_table() {
         }
         let zeros = "0".repeat(64);
         let path = route.path.replace("{purpose}", "hpki_card");
-        let path = path.replace("{card}", &zeros).replace("{fingerprint}", &zeros);
+        let path = ["{card}", "{device}", "{fingerprint}"]
+            .iter()
+            .fold(path, |path, name| path.replace(name, &zeros));
         let path = path.replace(['{', '}'], "");
         let body = harmless(route.method, route.path);
         let octets = body.as_ref().map(Value::to_string).unwrap_or_default();
