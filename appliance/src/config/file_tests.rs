@@ -146,6 +146,29 @@ fn name_that_is_not_in_the_certificate_is_found() {
 }
 
 #[test]
+fn portal_whose_name_is_not_in_the_certificate_is_found_with_what_to_do() {
+    let folder = Folder::new();
+    let at = |name: &str| folder.path(name).display().to_string();
+    let portal = |name: &str| {
+        format!(
+            "{}[listeners.portal]\naddress = \"127.0.0.1:18446\"\nhost_name = {name:?}\n\
+             certificate = {:?}\nkey = {:?}\n",
+            folder.toml(),
+            at("server.pem"),
+            at("server.key")
+        )
+    };
+    folder.write("inkan.toml", &portal("portal.example"), 0o644);
+    let faults = examine(&folder.path("inkan.toml")).faults;
+    let [fault] = faults.as_slice() else { panic!("{faults:#?}") };
+    assert_eq!(fault.key, "listeners.portal.host_name");
+    assert!(fault.to_string().contains("portal.example is not in the certificate"), "{fault}");
+    assert!(fault.to_string().contains("subjectAltName"), "{fault}");
+    folder.write("inkan.toml", &portal("inkan.example"), 0o644);
+    assert_eq!(examine(&folder.path("inkan.toml")).faults, Vec::new());
+}
+
+#[test]
 fn certificate_that_ended_or_ends_soon_is_found() {
     let folder = Folder::new();
     folder.server(&["inkan.example"], -1);

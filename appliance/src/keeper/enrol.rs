@@ -353,10 +353,11 @@ fn purpose(ticket: &Ticket) -> Purpose {
 }
 
 fn enrolment_detail(ticket: &Ticket, new: &NewPasskey) -> String {
+    let by = format!("{} {}", ticket.enrolled_by.method.name(), ticket.enrolled_by.factor.0);
+    let replaces = ticket.replaces.as_ref().map(|phone| format!(" in place of {}", phone.0));
     format!(
-        "a phone registered by {} {}; ticket {}; model {} as it says itself; key can be copied by its maker: {}",
-        ticket.enrolled_by.method.name(),
-        ticket.enrolled_by.factor.0,
+        "a phone registered by {by}{}; ticket {}; model {} as it says itself; its maker may copy its key: {}",
+        replaces.unwrap_or_default(),
         session_hash(&ticket.ticket_id).0,
         hex::encode(new.aaguid()),
         new.is_backup_eligible(),

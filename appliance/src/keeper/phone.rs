@@ -67,14 +67,15 @@ impl Keeper {
         let (Some((record, system)), Some((_, secret))) = (found, split_link(link)) else {
             return Ok(PhoneAsked::Over);
         };
-        if phones.holder_rate("phone", &handoff.holder_id).is_err() {
+        let holder_id = &handoff.holder_id;
+        if phones.holder_rate("phone", holder_id).is_err() {
             return Ok(PhoneAsked::Unavailable);
         }
         // Step 1: the number, which is on the screen before the person.
         match phones.handoffs.check_number(&handoff.handoff_id, secret, number).await? {
             NumberChecked::Right(_) => {}
             NumberChecked::Wrong { denied } => {
-                self.note_phone(request_id, &record, "wrong_number", "").await;
+                self.note_phone(request_id, &record, holder_id, "wrong_number", "").await;
                 if denied && record.number.is_some() {
                     self.parts.sessions.deny(&record.session_id, DenyReason::WrongNumber).await?;
                 }
@@ -86,12 +87,12 @@ impl Keeper {
         let binding = Binding {
             purpose: Approves::Day,
             system_id: system.system_id.clone(),
-            holder_id: handoff.holder_id.clone(),
+            holder_id: holder_id.clone(),
             session_id: record.session_id.clone(),
-            handoff_id: handoff.handoff_id,
+            handoff_id: handoff.handoff_id.clone(),
             limits: system.limits,
         };
-        let known = self.parts.registry.authenticators_of(&handoff.holder_id);
+        let known = self.parts.registry.authenticators_of(holder_id);
         let started = match phones.fido2.start_assertion(binding.clone(), &known) {
             Ok(started) => started,
             Err(error) => return Ok(not_asked(request_id, &error)),
@@ -122,7 +123,8 @@ impl Keeper {
                 if let Fido2Error::CounterBack(id) = &error {
                     self.note_counter_back(request_id, id).await;
                 }
-                self.note_phone(request_id, &record, error.code(), &error.to_string()).await;
+                let (code, detail) = (error.code(), error.to_string());
+                self.note_phone(request_id, &record, &handoff.holder_id, code, &detail).await;
                 return Ok(not_proved(&error));
             }
         };
@@ -131,7 +133,8 @@ impl Keeper {
             Ok(entitlement) => entitlement,
             Err(refusal) => {
                 let detail = format!("device {}", proof.authenticator_id().0);
-                self.note_phone(request_id, &record, refusal_name(refusal), &detail).await;
+                let code = refusal_name(refusal);
+                self.note_phone(request_id, &record, &handoff.holder_id, code, &detail).await;
                 return Ok(PhoneDone::Refused(refusal));
             }
         };
@@ -207,13 +210,23 @@ impl Keeper {
         self.parts.metrics.sign_in(Method::Fido2.name(), "denied");
         if let Some((record, _)) = self.sign_in_of(handoff).await? {
             self.parts.sessions.deny(&record.session_id, reason).await?;
-            self.note_phone(request_id, &record, "denied_by_holder", "").await;
+            let holder_id = &handoff.holder_id;
+            self.note_phone(request_id, &record, holder_id, "denied_by_holder", "").await;
         }
         Ok(true)
     }
 
-    async fn note_phone(&self, request_id: &str, record: &SessionRecord, code: &str, detail: &str) {
-        self.note_sign_in(request_id, Some(record), Method::Fido2, code, detail).await;
+    /// Counts and records a refusal, with the holder who was named, whether there is one or not.
+    async fn note_phone(
+        &self,
+        request_id: &str,
+        record: &SessionRecord,
+        holder_id: &str,
+        code: &str,
+        detail: &str,
+    ) {
+        let named = SessionRecord { holder_id: Some(holder_id.to_owned()), ..record.clone() };
+        self.note_sign_in(request_id, Some(&named), Method::Fido2, code, detail).await;
     }
 }
 

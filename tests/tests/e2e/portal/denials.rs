@@ -74,6 +74,10 @@ async fn f19_unknown_holder_id_gets_equal_pages_and_an_equal_denial() {
         }
         assert_eq!((&seen[0].2, &seen[0].3), (&other.2, &other.3));
     }
+    // The log has what nobody was told.
+    let query = "holder=nobody-at-all&event=sign_in_denied";
+    let denied = tests::support::admin::audit_records(&house.world, query).await;
+    assert_eq!(denied.len(), 1, "{denied:#?}");
     house.sign_in(&doctor, &mut phone).await;
 }
 
