@@ -19,6 +19,7 @@ pub mod cms;
 pub mod config;
 pub mod cpu;
 pub mod daemon;
+pub mod doctor;
 pub mod ehr;
 pub mod http;
 pub mod pki;

@@ -5,16 +5,14 @@ use attest::danger_testing::SoftPhone;
 use rustls::version::TLS13;
 use serde_json::Value;
 use serde_json::json;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 use tests::support::admin;
+use tests::support::doctor::Doctor;
 use tests::support::ehr::Ehr;
 use tests::support::ehr::Pending;
 use tests::support::ehr::Session;
 use tests::support::http::Connection;
 use tests::support::http::Reply;
 use tests::support::http::tls_config;
-use tests::support::pki::AUTHENTICATION_POLICY;
 use tests::support::pki::Pair;
 use tests::support::pki::Validity;
 use tests::support::portal::field;
@@ -27,13 +25,6 @@ use tokio::sync::OnceCell;
 pub struct House {
     pub world: World,
     clinic: Pair,
-}
-
-/// A doctor with a card, a key and perhaps a phone.
-pub struct Doctor {
-    pub holder_id: String,
-    pub credential_id: String,
-    pub card: Pair,
 }
 
 /// A browser on a PC with a page that waits for a phone.
@@ -82,17 +73,7 @@ impl House {
 
     /// A doctor whose key is certified for `validity`.
     pub async fn doctor(&self, validity: Validity) -> Doctor {
-        static COUNT: AtomicUsize = AtomicUsize::new(1);
-        let holder_id = format!("doctor-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let (world, pki) = (&self.world, &self.world.pki);
-        let card = pki.hpki_auth.card(&holder_id, AUTHENTICATION_POLICY, Validity::CURRENT);
-        let holder = json!({ "holder_id": holder_id, "display_name": holder_id });
-        admin::grant(world, "POST /holders", Some(&holder)).await;
-        let link = json!({ "holder_id": holder_id, "certificate_pem": card.pem() });
-        admin::grant(world, "POST /cards", Some(&link)).await;
-        let credential_id = format!("{holder_id}-key");
-        world.enrol_key(&credential_id, &holder_id, "p-256", validity).await;
-        Doctor { holder_id, credential_id, card }
+        self.world.new_doctor(validity).await
     }
 
     /// A doctor with a phone.
