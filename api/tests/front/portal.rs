@@ -51,8 +51,9 @@ async fn index_leads_to_the_card_listener_in_both_languages() {
     let entry = "HPKI カードを使ってスマートフォンを登録する / スマートフォンを変更する";
     assert!(page.contains(entry), "{page}");
     assert!(page.contains("<html lang=\"ja\">") && page.contains("href=\"/?lang=en\""));
-    assert!(page.contains("href=\"https://localhost:8444/enrol\""));
-    assert!(client.get("/?lang=en").await.text().contains("Register a phone"));
+    assert!(page.contains("href=\"https://localhost:8444/enrol?lang=ja\""));
+    let page = client.get("/?lang=en").await.text();
+    assert!(page.contains("Register a phone") && page.contains("/enrol?lang=en\""), "{page}");
     assert_eq!(client.get("/?lang=en&x=1").await.status, 400);
 }
 
@@ -64,7 +65,7 @@ async fn choice_names_the_system_and_leads_to_each_method() {
     let mut client = rig.connect_portal().await;
     let page = client.get("/login/link-1").await.text();
     assert!(page.contains("&#60;b&#62;電子カルテ"), "{page}");
-    assert!(page.contains("href=\"https://localhost:8444/login/link-1\""));
+    assert!(page.contains("href=\"https://localhost:8444/login/link-1?lang=ja\""));
     assert!(page.contains("<form method=\"post\" action=\"/login/link-1/phone\">"));
     assert!(page.contains("name=\"holder_id\"") && page.contains("試験モード"));
     let card = page.find("HPKI カードで認証").unwrap();
