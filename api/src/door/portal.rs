@@ -139,7 +139,7 @@ pub(crate) async fn wait(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
             pages::message(&decided, &told::enrolled(language, &label), None)
         }
         WaitPage::Denied => {
-            pages::message(&decided, &told::denied(language), Some(Code::LoginDenied))
+            pages::message(&decided, &told::ended(language), Some(Code::LoginDenied))
         }
         WaitPage::Over => refusal(&decided, SignInRefusal::LinkOver),
         WaitPage::Unavailable => refusal(&context, SignInRefusal::Unavailable),

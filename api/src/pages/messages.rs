@@ -288,8 +288,8 @@ fn words(refusal: SignInRefusal) -> Words {
                 "It was used, ended, or its time is over.",
             ],
             [
-                "依頼元のシステムで操作をやり直してください。",
-                "Start again on the system that asks.",
+                "操作を始めたパソコンの画面またはシステムからやり直してください。",
+                "Start again on the computer or the system where you began.",
             ],
         ),
         SignInRefusal::FormOver => again(

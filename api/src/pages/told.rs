@@ -41,7 +41,21 @@ pub(crate) fn signed_in(language: Language, system: &str) -> Message {
     message(language, ["認証しました", "You are signed in"], &[[&ja, &en]])
 }
 
-/// The holder said no, or the number was wrong too often.
+/// PC: the holder said no on the phone, or the number was wrong too often.
+pub(crate) fn ended(language: Language) -> Message {
+    let title = ["スマートフォンで確認できませんでした", "The phone did not confirm this"];
+    let why = [
+        "スマートフォンで断られたか、番号の間違いが上限に達しました。認証も登録も行われていません。",
+        "It was refused on the phone, or the number was wrong too often. Nobody was signed in and nothing was registered.",
+    ];
+    let next = [
+        "ご自身の操作であれば、最初からやり直してください。",
+        "If you did start this yourself, start again from the beginning.",
+    ];
+    message(language, title, &[why, next])
+}
+
+/// Phone: the holder said no.
 pub(crate) fn denied(language: Language) -> Message {
     let nothing = [
         "この依頼を断りました。認証も登録も行われていません。この画面は閉じて構いません。",
@@ -80,8 +94,8 @@ pub(crate) fn authenticator_failed(language: Language) -> Message {
         "The phone did not confirm that it is you.",
     ];
     let again = [
-        "取り消したときや、別のスマートフォンのときも、この表示になります。",
-        "This is also shown when you cancelled, or when it is another phone.",
+        "指紋や顔による確認が終わっていません。取り消したときや、別のスマートフォンのときも、この表示になります。",
+        "Your fingerprint or face was not confirmed. This is also shown when you cancelled, or when it is another phone.",
     ];
     message(language, title, &[again])
 }

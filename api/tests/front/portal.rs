@@ -138,7 +138,7 @@ async fn waiting_page_becomes_what_the_phone_decided() {
     for (page, status, words) in [
         (WaitPage::SignedIn { system: "電子カルテ".into() }, 200, "「電子カルテ」の画面に戻って"),
         (WaitPage::Enrolled { label: "電話 1".into() }, 200, "登録が完了しました"),
-        (WaitPage::Denied, 403, "断りました"),
+        (WaitPage::Denied, 403, "断られたか、番号の間違い"),
         (WaitPage::Over, 403, "使えなくなりました"),
         (WaitPage::Unavailable, 503, "ただいま利用できません"),
     ] {
