@@ -69,7 +69,7 @@ async fn narrow_english_screen_without_scripts_does_the_same() {
 }
 
 /// Otherwise the test above would show nothing.
-async fn assert_no_scripts(browser: &Browser) {
+pub async fn assert_no_scripts(browser: &Browser) {
     let url = browser.url().await;
     browser.go("data:text/html,<title>off</title><script>document.title='on'</script>").await;
     assert_eq!(browser.title().await, "off");
@@ -102,7 +102,7 @@ async fn keyboard_alone_reaches_every_choice_and_shows_where_it_is() {
 }
 
 /// What has the keyboard, one Tab after the other, until it leaves the page. Each must be seen to have it.
-async fn tab_stops(browser: &Browser) -> Vec<String> {
+pub async fn tab_stops(browser: &Browser) -> Vec<String> {
     let mut stops = Vec::new();
     for _ in 0..20 {
         browser.press(TAB).await;

@@ -64,18 +64,22 @@ impl Driver {
         path: &str,
         parameters: Option<&Value>,
     ) -> Result<Value, Failure> {
-        let body = parameters.map(Value::to_string).unwrap_or_default();
-        let line = format!("{method} {}{path}", self.session);
-        let mut connection = Connection::plain(self.address).await.expect("the chromedriver");
-        let headers = "Content-Type: application/json\r\nConnection: close\r\n";
-        let reply = connection.ask(&line, headers, body.as_bytes()).await;
-        let value = reply.json()["value"].take();
-        match reply.status {
-            200 => Ok(value),
-            _ => Err(Failure {
-                error: value["error"].as_str().unwrap_or_default().to_owned(),
-                message: value["message"].as_str().unwrap_or_default().to_owned(),
-            }),
-        }
+        // On the heap: a test has many steps, each of which holds a command, and its stack is small.
+        Box::pin(async move {
+            let body = parameters.map(Value::to_string).unwrap_or_default();
+            let line = format!("{method} {}{path}", self.session);
+            let mut connection = Connection::plain(self.address).await.expect("the chromedriver");
+            let headers = "Content-Type: application/json\r\nConnection: close\r\n";
+            let reply = connection.ask(&line, headers, body.as_bytes()).await;
+            let value = reply.json()["value"].take();
+            match reply.status {
+                200 => Ok(value),
+                _ => Err(Failure {
+                    error: value["error"].as_str().unwrap_or_default().to_owned(),
+                    message: value["message"].as_str().unwrap_or_default().to_owned(),
+                }),
+            }
+        })
+        .await
     }
 }

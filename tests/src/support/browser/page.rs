@@ -48,6 +48,19 @@ impl Browser {
         self.find(By::Css("body")).await.text().await
     }
 
+    /// Waits until `text` is shown somewhere.
+    pub async fn wait_for_text(&self, text: &str) {
+        let script = json!({
+            "script": "return document.body.innerText.includes(arguments[0])", "args": [text],
+        });
+        // A page that is just being left answers nothing.
+        let shown = async || {
+            let answer = self.driver.command("POST", "/execute/sync", Some(&script)).await;
+            answer.is_ok_and(|is_shown| is_shown == json!(true)).then_some(())
+        };
+        self.wait_for(text, shown).await;
+    }
+
     pub async fn cookies(&self) -> Vec<Value> {
         self.driver.get("/cookie").await.as_array().cloned().unwrap_or_default()
     }
