@@ -57,8 +57,10 @@ pub(crate) fn alone<F: FnOnce(Bench)>(body: F) {
         .unwrap();
     let ended = wait(child);
     let output = std::fs::read_to_string(dir.path().join("output")).unwrap();
-    assert!(ended.is_ok_and(|good| good), "in the child process:\n{output}");
-    assert!(output.contains("1 passed"), "the child ran another test:\n{output}");
+    assert!(ended.is_ok(), "the child does not end:\n{output}");
+    // The verdict is the child's line, not its status: behind it SoftHSM's exit handlers may still crash, over a thread that
+    // sleeps in the module.
+    assert!(output.contains("test result: ok. 1 passed"), "in the child process:\n{output}");
 }
 
 /// `hsm::tests::signing::fact::{{closure}}` -> `tests::signing::fact`.
@@ -68,11 +70,11 @@ fn test_name<F>() -> String {
     name.split_once("::").expect("a path").1.to_owned()
 }
 
-fn wait(mut child: Child) -> Result<bool, &'static str> {
+fn wait(mut child: Child) -> Result<(), &'static str> {
     let until = Instant::now() + TIMEOUT;
     while Instant::now() < until {
-        if let Some(status) = child.try_wait().unwrap() {
-            return Ok(status.success());
+        if child.try_wait().unwrap().is_some() {
+            return Ok(());
         }
         std::thread::sleep(Duration::from_millis(5));
     }
