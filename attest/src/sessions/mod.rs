@@ -473,7 +473,26 @@ fn expiry(approval: &Approval, limits: SessionLimits) -> UnixSeconds {
 
 /// The session that an approved sign-in would become, with nothing left in it.
 fn would_be_session(record: &SessionRecord, approval: &Approval) -> LiveSession {
-    LiveSession::new(SessionFacts {
+    LiveSession::new(facts(record, approval))
+}
+
+fn live_session(record: &SessionRecord) -> Option<LiveSession> {
+    let Phase::Active { approval, expires_at, limits, reserved, last_used, .. } = &record.phase
+    else {
+        return None;
+    };
+    Some(LiveSession::new(SessionFacts {
+        expires_at: *expires_at,
+        limits: *limits,
+        used: *reserved,
+        last_used: *last_used,
+        ..facts(record, approval)
+    }))
+}
+
+/// What a session is made from, over as soon as it begins.
+fn facts(record: &SessionRecord, approval: &Approval) -> SessionFacts {
+    SessionFacts {
         session_id: record.session_id.clone(),
         holder_id: approval.holder_id.clone(),
         system_id: record.system_id.clone(),
@@ -487,27 +506,5 @@ fn would_be_session(record: &SessionRecord, approval: &Approval) -> LiveSession 
         limits: SessionLimits { seconds: 0, idle_seconds: 0, signatures: 0 },
         used: 0,
         last_used: approval.authenticated_at,
-    })
-}
-
-fn live_session(record: &SessionRecord) -> Option<LiveSession> {
-    let Phase::Active { approval, expires_at, limits, reserved, last_used, .. } = &record.phase
-    else {
-        return None;
-    };
-    Some(LiveSession::new(SessionFacts {
-        session_id: record.session_id.clone(),
-        holder_id: approval.holder_id.clone(),
-        system_id: record.system_id.clone(),
-        method: approval.method,
-        evidence: approval.evidence.clone(),
-        factor: approval.factor.clone(),
-        certificate_b64: approval.certificate_b64.clone(),
-        second_certificates: approval.second_certificates.clone(),
-        authenticated_at: approval.authenticated_at,
-        expires_at: *expires_at,
-        limits: *limits,
-        used: *reserved,
-        last_used: *last_used,
-    }))
+    }
 }
