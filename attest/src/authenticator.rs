@@ -39,6 +39,24 @@ pub struct Enroller {
     pub factor: Fingerprint,
 }
 
+/// What enrolled an authenticator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum EnrolledBy {
+    /// Another factor of its holder, who was present.
+    Factor(Enroller),
+    /// A notification card: two operators handed out its link and its password.
+    NotificationCard(LetterEnroller),
+}
+
+/// The notification card that enrolled an authenticator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LetterEnroller {
+    /// Names it.
+    pub notification_card: String,
+}
+
 /// A registered authenticator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,7 +81,7 @@ pub struct Authenticator {
     /// Whether its key may be copied to other devices by its maker (the flag BE).
     pub is_backup_eligible: bool,
     /// By what it was enrolled.
-    pub enrolled_by: Enroller,
+    pub enrolled_by: EnrolledBy,
     /// Since when.
     pub enrolled_at: UnixSeconds,
     /// Newest use.
@@ -84,7 +102,7 @@ impl Authenticator {
     pub fn phone(
         new: &NewPasskey,
         holder_id: &str,
-        enrolled_by: Enroller,
+        enrolled_by: EnrolledBy,
         now: UnixSeconds,
     ) -> Self {
         Self {
@@ -222,5 +240,23 @@ impl Authenticators {
 
     async fn commit(&self, txn: Txn) -> Result<Outcome, SessionError> {
         Ok(self.trust.store().commit(txn).await.map_err(TrustError::from)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_enrolled_a_phone_is_read_back_as_it_was_stored() {
+        let factor = Fingerprint::of(b"card");
+        let card = EnrolledBy::Factor(Enroller { method: Method::Hpki, factor });
+        let letter = LetterEnroller { notification_card: "id".to_owned() };
+        for stored in [card, EnrolledBy::NotificationCard(letter)] {
+            let json = serde_json::to_string(&stored).unwrap();
+            assert_eq!(serde_json::from_str::<EnrolledBy>(&json).unwrap(), stored);
+        }
+        let both = r#"{"method":"hpki","factor":"x","notification_card":"id"}"#;
+        assert!(serde_json::from_str::<EnrolledBy>(both).is_err());
     }
 }

@@ -9,6 +9,7 @@
 //! one that the holder gave up. Until that moment the old phone works, and no ticket does it twice.
 
 use crate::authenticator::Authenticator;
+use crate::authenticator::EnrolledBy;
 use crate::authenticator::Enroller;
 use crate::authenticator::PhoneSlot;
 use crate::clock::Clock;
@@ -286,8 +287,8 @@ impl Tickets {
                 Err(OtherPhone) => return Ok(Enrolled::OtherPhone),
             };
             // Step 4: the new one in, the ticket done.
-            let authenticator =
-                Authenticator::phone(new, &ticket.holder_id, ticket.enrolled_by.clone(), now);
+            let enrolled_by = EnrolledBy::Factor(ticket.enrolled_by.clone());
+            let authenticator = Authenticator::phone(new, &ticket.holder_id, enrolled_by, now);
             let slot = PhoneSlot {
                 holder_id: ticket.holder_id.clone(),
                 authenticator_id: new.authenticator_id.clone(),

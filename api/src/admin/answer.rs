@@ -2,6 +2,7 @@
 
 use crate::admin::command::AnchorPurposeName;
 use crate::admin::command::RoleName;
+use crate::admin::names::EnrollerName;
 use crate::wire::MethodName;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -153,8 +154,8 @@ pub struct DeviceView {
     /// What pages call it.
     pub label: String,
     /// How the holder proved to be themselves when it was registered.
-    pub enrolled_by: MethodName,
-    /// The card or device that did it.
+    pub enrolled_by: EnrollerName,
+    /// The card, device or notification card that did it.
     pub enrolled_by_factor: String,
     /// RFC 3339, UTC.
     pub enrolled_at: String,

@@ -1,6 +1,7 @@
 //! Names of roles and anchors on the wire.
 
 use attest::records::AnchorPurpose;
+use attest::records::Method;
 use attest::records::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -38,6 +39,30 @@ impl From<Role> for RoleName {
             Role::Administrator => Self::Administrator,
             Role::RegistrationOfficer => Self::RegistrationOfficer,
             Role::Auditor => Self::Auditor,
+        }
+    }
+}
+
+/// What enrolled a device, on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EnrollerName {
+    /// An HPKI card.
+    Hpki,
+    /// A My Number card.
+    Jpki,
+    /// Another device.
+    Fido2,
+    /// A notification card.
+    NotificationCard,
+}
+
+impl From<Method> for EnrollerName {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Hpki => Self::Hpki,
+            Method::Jpki => Self::Jpki,
+            Method::Fido2 => Self::Fido2,
         }
     }
 }

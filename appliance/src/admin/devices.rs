@@ -7,10 +7,12 @@ use crate::admin::plan::Subject;
 use crate::admin::refusal;
 use crate::x509::rfc3339;
 use api::admin::answer::DeviceView;
+use api::admin::names::EnrollerName;
 use api::problem::Code;
 use api::problem::Problem;
 use attest::authenticator::Authenticator;
 use attest::authenticator::Authenticators;
+use attest::authenticator::EnrolledBy;
 use attest::records::Fingerprint;
 use attest::session::EndReason;
 
@@ -49,13 +51,17 @@ impl AdminDesk {
 }
 
 fn view(device: &Authenticator) -> DeviceView {
+    let (enrolled_by, factor) = match &device.enrolled_by {
+        EnrolledBy::Factor(by) => (by.method.into(), &by.factor.0),
+        EnrolledBy::NotificationCard(by) => (EnrollerName::NotificationCard, &by.notification_card),
+    };
     let time = |at: Option<attest::clock::UnixSeconds>| at.map(|at| rfc3339(at.0));
     DeviceView {
         device: device.authenticator_id.0.clone(),
         holder_id: device.holder_id.clone(),
         label: device.label.clone(),
-        enrolled_by: device.enrolled_by.method.into(),
-        enrolled_by_factor: device.enrolled_by.factor.0.clone(),
+        enrolled_by,
+        enrolled_by_factor: factor.clone(),
         enrolled_at: rfc3339(device.enrolled_at.0),
         last_used_at: time(device.last_used_at),
         model: device.aaguid.clone(),

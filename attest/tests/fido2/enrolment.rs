@@ -4,6 +4,7 @@ use crate::world::World;
 use crate::world::by_card;
 use crate::world::phone;
 use attest::authenticator::Authenticator;
+use attest::authenticator::EnrolledBy;
 use attest::danger_testing::START;
 use attest::danger_testing::card;
 use attest::danger_testing::holder;
@@ -36,7 +37,7 @@ async fn card_enrols_a_phone_and_the_page_sees_it() {
     assert_eq!(seen.state, TicketState::Done { authenticator_id });
     let stored = world.authenticators.phone_of("u-1").await.unwrap().unwrap();
     assert_eq!(stored.authenticator_id, Fingerprint::of(&phone.credential_id));
-    assert_eq!(stored.enrolled_by, by_card("u-1"));
+    assert_eq!(stored.enrolled_by, EnrolledBy::Factor(by_card("u-1")));
     assert_eq!(stored.aaguid, hex::encode(phone.aaguid));
     assert_eq!((stored.counter, stored.is_backup_eligible), (1, false));
 }
