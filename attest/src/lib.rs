@@ -28,6 +28,7 @@ pub mod sign_in;
 pub mod store;
 pub mod ticket;
 pub mod trust;
+pub mod validity;
 pub mod waiting;
 
 #[cfg(any(test, feature = "danger-testing"))]

@@ -40,12 +40,14 @@ use crate::path::PolicySettings;
 use crate::path::Revocation;
 use crate::path::ValidPath;
 use crate::records::Fingerprint;
+use crate::revocation;
 use crate::revocation::Accepted;
 use crate::revocation::CrlFloor;
 use crate::revocation::CrlLimits;
 use crate::revocation::CrlRefusal;
 use crate::revocation::CrlStatus;
 use crate::revocation::CrlStore;
+use crate::revocation::NotGood;
 use arc_swap::ArcSwap;
 use cache::Asked;
 use cache::PathCache;
@@ -278,6 +280,20 @@ impl Judge {
             chain: path.certificates.iter().rev().map(|one| one.as_der().to_vec()).collect(),
             is_test_card: is_test_card(&leaf),
         })
+    }
+
+    /// Whether the accepted lists say that `certificate`, which the key of `issuer` signed, is not revoked; until when.
+    /// Path and signature are the caller's.
+    ///
+    /// # Errors
+    /// [`NotGood`].
+    pub fn revocation(
+        &self,
+        certificate: &Certificate,
+        issuer: &Certificate,
+        now: UnixSeconds,
+    ) -> Result<UnixSeconds, NotGood> {
+        revocation::check(&self.snapshot.load().lists, certificate, &[issuer], now)
     }
 
     fn find_path(

@@ -17,3 +17,4 @@ mod parsers;
 mod pki;
 mod profiles;
 mod tls;
+mod validity;

@@ -1,0 +1,162 @@
+//! Whether a My Number card's certificate is valid now, asked of whoever may know it.
+//!
+//! By law only approved verifiers may ask the JPKI itself for lists or answers (公的個人認証法, article 17), so a hospital asks
+//! through a provider: lists that it was given, an OCSP responder, or the service of a platform operator. All of them stand
+//! behind [`JpkiValidity`]. The caller has checked path, policy and possession before; here it is validity alone. Nothing is
+//! soft: what is not known to be good is an error, and errors are sorted by who can act.
+
+use crate::clock::UnixSeconds;
+use crate::judge::Judge;
+use crate::path::Certificate;
+use crate::records::Fingerprint;
+use crate::revocation::CrlFault;
+use crate::revocation::NotGood;
+use crate::revocation::RevocationReason;
+use async_trait::async_trait;
+use std::sync::Arc;
+
+/// What a provider says of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// It is good.
+    Good {
+        /// Last second at which this answer may be believed.
+        until: UnixSeconds,
+        /// The certificate that this one renews, where the provider knows it.
+        predecessor: Option<CertificateId>,
+    },
+    /// It is revoked.
+    Revoked {
+        /// Since when.
+        at: UnixSeconds,
+        /// Why.
+        reason: RevocationReason,
+    },
+}
+
+/// What a certificate is known by over all its issuer's generations, which share one name: the issuer's key and the number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CertificateId {
+    /// SHA-256 of the issuer's SubjectPublicKeyInfo.
+    pub issuer_key: Fingerprint,
+    /// The serial number: content octets of its INTEGER in DER.
+    pub serial: Vec<u8>,
+}
+
+impl CertificateId {
+    /// Of a certificate that `issuer` signed.
+    pub fn of(certificate: &Certificate, issuer: &Certificate) -> Self {
+        let issuer_key = Fingerprint::of(issuer.spki_der());
+        Self { issuer_key, serial: certificate.serial().to_vec() }
+    }
+}
+
+/// Why it is not known whether a certificate is good.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ValidityError {
+    /// The provider does not know the certificate. Its holder can act: another card, or the municipality.
+    #[error("the provider does not know the certificate")]
+    Unknown,
+    /// Nothing can be learned now; asking again later may help.
+    #[error("the provider cannot say now: {reason}")]
+    Unavailable {
+        /// What happened.
+        reason: String,
+    },
+    /// An answer came that must not be believed. The operator can act, with the provider.
+    #[error("the provider's answer cannot be used: {reason}")]
+    Unusable {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nobody is configured who could be asked. The operator can act.
+    #[error("no provider is configured that could say whether the certificate is valid")]
+    NoProvider,
+}
+
+impl ValidityError {
+    /// Stable word for logs, audit records and metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown => "validity_unknown",
+            Self::Unavailable { .. } => "validity_unavailable",
+            Self::Unusable { .. } => "validity_unusable",
+            Self::NoProvider => "validity_no_provider",
+        }
+    }
+}
+
+impl From<CrlFault> for ValidityError {
+    /// A newer list cures what is missing or old; nothing but another list cures the rest.
+    fn from(fault: CrlFault) -> Self {
+        let reason = fault.to_string();
+        match fault {
+            CrlFault::Missing { .. }
+            | CrlFault::Stale { .. }
+            | CrlFault::Future { .. }
+            | CrlFault::DeltaMissing { .. } => Self::Unavailable { reason },
+            CrlFault::OtherKey { .. }
+            | CrlFault::KeyUsage { .. }
+            | CrlFault::OutOfScope { .. }
+            | CrlFault::ReasonsNotCovered { .. }
+            | CrlFault::DistributionPoints => Self::Unusable { reason },
+        }
+    }
+}
+
+/// Says whether certificates of My Number cards are valid.
+#[async_trait]
+pub trait JpkiValidity: Send + Sync {
+    /// Whether `certificate`, which the key of `issuer` signed, is good at `now`.
+    ///
+    /// # Errors
+    /// [`ValidityError`]; a certificate is good after [`Validity::Good`] and never else.
+    async fn check(
+        &self,
+        certificate: &Certificate,
+        issuer: &Certificate,
+        now: UnixSeconds,
+    ) -> Result<Validity, ValidityError>;
+}
+
+/// Nobody to ask: every certificate is refused, with what to do.
+pub struct NoProvider;
+
+#[async_trait]
+impl JpkiValidity for NoProvider {
+    async fn check(
+        &self,
+        _certificate: &Certificate,
+        _issuer: &Certificate,
+        _now: UnixSeconds,
+    ) -> Result<Validity, ValidityError> {
+        Err(ValidityError::NoProvider)
+    }
+}
+
+/// The judge's own revocation lists. They come by configured target; a certificate's distribution points only say which of
+/// them speak of it. Lists know nothing of predecessors.
+pub struct CrlValidity(Arc<Judge>);
+
+impl CrlValidity {
+    /// By the lists that `judge` has accepted and will accept.
+    pub fn new(judge: Arc<Judge>) -> Self {
+        Self(judge)
+    }
+}
+
+#[async_trait]
+impl JpkiValidity for CrlValidity {
+    async fn check(
+        &self,
+        certificate: &Certificate,
+        issuer: &Certificate,
+        now: UnixSeconds,
+    ) -> Result<Validity, ValidityError> {
+        match self.0.revocation(certificate, issuer, now) {
+            Ok(until) => Ok(Validity::Good { until, predecessor: None }),
+            Err(NotGood::Revoked { reason, at }) => Ok(Validity::Revoked { at, reason }),
+            Err(NotGood::Unknown(fault)) => Err(fault.into()),
+        }
+    }
+}
