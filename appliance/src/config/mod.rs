@@ -6,12 +6,16 @@
 mod document;
 mod fault;
 mod files;
+mod jpki;
 mod rules;
 
 pub use fault::ConfigFaults;
 pub use fault::Fault;
 pub use fault::Severity;
 pub use fault::nearest;
+pub use jpki::Jpki;
+pub use jpki::Validity;
+pub use jpki::ValidityKind;
 pub use rules::addresses_of;
 
 use api::config::FrontConfig;
@@ -49,6 +53,9 @@ pub struct Config {
     pub listeners: FrontConfig,
     /// Cards at sign-in.
     pub hpki: Hpki,
+    /// My Number cards at sign-in.
+    #[serde(default)]
+    pub jpki: Jpki,
     /// Holders' certificates.
     pub second_certificates: SecondCertificates,
     /// How revocation lists are kept fresh.
@@ -232,8 +239,18 @@ impl Config {
 
     /// Every revocation list, by target id.
     pub fn crl_targets(&self) -> BTreeMap<String, CrlSource> {
-        let both = self.hpki.crls.iter().chain(&self.second_certificates.crls);
-        both.map(|(id, source)| (id.clone(), source.clone())).collect()
+        let all = self.crl_tables().into_iter().flat_map(|(_, crls)| crls);
+        all.map(|(id, source)| (id.clone(), source.clone())).collect()
+    }
+
+    /// Every table of revocation lists, with its key path.
+    fn crl_tables(&self) -> Vec<(&'static str, &BTreeMap<String, CrlSource>)> {
+        let mut tables = vec![
+            ("hpki.crls", &self.hpki.crls),
+            ("second_certificates.crls", &self.second_certificates.crls),
+        ];
+        tables.extend(self.jpki.crls().map(|crls| ("jpki.validity.crls", crls)));
+        tables
     }
 
     /// What certificates must look like.

@@ -130,11 +130,7 @@ pub fn named_files(config: &Config) -> Vec<Named<'_>> {
         let purpose = Purpose::CaBundle;
         named.extend(paths.iter().map(|path| Named { key: key.into(), path, purpose }));
     }
-    let tables = [
-        ("hpki.crls", &config.hpki.crls),
-        ("second_certificates.crls", &config.second_certificates.crls),
-    ];
-    for (table, crls) in tables {
+    for (table, crls) in config.crl_tables() {
         for (id, source) in crls {
             if let CrlSource::File(path) = source {
                 named.push(Named {
@@ -340,24 +336,22 @@ fn profiles(config: &Config, faults: &mut Vec<Fault>) {
 }
 
 fn crls(config: &Config, faults: &mut Vec<Fault>) {
-    for (id, source) in &config.second_certificates.crls {
-        let other = config.hpki.crls.get(id);
-        if other.is_some_and(|other| other != source) {
-            faults.push(Fault::error(
-                format!("second_certificates.crls.{id}"),
-                "hpki.crls has another source under the same name",
-                "use another name, or the same source in both places",
-            ));
+    let tables = config.crl_tables();
+    for (index, (key, crls)) in tables.iter().enumerate() {
+        for (id, source) in *crls {
+            let mut earlier = tables.iter().take(index);
+            let other = earlier.find(|(_, crls)| crls.get(id).is_some_and(|other| other != source));
+            if let Some((other, _)) = other {
+                faults.push(Fault::error(
+                    format!("{key}.{id}"),
+                    format!("{other} has another source under the same name"),
+                    "use another name, or the same source in both places",
+                ));
+            }
         }
-    }
-    let tables = [
-        ("hpki.crls", &config.hpki.crls),
-        ("second_certificates.crls", &config.second_certificates.crls),
-    ];
-    for (key, crls) in tables {
         if crls.is_empty() {
             faults.push(Fault::error(
-                key,
+                *key,
                 "without revocation lists no certificate is ever good: unknown is not good",
                 "name a list for every authority, for example: medis = { file = \"/etc/inkan/medis.crl\" }",
             ));

@@ -52,6 +52,7 @@ fn example_has_every_key_that_is_known() {
         "hpki",
         "hpki.profile",
         "hpki.profile.hc_role",
+        "jpki.validity",
         "second_certificates",
         "second_certificates.profile",
         "revocation",
@@ -205,6 +206,27 @@ fn no_revocation_list_at_all_is_refused() {
     let text =
         changed("medis-auth = { http = \"http://cert.medis.or.jp/auth/crl-auth2.crl\" }\n", "");
     one_error(&text, "hpki.crls", &["unknown is not good"]);
+    let text = changed("jpki-city-1 = { file = \"/var/lib/jpki/city-1.crl\" }\n", "");
+    one_error(&text, "jpki.validity.crls", &["unknown is not good"]);
+}
+
+#[test]
+fn one_name_for_two_revocation_lists_is_refused() {
+    let list = "medis-auth = { http = \"http://cert.medis.or.jp/auth/crl-auth2.crl\" }";
+    let jpki = "jpki-city-1 = { file = \"/var/lib/jpki/city-1.crl\" }";
+    assert_eq!(errors(&changed(jpki, list)), [""; 0], "the same list");
+    let text = changed(jpki, "medis-auth = { file = \"/var/lib/jpki/city-1.crl\" }");
+    one_error(&text, "jpki.validity.crls.medis-auth", &["hpki.crls has another source"]);
+}
+
+#[test]
+fn lists_of_the_jpki_are_fetched_only_where_they_are_asked() {
+    let ids = |text: &str| read(text).0.unwrap().crl_targets().into_keys().collect::<Vec<_>>();
+    assert_eq!(ids(EXAMPLE), ["jpki-city-1", "medis-auth", "medis-sign"]);
+    let start = EXAMPLE.find("[jpki.validity]").unwrap();
+    let end = EXAMPLE.find("[second_certificates]").unwrap();
+    let without = [&EXAMPLE[..start], &EXAMPLE[end..]].concat();
+    assert_eq!(ids(&without), ["medis-auth", "medis-sign"]);
 }
 
 #[test]

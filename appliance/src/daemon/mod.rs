@@ -25,6 +25,7 @@ use crate::disk::DiskFault;
 use crate::doorway::Doorway;
 use crate::doorway::Inside;
 use crate::fetch::Fetcher;
+use crate::jpki_validity;
 use crate::keeper::CertificateWatch;
 use crate::keeper::Keeper;
 use crate::keeper::KeeperSettings;
@@ -236,6 +237,7 @@ impl Daemon {
             store: opened.store,
             hsm: opened.hsm,
             audit: opened.audit,
+            jpki_validity: jpki_validity::provider(&config.jpki, &opened.judge),
             judge: opened.judge,
             clock: opened.clock,
             metrics: self.metrics.clone(),

@@ -56,6 +56,7 @@ use attest::sessions::SessionError;
 use attest::sessions::Sessions;
 use attest::sign_in::FormTokens;
 use attest::trust::TrustStore;
+use attest::validity::JpkiValidity;
 use hsm::Hsm;
 use std::sync::Arc;
 use std::time::Instant;
@@ -109,6 +110,8 @@ pub struct Parts {
     pub audit: Arc<AuditLog>,
     /// Anchors, revocation lists, profiles.
     pub judge: Arc<Judge>,
+    /// Who says whether a My Number card's certificate is valid.
+    pub jpki_validity: Arc<dyn JpkiValidity>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What monitoring sees.
