@@ -284,6 +284,8 @@ pub enum AnchorPurpose {
     HpkiCard,
     /// Holders' second certificates.
     SecondCertificate,
+    /// My Number cards' user-authentication certificates at sign-in.
+    JpkiCard,
 }
 
 /// A trust anchor: always a self-signed CA certificate, never an end entity's or an intermediate's.
@@ -309,6 +311,7 @@ impl TrustRecord for Anchor {
             AnchorPurpose::SecondCertificate => {
                 format!("second_certificate/{}", self.fingerprint.0)
             }
+            AnchorPurpose::JpkiCard => format!("jpki_card/{}", self.fingerprint.0),
         }
     }
 }

@@ -75,6 +75,8 @@ pub enum AnchorPurposeName {
     HpkiCard,
     /// Holders' second certificates.
     SecondCertificate,
+    /// My Number cards' certificates at sign-in.
+    JpkiCard,
 }
 
 impl AnchorPurposeName {
@@ -83,6 +85,7 @@ impl AnchorPurposeName {
         match self {
             Self::HpkiCard => "hpki_card",
             Self::SecondCertificate => "second_certificate",
+            Self::JpkiCard => "jpki_card",
         }
     }
 }
@@ -92,6 +95,7 @@ impl From<AnchorPurposeName> for AnchorPurpose {
         match name {
             AnchorPurposeName::HpkiCard => Self::HpkiCard,
             AnchorPurposeName::SecondCertificate => Self::SecondCertificate,
+            AnchorPurposeName::JpkiCard => Self::JpkiCard,
         }
     }
 }
@@ -101,6 +105,7 @@ impl From<AnchorPurpose> for AnchorPurposeName {
         match purpose {
             AnchorPurpose::HpkiCard => Self::HpkiCard,
             AnchorPurpose::SecondCertificate => Self::SecondCertificate,
+            AnchorPurpose::JpkiCard => Self::JpkiCard,
         }
     }
 }

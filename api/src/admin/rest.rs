@@ -357,7 +357,8 @@ fn purpose(name: &str) -> Result<AnchorPurposeName, Problem> {
     match name {
         "hpki_card" => Ok(AnchorPurposeName::HpkiCard),
         "second_certificate" => Ok(AnchorPurposeName::SecondCertificate),
-        _ => Err(malformed("purpose: hpki_card or second_certificate")),
+        "jpki_card" => Ok(AnchorPurposeName::JpkiCard),
+        _ => Err(malformed("purpose: hpki_card, second_certificate or jpki_card")),
     }
 }
 

@@ -151,7 +151,7 @@ pub struct Init {
     /// An operator: ID:ROLE:CERTIFICATE.pem; at least two security officers
     #[arg(long = "operator", required = true, value_name = "ID:ROLE:FILE")]
     pub operators: Vec<String>,
-    /// A trust anchor: hpki_card:FILE or second_certificate:FILE
+    /// A trust anchor: hpki_card:FILE, second_certificate:FILE or jpki_card:FILE
     #[arg(long = "anchor", value_name = "PURPOSE:FILE")]
     pub anchors: Vec<String>,
 }

@@ -361,6 +361,7 @@ fn purpose_name(purpose: Purpose) -> AnchorPurposeName {
     match purpose {
         Purpose::HpkiCard => AnchorPurposeName::HpkiCard,
         Purpose::SecondCertificate => AnchorPurposeName::SecondCertificate,
+        Purpose::JpkiCard => AnchorPurposeName::JpkiCard,
     }
 }
 

@@ -79,12 +79,15 @@ fn operator(text: &str) -> Result<Operator, CliError> {
 /// `PURPOSE:FILE`
 fn anchor(text: &str) -> Result<Anchor, CliError> {
     let wrong = || {
-        CliError::Wrong(format!("--anchor {text}: write hpki_card:FILE or second_certificate:FILE"))
+        CliError::Wrong(format!(
+            "--anchor {text}: write hpki_card:FILE, second_certificate:FILE or jpki_card:FILE"
+        ))
     };
     let (purpose, file) = text.split_once(':').ok_or_else(wrong)?;
     let purpose = match purpose {
         "hpki_card" => AnchorPurpose::HpkiCard,
         "second_certificate" => AnchorPurpose::SecondCertificate,
+        "jpki_card" => AnchorPurpose::JpkiCard,
         _ => return Err(wrong()),
     };
     let (certificate_der, _) = certificate(Path::new(file))?;

@@ -44,4 +44,6 @@ pub enum Purpose {
     HpkiCard,
     /// Holders' second certificates
     SecondCertificate,
+    /// My Number cards' certificates at sign-in
+    JpkiCard,
 }

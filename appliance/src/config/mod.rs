@@ -20,6 +20,7 @@ pub use rules::addresses_of;
 
 use api::config::FrontConfig;
 use attest::judge::HpkiLoginProfile;
+use attest::judge::JpkiProfile;
 use attest::judge::Profiles;
 use attest::judge::SecondCertificateProfile;
 use attest::records::Fingerprint;
@@ -258,6 +259,7 @@ impl Config {
         Profiles {
             card: self.hpki.profile.clone(),
             second_certificate: self.second_certificates.profile.clone(),
+            jpki: JpkiProfile::default(),
         }
     }
 

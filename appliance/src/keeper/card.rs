@@ -5,8 +5,9 @@ use super::standing;
 use api::operations::CardHandshake;
 use api::operations::SignInRefusal;
 use attest::clock::UnixSeconds;
+use attest::evidence::CardEvidence;
+use attest::evidence::CardKind;
 use attest::evidence::Expectations;
-use attest::evidence::HpkiEvidence;
 use attest::judge::CardIdentity;
 use attest::records::Holder;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::time::Duration;
 /// Possession of a good card.
 pub(super) struct ProvedCard {
     pub card: CardIdentity,
-    pub evidence: HpkiEvidence,
+    pub evidence: CardEvidence,
 }
 
 /// Why a handshake is no proof of a good card.
@@ -38,7 +39,9 @@ impl Keeper {
         not_before: UnixSeconds,
         now: UnixSeconds,
     ) -> Result<ProvedCard, CardFault> {
-        let evidence = HpkiEvidence {
+        let kind = CardKind::Hpki;
+        let evidence = CardEvidence {
+            kind,
             leaf_der: handshake.leaf_der,
             transcript: handshake.transcript,
             signature_scheme: handshake.signature_scheme,
@@ -47,6 +50,7 @@ impl Keeper {
         };
         let settings = &self.parts.settings;
         let expected = Expectations {
+            kind,
             host: &settings.hpki_host,
             server_certificates: &self.parts.listener_certificate.fingerprints(),
             not_before,

@@ -16,7 +16,7 @@ use api::operations::SignInPage;
 use api::operations::SignInRefusal;
 use async_trait::async_trait;
 use attest::clock::UnixSeconds;
-use attest::evidence::HpkiEvidence;
+use attest::evidence::CardEvidence;
 use attest::handoff::Entitlement;
 use attest::judge::CardIdentity;
 use attest::records::Fingerprint;
@@ -40,7 +40,7 @@ struct Met {
     holder: Arc<Holder>,
     entitlement: Entitlement,
     card: CardIdentity,
-    evidence: HpkiEvidence,
+    evidence: CardEvidence,
     now: UnixSeconds,
 }
 

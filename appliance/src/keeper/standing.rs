@@ -37,6 +37,8 @@ pub fn for_person(refusal: &CertificateRefusal) -> SignInRefusal {
         | CertificateRefusal::HcRole(_)
         | CertificateRefusal::IsCa
         | CertificateRefusal::OtherKey
+        | CertificateRefusal::JpkiSignature
+        | CertificateRefusal::OtherKind
         | CertificateRefusal::NoCertificate => SignInRefusal::WrongCertificate,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Exactly the messages of a full handshake with client authentication, in their order, nothing between, nothing after.
 
-use super::hpki::EvidenceError;
+use super::card::EvidenceError;
 
 /// What a signed handshake says.
 pub(super) struct Handshake<'a> {

@@ -2,12 +2,20 @@
 //!
 //! The front hands evidence over as plain data; nothing in it is believed before it was verified here.
 
+mod card;
 mod ceremony;
 mod decoy;
 mod fido2;
 mod handshake;
-mod hpki;
 
+pub use card::CardEvidence;
+pub use card::CardKind;
+pub use card::EvidenceError;
+pub use card::Expectations;
+pub use card::MAX_LEAF_BYTES;
+pub use card::MAX_SIGNATURE_BYTES;
+pub use card::MAX_TRANSCRIPT_BYTES;
+pub use card::VerifiedCard;
 pub use ceremony::CEREMONY_SECONDS;
 pub use ceremony::Fido2;
 pub use ceremony::MAX_CREDENTIAL_BYTES;
@@ -19,10 +27,3 @@ pub use fido2::Binding;
 pub use fido2::Fido2Error;
 pub use fido2::Fido2Evidence;
 pub use fido2::Purpose;
-pub use hpki::EvidenceError;
-pub use hpki::Expectations;
-pub use hpki::HpkiEvidence;
-pub use hpki::MAX_LEAF_BYTES;
-pub use hpki::MAX_SIGNATURE_BYTES;
-pub use hpki::MAX_TRANSCRIPT_BYTES;
-pub use hpki::VerifiedHpki;

@@ -11,8 +11,8 @@ pub enum CertificateRefusal {
     /// No valid path.
     #[error(transparent)]
     Path(#[from] PathError),
-    /// A published test card outside test mode.
-    #[error("the certificate carries the policy of published test cards, and test mode is off")]
+    /// A published test card, or one of a test hierarchy, outside test mode.
+    #[error("the certificate is that of a test card, and test mode is off")]
     TestCard,
     /// keyUsage is not that of the profile.
     #[error("the certificate does not have the key usage that the profile asks for")]
@@ -35,6 +35,12 @@ pub enum CertificateRefusal {
     /// It certifies another key than the one generated.
     #[error("the certificate is for another key than the one generated")]
     OtherKey,
+    /// It is a My Number card's certificate for signing contents, which names its holder.
+    #[error("the certificate is the My Number card's signature certificate")]
+    JpkiSignature,
+    /// Evidence of the other kind of card.
+    #[error("the evidence is that of another kind of card")]
+    OtherKind,
     /// The chain is empty.
     #[error("there is no certificate")]
     NoCertificate,
@@ -52,6 +58,8 @@ impl CertificateRefusal {
             Self::RoleMissing { .. } => "hc_role_missing",
             Self::IsCa => "certificate_is_ca",
             Self::OtherKey => "other_key",
+            Self::JpkiSignature => "jpki_signature_certificate",
+            Self::OtherKind => "other_kind_of_card",
             Self::NoCertificate => "no_certificate",
         }
     }

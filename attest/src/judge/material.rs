@@ -15,7 +15,8 @@ use std::sync::Arc;
 pub struct Material {
     /// Trust anchors with what each is trusted for.
     pub anchors: Vec<Anchor>,
-    /// CA certificates between anchors and leaves, DER, in any order, for both purposes: cards send their leaf only.
+    /// CA certificates between anchors and leaves, DER, in any order, for HPKI cards and second certificates: cards send their leaf
+    /// only.
     pub intermediates: Vec<Vec<u8>>,
     /// Profiles.
     pub profiles: Profiles,
@@ -27,6 +28,7 @@ pub struct Material {
 pub(super) struct Trust {
     pub card_anchors: Vec<TrustAnchor>,
     pub second_certificate_anchors: Vec<TrustAnchor>,
+    pub jpki_anchors: Vec<TrustAnchor>,
     pub intermediates: Vec<Arc<Certificate>>,
     pub profiles: Profiles,
     pub danger_test_mode: bool,
@@ -37,6 +39,7 @@ impl Trust {
         let mut trust = Self {
             card_anchors: Vec::new(),
             second_certificate_anchors: Vec::new(),
+            jpki_anchors: Vec::new(),
             intermediates: Vec::new(),
             profiles: material.profiles,
             danger_test_mode: material.danger_test_mode,
@@ -49,6 +52,7 @@ impl Trust {
             match record.purpose {
                 AnchorPurpose::HpkiCard => trust.card_anchors.push(anchor),
                 AnchorPurpose::SecondCertificate => trust.second_certificate_anchors.push(anchor),
+                AnchorPurpose::JpkiCard => trust.jpki_anchors.push(anchor),
             }
         }
         if material.intermediates.len() > MAX_CANDIDATES {
@@ -63,6 +67,7 @@ impl Trust {
     /// Every CA whose lists are accepted.
     pub(super) fn cas(&self) -> impl Iterator<Item = &Certificate> {
         let anchors = self.card_anchors.iter().chain(&self.second_certificate_anchors);
+        let anchors = anchors.chain(&self.jpki_anchors);
         let anchors = anchors.map(|anchor| anchor.certificate().as_ref());
         anchors.chain(self.intermediates.iter().map(AsRef::as_ref))
     }

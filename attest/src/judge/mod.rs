@@ -1,4 +1,4 @@
-//! The judge: whether a card, or a second certificate, is good now.
+//! The judge: whether a card (HPKI or My Number), or a second certificate, is good now.
 //!
 //! It holds the anchors, the intermediates, the accepted revocation lists and the profiles behind one snapshot, so that each
 //! judgement sees one consistent state while lists are loaded beside it. It is synchronous, fetches nothing and blocks on
@@ -9,11 +9,16 @@
 
 mod cache;
 mod error;
+mod jpki;
 mod material;
 mod profile;
 
 pub use error::CertificateRefusal;
 pub use error::MaterialError;
+pub use jpki::JPKI_TEST_ORGANIZATION;
+pub use jpki::JPKI_USER_AUTHENTICATION_POLICY;
+pub use jpki::JpkiIdentity;
+pub use jpki::JpkiProfile;
 pub use material::Material;
 pub use profile::ExtendedKeyUsageRule;
 pub use profile::HPKI_AUTHENTICATION_POLICY;
@@ -28,7 +33,8 @@ pub use profile::Profiles;
 pub use profile::SecondCertificateProfile;
 
 use crate::clock::UnixSeconds;
-use crate::evidence::VerifiedHpki;
+use crate::evidence::CardKind;
+use crate::evidence::VerifiedCard;
 use crate::hc_role::HcRole;
 use crate::hc_role::roles_of;
 use crate::path::Certificate;
@@ -130,6 +136,7 @@ pub struct Judge {
 enum Purpose {
     Card,
     SecondCertificate,
+    Jpki,
 }
 
 impl Judge {
@@ -205,10 +212,13 @@ impl Judge {
     /// [`CertificateRefusal`] with the one reason to tell the person.
     pub fn judge_card(
         &self,
-        evidence: &VerifiedHpki,
+        evidence: &VerifiedCard,
         now: UnixSeconds,
     ) -> Result<CardIdentity, CertificateRefusal> {
-        self.judge_leaf(evidence.leaf_der(), now)
+        match evidence.kind() {
+            CardKind::Hpki => self.judge_leaf(evidence.leaf_der(), now),
+            CardKind::Jpki => Err(CertificateRefusal::OtherKind),
+        }
     }
 
     /// Judges a card's certificate by itself: before it is registered, and again for every live session after a change.
@@ -310,10 +320,12 @@ impl Judge {
             Purpose::SecondCertificate => {
                 (&trust.second_certificate_anchors, &trust.profiles.second_certificate.policy_oids)
             }
+            Purpose::Jpki => (&trust.jpki_anchors, &trust.profiles.jpki.policy_oids),
         };
         let policies: Vec<_> = policies.iter().map(|policy| policy.0).collect();
         let is_test_card = is_test_card(leaf);
-        if is_test_card && !trust.danger_test_mode {
+        let is_of_test_hierarchy = purpose == Purpose::Jpki && jpki::is_of_test_hierarchy(leaf);
+        if (is_test_card || is_of_test_hierarchy) && !trust.danger_test_mode {
             return Err(CertificateRefusal::TestCard);
         }
         if leaf.is_ca() {
@@ -324,14 +336,19 @@ impl Judge {
             return Ok(found?);
         }
         let settings = if is_test_card { any_policy() } else { PolicySettings::exactly(&policies) };
-        let intermediates = [more, &trust.intermediates].concat();
+        let (intermediates, revocation) = match purpose {
+            Purpose::Card | Purpose::SecondCertificate => {
+                ([more, &trust.intermediates].concat(), Revocation::Lists(&snapshot.lists))
+            }
+            Purpose::Jpki => (Vec::new(), Revocation::OfLeafByProvider),
+        };
         let mut found = self.validator.validate(&PathRequest {
             anchors,
             intermediates: &intermediates,
             target: leaf,
             at: now,
             policies: &settings,
-            revocation: Revocation::Lists(&snapshot.lists),
+            revocation,
         });
         if is_test_card {
             found = found.and_then(|path| check_issuers_of_test_card(path, &policies));

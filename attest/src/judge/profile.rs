@@ -3,6 +3,7 @@
 //! Known are the CAs, test cards and lists of September 2022 and the 2004 policy text. Not known is any production end
 //! entity, so every rule here can be changed by the operator and every default says why it is what it is.
 
+use super::jpki::JpkiProfile;
 use crate::hc_role::CONFIRMED_ROLES;
 use crate::hc_role::HcRole;
 use crate::path::Certificate;
@@ -161,7 +162,7 @@ impl Default for SecondCertificateProfile {
     }
 }
 
-/// Both profiles.
+/// Every profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Profiles {
@@ -169,6 +170,8 @@ pub struct Profiles {
     pub card: HpkiLoginProfile,
     /// Second certificates.
     pub second_certificate: SecondCertificateProfile,
+    /// My Number cards at sign-in.
+    pub jpki: JpkiProfile,
 }
 
 impl LoginKeyUsage {

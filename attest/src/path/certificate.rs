@@ -170,6 +170,11 @@ impl Certificate {
         seconds(self.tbs().validity().not_after)
     }
 
+    /// Whether the issuer's name has the organization `organization`.
+    pub fn is_issued_by_organization(&self, organization: &str) -> bool {
+        name::has_organization(self.issuer(), organization)
+    }
+
     /// Whether subject and issuer are the same name.
     pub fn is_self_issued(&self) -> bool {
         certval::compare_names(self.subject(), self.issuer())

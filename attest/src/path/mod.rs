@@ -71,6 +71,8 @@ impl PolicySettings {
 pub enum Revocation<'a> {
     /// Every certificate below the anchor must be covered by these lists.
     Lists(&'a CrlStore),
+    /// Not here: a provider is asked about the leaf next. Only for anchors that issue the leaf themselves.
+    OfLeafByProvider,
     /// Not at all. For conformance suites whose cases carry no lists; nothing of the appliance uses it.
     DangerUnchecked,
 }

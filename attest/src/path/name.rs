@@ -1,6 +1,7 @@
 //! Names as text: RFC 4514, with everything that could deceive a reader or break a line escaped.
 
 use const_oid::ObjectIdentifier;
+use const_oid::db::rfc4519;
 use der::Encode;
 use der::Tag;
 use der::Tagged;
@@ -28,6 +29,15 @@ pub fn printable(name: &Name) -> String {
 pub(super) fn coarse(name: &Name) -> Vec<u8> {
     let values = name.iter_rdn().flat_map(|rdn| rdn.iter()).flat_map(|one| one.value.value());
     values.filter(|octet| octet.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect()
+}
+
+/// Whether `name` has the organization `organization`, in whatever string type and case.
+pub(super) fn has_organization(name: &Name, organization: &str) -> bool {
+    let attributes = name.iter_rdn().flat_map(|rdn| rdn.iter());
+    let mut organizations = attributes.filter(|one| one.oid == rfc4519::O);
+    organizations.any(|one| {
+        text(&one.value).is_some_and(|text| text.trim().eq_ignore_ascii_case(organization))
+    })
 }
 
 fn attribute(attribute: &AttributeTypeAndValue) -> String {

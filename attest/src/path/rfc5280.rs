@@ -60,6 +60,10 @@ impl CertvalValidator {
         self.validate_rfc5280(request, &chain)?;
         let lists_until = match request.revocation {
             Revocation::DangerUnchecked => UnixSeconds(u64::MAX),
+            Revocation::OfLeafByProvider if chain.certificates.len() > 1 => {
+                return Err(PathError::Limit("a provider speaks of the leaf only"));
+            }
+            Revocation::OfLeafByProvider => UnixSeconds(u64::MAX),
             Revocation::Lists(lists) => check_revocation(lists, &chain, request.at)?,
         };
         let good_until = chain

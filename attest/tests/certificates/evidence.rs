@@ -11,9 +11,10 @@ use crate::tls::Handshake;
 use crate::tls::Server;
 use crate::tls::server_config;
 use attest::clock::UnixSeconds;
+use attest::evidence::CardEvidence;
+use attest::evidence::CardKind;
 use attest::evidence::EvidenceError;
 use attest::evidence::Expectations;
-use attest::evidence::HpkiEvidence;
 use attest::evidence::MAX_TRANSCRIPT_BYTES;
 use attest::path::signature::SignatureFault;
 use attest::records::Fingerprint;
@@ -32,7 +33,7 @@ use std::time::Duration;
 /// A good handshake with the certificate that the server used.
 struct Good {
     server: Fingerprint,
-    evidence: HpkiEvidence,
+    evidence: CardEvidence,
 }
 
 fn good() -> Good {
@@ -44,6 +45,7 @@ fn good() -> Good {
 
 fn expecting(server: &Fingerprint) -> Expectations<'_> {
     Expectations {
+        kind: CardKind::Hpki,
         host: HOST,
         server_certificates: std::slice::from_ref(server),
         not_before: earlier(60),
@@ -52,7 +54,7 @@ fn expecting(server: &Fingerprint) -> Expectations<'_> {
     }
 }
 
-fn verify(good: &Good, evidence: &HpkiEvidence) -> Result<(), EvidenceError> {
+fn verify(good: &Good, evidence: &CardEvidence) -> Result<(), EvidenceError> {
     evidence.verify(&expecting(&good.server)).map(|_| ())
 }
 
@@ -77,15 +79,40 @@ fn evidence_of_a_good_card_is_judged() {
 }
 
 #[test]
+fn evidence_of_one_kind_of_card_never_serves_as_the_others() {
+    let good = good();
+    let jpki = CardEvidence { kind: CardKind::Jpki, ..good.evidence.clone() };
+    let expected = Expectations { kind: CardKind::Jpki, ..expecting(&good.server) };
+    assert_eq!(verify(&good, &jpki), Err(EvidenceError::OtherKind));
+    assert_eq!(good.evidence.verify(&expected).unwrap_err(), EvidenceError::OtherKind);
+    assert_eq!(jpki.verify(&expected).unwrap().kind(), CardKind::Jpki);
+    assert_ne!(jpki.digest(), good.evidence.digest(), "the digest says which card it was");
+    assert_eq!(jpki.replay_key(), good.evidence.replay_key(), "one handshake serves once");
+}
+
+#[test]
+fn evidence_of_an_hpki_card_has_the_form_it_always_had() {
+    let good = good();
+    let json = serde_json::to_value(&good.evidence).unwrap();
+    let names: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
+    let mut always =
+        ["leaf_der", "transcript", "signature_scheme", "signature", "handshake_at"].to_vec();
+    always.sort_unstable();
+    assert_eq!(names, always);
+    let jpki = CardEvidence { kind: CardKind::Jpki, ..good.evidence };
+    assert_eq!(serde_json::to_value(&jpki).unwrap()["kind"], "jpki");
+}
+
+#[test]
 fn evidence_can_be_checked_again_from_its_json_alone() {
     let good = good();
     let json = serde_json::to_string(&good.evidence).unwrap();
     assert!(json.len() < 96 * 1024, "fits one record");
-    let read: HpkiEvidence = serde_json::from_str(&json).unwrap();
+    let read: CardEvidence = serde_json::from_str(&json).unwrap();
     assert_eq!(read, good.evidence);
     assert_eq!(verify(&good, &read), Ok(()));
     let with_more = json.replacen('{', "{\"more\":1,", 1);
-    assert!(serde_json::from_str::<HpkiEvidence>(&with_more).is_err());
+    assert!(serde_json::from_str::<CardEvidence>(&with_more).is_err());
 }
 
 #[test]
@@ -143,7 +170,7 @@ fn handshake_with_another_servers_certificate_is_refused() {
 #[test]
 fn freshness_holds_to_the_second() {
     let good = good();
-    let at = |handshake_at| HpkiEvidence { handshake_at, ..good.evidence.clone() };
+    let at = |handshake_at| CardEvidence { handshake_at, ..good.evidence.clone() };
     // Expectations: not before NOW-60, now NOW+60, at most 120 s old.
     for (time, fresh) in
         [(earlier(61), false), (earlier(60), true), (later(60), true), (later(61), false)]
@@ -164,7 +191,7 @@ fn freshness_holds_to_the_second() {
 fn leaf_other_than_the_signed_one_is_refused() {
     let good = good();
     let other = World::new().ca.card().der;
-    let evidence = HpkiEvidence { leaf_der: other, ..good.evidence.clone() };
+    let evidence = CardEvidence { leaf_der: other, ..good.evidence.clone() };
     assert_eq!(verify(&good, &evidence), Err(EvidenceError::OtherLeaf));
 }
 
@@ -174,7 +201,7 @@ fn signature_of_another_key_is_refused() {
     let server = Server::new();
     let card = World::new().ca.card();
     let other = Handshake::new(&server, vec![card.der], card.key.serialize_der()).run();
-    let evidence = HpkiEvidence { signature: other.signature, ..good.evidence.clone() };
+    let evidence = CardEvidence { signature: other.signature, ..good.evidence.clone() };
     let mismatch = Err(EvidenceError::Signature(SignatureFault::Mismatch));
     assert_eq!(verify(&good, &evidence), mismatch);
 }
@@ -183,7 +210,7 @@ fn signature_of_another_key_is_refused() {
 fn scheme_other_than_the_one_used_is_refused() {
     let good = good();
     let with = |signature_scheme| {
-        verify(&good, &HpkiEvidence { signature_scheme, ..good.evidence.clone() })
+        verify(&good, &CardEvidence { signature_scheme, ..good.evidence.clone() })
     };
     assert_eq!(with(0x0201), Err(EvidenceError::SignatureScheme(0x0201)), "SHA-1");
     assert_eq!(with(0x0401), Err(EvidenceError::Signature(SignatureFault::Key)));
@@ -200,7 +227,7 @@ fn certificate_of_ours_shown_by_a_stranger_is_refused() {
         Handshake::new(&stranger, vec![card.der.clone()], card.key.serialize_der()).run();
     let transcript = replace_certificate(&evidence.transcript, &stranger.der, &ours.der);
     let signature = card.key_signature(&transcript);
-    let forged = HpkiEvidence { transcript, signature, ..evidence };
+    let forged = CardEvidence { transcript, signature, ..evidence };
     let error = forged.verify(&expecting(&Fingerprint::of(&ours.der))).unwrap_err();
     assert_eq!(error, EvidenceError::ServerKeyExchange);
 }
@@ -247,7 +274,7 @@ fn resigned(change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Result<(), EvidenceError>
     change(&mut messages);
     let transcript = messages.concat();
     let signature = card.key_signature(&transcript);
-    let evidence = HpkiEvidence { transcript, signature, ..evidence };
+    let evidence = CardEvidence { transcript, signature, ..evidence };
     let fingerprint = Fingerprint::of(&server.der);
     evidence.verify(&expecting(&fingerprint)).map(|_| ())
 }
@@ -351,16 +378,16 @@ fn c16_odd_chains_are_read_by_their_first_certificate() {
 #[test]
 fn c16_parts_longer_than_their_limits_are_refused() {
     let good = good();
-    let long = |transcript| HpkiEvidence { transcript, ..good.evidence.clone() };
+    let long = |transcript| CardEvidence { transcript, ..good.evidence.clone() };
     let past = verify(&good, &long(vec![0; MAX_TRANSCRIPT_BYTES + 1]));
     assert_eq!(past, Err(EvidenceError::TooLarge("transcript")));
     let at = verify(&good, &long(vec![0; MAX_TRANSCRIPT_BYTES]));
     assert!(matches!(at, Err(EvidenceError::Transcript(_))));
     let leaf_der = vec![0x30; 100 * 1024];
-    let leaf = HpkiEvidence { leaf_der, ..good.evidence.clone() };
+    let leaf = CardEvidence { leaf_der, ..good.evidence.clone() };
     assert_eq!(verify(&good, &leaf), Err(EvidenceError::TooLarge("certificate")));
     let json = serde_json::to_string(&long(vec![0; 100 * 1024])).unwrap();
-    assert!(serde_json::from_str::<HpkiEvidence>(&json).is_err());
+    assert!(serde_json::from_str::<CardEvidence>(&json).is_err());
 }
 
 #[test]
@@ -416,7 +443,7 @@ fn every_flipped_bit_of_the_messages_is_found() {
 proptest! {
     #[test]
     fn damaged_messages_do_not_panic(index: prop::sample::Index, octets: [u8; 3], cut: prop::sample::Index) {
-        static GOOD: OnceLock<HpkiEvidence> = OnceLock::new();
+        static GOOD: OnceLock<CardEvidence> = OnceLock::new();
         let mut evidence = GOOD.get_or_init(|| good().evidence).clone();
         let place = index.index(evidence.transcript.len() - 3);
         evidence.transcript[place..place + 3].copy_from_slice(&octets);
@@ -428,7 +455,8 @@ proptest! {
 
     #[test]
     fn arbitrary_messages_do_not_panic(transcript in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let evidence = HpkiEvidence {
+        let evidence = CardEvidence {
+            kind: CardKind::Hpki,
             leaf_der: vec![],
             transcript,
             signature_scheme: 0x0401,

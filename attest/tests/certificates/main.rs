@@ -12,6 +12,7 @@ mod algorithms;
 mod evidence;
 mod group_c;
 mod hpki;
+mod jpki;
 mod lists;
 mod parsers;
 mod pki;

@@ -98,6 +98,11 @@ impl Ca {
         Self { der, issuer: Issuer::new(params.clone(), key), params }
     }
 
+    /// Its key.
+    pub fn key(&self) -> &KeyPair {
+        self.issuer.key()
+    }
+
     pub fn issue(&self, draft: Draft) -> Leaf {
         self.issue_for(draft, KeyPair::generate().unwrap())
     }

@@ -2,7 +2,8 @@
 
 use crate::pki::NOW;
 use attest::clock::UnixSeconds;
-use attest::evidence::HpkiEvidence;
+use attest::evidence::CardEvidence;
+use attest::evidence::CardKind;
 use rustls::ClientConfig;
 use rustls::ClientConnection;
 use rustls::DigitallySignedStruct;
@@ -69,7 +70,7 @@ impl Handshake {
     }
 
     /// Makes the connection and returns what the server saw.
-    pub fn run(&self) -> HpkiEvidence {
+    pub fn run(&self) -> CardEvidence {
         let capture = Arc::new(Capture::new(self.schemes.clone()));
         let mut server = ServerConnection::new(server_config(&self.server, &capture)).unwrap();
         let mut client =
@@ -177,10 +178,18 @@ impl Capture {
         Self { schemes, seen: Mutex::new(None) }
     }
 
-    pub fn evidence(&self, leaf_der: Vec<u8>, handshake_at: UnixSeconds) -> HpkiEvidence {
+    pub fn evidence(&self, leaf_der: Vec<u8>, handshake_at: UnixSeconds) -> CardEvidence {
         let CertificateVerify { transcript, scheme, signature } =
             self.seen.lock().unwrap().clone().expect("a CertificateVerify");
-        HpkiEvidence { leaf_der, transcript, signature_scheme: scheme, signature, handshake_at }
+        let kind = CardKind::Hpki;
+        CardEvidence {
+            kind,
+            leaf_der,
+            transcript,
+            signature_scheme: scheme,
+            signature,
+            handshake_at,
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 #![no_main]
 
 use attest::clock::UnixSeconds;
+use attest::evidence::CardEvidence;
+use attest::evidence::CardKind;
 use attest::evidence::Expectations;
-use attest::evidence::HpkiEvidence;
 use libfuzzer_sys::fuzz_target;
 use std::time::Duration;
 
@@ -13,7 +14,9 @@ fuzz_target!(|octets: &[u8]| {
     let cut = cut.iter().fold(0, |sum, octet| sum << 8 | usize::from(*octet));
     let leaf_der = transcript.get(cut..).unwrap_or_default().to_vec();
     let now = UnixSeconds(1_800_000_000);
-    let evidence = HpkiEvidence {
+    let kind = CardKind::Hpki;
+    let evidence = CardEvidence {
+        kind,
         leaf_der,
         transcript: transcript.to_vec(),
         signature_scheme: 0x0401,
@@ -21,7 +24,8 @@ fuzz_target!(|octets: &[u8]| {
         handshake_at: now,
     };
     let max_age = Duration::from_secs(60);
+    let (host, server_certificates) = ("hpki.example", &[]);
     let expected =
-        Expectations { host: "hpki.example", server_certificates: &[], not_before: now, now, max_age };
+        Expectations { kind, host, server_certificates, not_before: now, now, max_age };
     assert!(evidence.verify(&expected).is_err(), "there is no certificate that it could match");
 });

@@ -1,4 +1,4 @@
-//! Evidence of an HPKI card: a TLS 1.2 handshake with us that the card's key signed.
+//! Evidence of a card, HPKI or My Number: a TLS 1.2 handshake with us that the card's key signed.
 //!
 //! The front terminates TLS; it hands over the card's certificate, the handshake messages and the card's signature over them
 //! (CertificateVerify). That signature covers the host name asked for, both random numbers, our certificate and our own
@@ -14,6 +14,7 @@ use crate::path::CertificateFault;
 use crate::path::signature;
 use crate::path::signature::SignatureFault;
 use crate::records::Fingerprint;
+use crate::records::Method;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -30,10 +31,47 @@ pub const MAX_TRANSCRIPT_BYTES: usize = 48 * 1024;
 /// Longest signature: RSA of 8192 bits.
 pub const MAX_SIGNATURE_BYTES: usize = 1024;
 
-/// A handshake as the front saw it; nothing of it is proved before [`HpkiEvidence::verify`].
+/// Which card signed. Each kind has its own listener and its own authorities, and evidence of one never serves as the other's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CardKind {
+    /// HPKI card.
+    #[default]
+    Hpki,
+    /// My Number card, by its user-authentication certificate.
+    Jpki,
+}
+
+impl CardKind {
+    /// What its evidence proves presence by.
+    pub fn method(self) -> Method {
+        match self {
+            Self::Hpki => Method::Hpki,
+            Self::Jpki => Method::Jpki,
+        }
+    }
+
+    /// What the digest of its evidence begins with.
+    fn context(self) -> &'static [u8] {
+        match self {
+            Self::Hpki => b"inkan hpki evidence v1",
+            Self::Jpki => b"inkan jpki evidence v1",
+        }
+    }
+
+    /// Evidence of an HPKI card does not say so: its form is older than the other kind.
+    fn is_hpki(&self) -> bool {
+        *self == Self::Hpki
+    }
+}
+
+/// A handshake as the front saw it; nothing of it is proved before [`CardEvidence::verify`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HpkiEvidence {
+pub struct CardEvidence {
+    /// By whose listener it was made.
+    #[serde(default, skip_serializing_if = "CardKind::is_hpki")]
+    pub kind: CardKind,
     /// Certificate the client sent first, DER.
     #[serde(serialize_with = "to_base64", deserialize_with = "from_base64")]
     pub leaf_der: Vec<u8>,
@@ -52,6 +90,8 @@ pub struct HpkiEvidence {
 /// What evidence is held against.
 #[derive(Clone, Copy, Debug)]
 pub struct Expectations<'a> {
+    /// The kind of card.
+    pub kind: CardKind,
     /// Host name of the card listener for this sign-in; compared without case.
     pub host: &'a str,
     /// SHA-256 of the certificates that the card listener uses: two while one is replaced.
@@ -67,6 +107,9 @@ pub struct Expectations<'a> {
 /// Why evidence proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvidenceError {
+    /// Evidence of another kind of card.
+    #[error("the evidence is that of another kind of card")]
+    OtherKind,
     /// A part is longer than its limit.
     #[error("the {0} of the evidence is too long")]
     TooLarge(&'static str),
@@ -112,6 +155,7 @@ impl EvidenceError {
     /// Stable word for logs, audit records and metrics.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::OtherKind => "evidence_other_kind",
             Self::TooLarge(_) => "evidence_too_large",
             Self::Transcript(_) => "evidence_transcript",
             Self::Version => "evidence_tls_version",
@@ -130,27 +174,33 @@ impl EvidenceError {
 }
 
 /// Evidence that was verified: somebody with the card's key (and its PIN) made this connection. Only
-/// [`HpkiEvidence::verify`] makes one. Whose card it is, and whether it is good, is not said yet.
+/// [`CardEvidence::verify`] makes one. Whose card it is, and whether it is good, is not said yet.
 #[derive(Clone, Debug)]
-pub struct VerifiedHpki {
+pub struct VerifiedCard {
+    kind: CardKind,
     leaf_der: Vec<u8>,
     digest: Fingerprint,
     replay_key: Fingerprint,
     handshake_at: UnixSeconds,
 }
 
-impl VerifiedHpki {
+impl VerifiedCard {
+    /// The kind of card that its listener asked for; what its certificate is, is not said yet.
+    pub fn kind(&self) -> CardKind {
+        self.kind
+    }
+
     /// The card's certificate, DER.
     pub fn leaf_der(&self) -> &[u8] {
         &self.leaf_der
     }
 
-    /// [`HpkiEvidence::digest`].
+    /// [`CardEvidence::digest`].
     pub fn digest(&self) -> &Fingerprint {
         &self.digest
     }
 
-    /// [`HpkiEvidence::replay_key`].
+    /// [`CardEvidence::replay_key`].
     pub fn replay_key(&self) -> &Fingerprint {
         &self.replay_key
     }
@@ -161,14 +211,17 @@ impl VerifiedHpki {
     }
 }
 
-impl HpkiEvidence {
+impl CardEvidence {
     /// Verifies everything that the evidence claims, except whose card it is and whether the card is good.
     ///
     /// # Errors
     /// [`EvidenceError`], the first that is found.
     /// # Source
     /// RFC 5246 §7.4; RFC 7627 §4; RFC 8422 §5.4.
-    pub fn verify(&self, expected: &Expectations<'_>) -> Result<VerifiedHpki, EvidenceError> {
+    pub fn verify(&self, expected: &Expectations<'_>) -> Result<VerifiedCard, EvidenceError> {
+        if self.kind != expected.kind {
+            return Err(EvidenceError::OtherKind);
+        }
         self.check_sizes()?;
         self.check_freshness(expected)?;
         let handshake = Handshake::parse(&self.transcript)?;
@@ -182,7 +235,8 @@ impl HpkiEvidence {
             .ok_or(EvidenceError::SignatureScheme(self.signature_scheme))?;
         signature::verify(scheme, leaf.public_key(), &self.transcript, &self.signature)
             .map_err(EvidenceError::Signature)?;
-        Ok(VerifiedHpki {
+        Ok(VerifiedCard {
+            kind: self.kind,
             leaf_der: self.leaf_der.clone(),
             digest: self.digest(),
             replay_key: self.replay_key(),
@@ -193,13 +247,13 @@ impl HpkiEvidence {
     /// SHA-256 over all of the evidence: what the audit record names.
     ///
     /// # Shape
-    /// The text `inkan hpki evidence v1`, then leaf, transcript, scheme (2 octets), signature, time (8 octets), each after its
+    /// The text `inkan hpki evidence v1` (or `jpki`), then leaf, transcript, scheme (2 octets), signature, time (8 octets), each after its
     /// length as 8 octets, big-endian.
     pub fn digest(&self) -> Fingerprint {
         let scheme = self.signature_scheme.to_be_bytes();
         let at = self.handshake_at.0.to_be_bytes();
         let parts = [&self.leaf_der[..], &self.transcript, &scheme, &self.signature, &at];
-        let mut octets = b"inkan hpki evidence v1".to_vec();
+        let mut octets = self.kind.context().to_vec();
         for part in parts {
             octets.extend_from_slice(&(part.len() as u64).to_be_bytes());
             octets.extend_from_slice(part);
