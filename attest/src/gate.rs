@@ -16,7 +16,8 @@
 //! 11. its certificate passed its last check (path, revocation) and is within its validity;
 //! 12. the content digest is of the algorithm that the key signs with;
 //! 13. where the evidence has a certificate, that passed its last check, too;
-//! 14. the factor that proved presence is still the holder's: the card linked, the authenticator registered.
+//! 14. the factor that proved presence is still the holder's: the card linked (HPKI or My Number), the authenticator
+//!     registered.
 
 use crate::algorithm::ContentDigest;
 use crate::algorithm::DigestAlgorithm;
@@ -244,8 +245,7 @@ impl Gate {
             Method::Fido2 => registry
                 .authenticator(factor)
                 .is_some_and(|authenticator| authenticator.holder_id == *holder_id),
-            // Nothing links a My Number card yet.
-            Method::Jpki => false,
+            Method::Jpki => registry.jpki(factor).is_some_and(|link| link.holder_id == *holder_id),
         }
     }
 

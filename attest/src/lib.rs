@@ -11,10 +11,12 @@
 pub mod algorithm;
 pub mod authenticator;
 pub mod clock;
+mod enroller;
 pub mod evidence;
 pub mod gate;
 pub mod handoff;
 pub mod hc_role;
+pub mod jpki;
 pub mod judge;
 pub mod path;
 pub mod permit;
@@ -29,6 +31,7 @@ pub mod store;
 pub mod ticket;
 pub mod trust;
 pub mod validity;
+pub mod vault;
 pub mod waiting;
 
 #[cfg(any(test, feature = "danger-testing"))]

@@ -3,6 +3,7 @@
 //! Loaded from the sealed store at start; every change goes to the store first and here afterwards.
 
 use crate::authenticator::Authenticator;
+use crate::jpki::JpkiLink;
 use crate::permit::HolderKey;
 use crate::records::CardLink;
 use crate::records::Credential;
@@ -115,6 +116,8 @@ struct Tables {
     cards: HashMap<Fingerprint, Arc<CardLink>>,
     authenticators: HashMap<Fingerprint, Arc<Authenticator>>,
     authenticators_of: HashMap<String, Vec<Fingerprint>>,
+    jpki: HashMap<Fingerprint, Arc<JpkiLink>>,
+    jpki_of: HashMap<String, Fingerprint>,
     credentials: HashMap<String, Arc<LiveCredential>>,
     credentials_of: HashMap<String, Vec<String>>,
     systems: HashMap<String, Arc<SigningSystem>>,
@@ -172,6 +175,26 @@ impl Registry {
     /// Removes an authenticator.
     pub fn remove_authenticator(&self, authenticator_id: &Fingerprint) {
         self.write().forget_authenticator(authenticator_id);
+    }
+
+    /// Puts a My Number card's link in the place of the one that its holder had, if any.
+    pub fn put_jpki(&self, link: JpkiLink) {
+        let mut tables = self.write();
+        let (card, holder_id) = (link.card.clone(), link.holder_id.clone());
+        if let Some(old) = tables.jpki_of.insert(holder_id, card.clone()) {
+            tables.jpki.remove(&old);
+        }
+        tables.jpki.insert(card, Arc::new(link));
+    }
+
+    /// Removes a My Number card's link.
+    pub fn remove_jpki(&self, card: &Fingerprint) {
+        let mut tables = self.write();
+        if let Some(gone) = tables.jpki.remove(card)
+            && tables.jpki_of.get(&gone.holder_id) == Some(card)
+        {
+            tables.jpki_of.remove(&gone.holder_id);
+        }
     }
 
     /// Puts or replaces a credential; a replaced one is stopped first.
@@ -249,6 +272,22 @@ impl Registry {
     /// Every authenticator, by id.
     pub fn authenticators(&self) -> Vec<Arc<Authenticator>> {
         sorted(self.read().authenticators.values(), |found| &found.authenticator_id.0)
+    }
+
+    /// Whose My Number card this is.
+    pub fn jpki(&self, card: &Fingerprint) -> Option<Arc<JpkiLink>> {
+        self.read().jpki.get(card).cloned()
+    }
+
+    /// A holder's My Number card.
+    pub fn jpki_of(&self, holder_id: &str) -> Option<Arc<JpkiLink>> {
+        let tables = self.read();
+        tables.jpki_of.get(holder_id).and_then(|card| tables.jpki.get(card)).cloned()
+    }
+
+    /// Every My Number card's link, by holder.
+    pub fn jpki_links(&self) -> Vec<Arc<JpkiLink>> {
+        sorted(self.read().jpki.values(), |link| &link.holder_id)
     }
 
     /// One credential.

@@ -14,15 +14,13 @@ use crate::authenticator::Enroller;
 use crate::authenticator::PhoneSlot;
 use crate::clock::Clock;
 use crate::clock::UnixSeconds;
+use crate::enroller;
 use crate::evidence::NewPasskey;
 use crate::qr_link::NumberTried;
 use crate::qr_link::PageSecret;
 use crate::qr_link::QrLink;
 use crate::qr_link::one_line;
-use crate::records::CardLink;
 use crate::records::Fingerprint;
-use crate::records::Holder;
-use crate::records::Method;
 use crate::records::TrustRecord;
 use crate::records::record_key;
 use crate::sessions::MAX_RETRIES;
@@ -272,7 +270,8 @@ impl Tickets {
             // Step 1: who enrols is still entitled to.
             let mut txn = Txn::default();
             txn.guards.push(Guard::Rev(ticket.key(), rev));
-            if !self.guard_entitlement(&ticket, &mut txn).await? {
+            let (holder_id, enrolled_by) = (&ticket.holder_id, &ticket.enrolled_by);
+            if !enroller::guard(&self.trust, holder_id, enrolled_by, &mut txn).await? {
                 return Ok(Enrolled::NotEntitled);
             }
             // Step 2: nobody has this authenticator (WebAuthn §7.1, credentialId of any user).
@@ -326,34 +325,6 @@ impl Tickets {
     /// Resolves at the next change of this ticket. Ask for it before reading the ticket.
     pub fn changed(&self, ticket_id: &str) -> Changed<'_> {
         self.waiting.changed(ticket_id)
-    }
-
-    /// Whether holder and enrolling factor are as when the ticket was made; guards that they stay so.
-    async fn guard_entitlement(
-        &self,
-        ticket: &Ticket,
-        txn: &mut Txn,
-    ) -> Result<bool, SessionError> {
-        let (holder_id, factor) = (&ticket.holder_id, &ticket.enrolled_by.factor);
-        let holder = self.trust.load::<Holder>(holder_id).await?;
-        let Some((holder, rev)) = holder.filter(|(holder, _)| holder.enabled) else {
-            return Ok(false);
-        };
-        txn.guards.push(Guard::Rev(holder.key(), rev));
-        let (owner, guard) = match ticket.enrolled_by.method {
-            Method::Hpki => match self.trust.load::<CardLink>(&factor.0).await? {
-                Some((link, rev)) => (link.holder_id.clone(), Guard::Rev(link.key(), rev)),
-                None => return Ok(false),
-            },
-            Method::Fido2 => match self.trust.load::<Authenticator>(&factor.0).await? {
-                Some((found, rev)) => (found.holder_id.clone(), Guard::Rev(found.key(), rev)),
-                None => return Ok(false),
-            },
-            // Nothing links a My Number card yet.
-            Method::Jpki => return Ok(false),
-        };
-        txn.guards.push(guard);
-        Ok(owner == *holder_id)
     }
 
     async fn vacate_slot(

@@ -1,0 +1,403 @@
+//! My Number cards of holders: which card's certificate is whose.
+//!
+//! ```text
+//! none --linked by the HPKI card--> linked --renewed, as the provider vouches--> linked
+//!                                   linked --unlinked--> none
+//! ```
+//! Nobody but approved verifiers may keep tables of these certificates' numbers (公的個人認証法), and a stolen disk must give
+//! none: a link is named by a MAC that only the HSM can make, and the certificate in it is sealed. A holder has one card; a
+//! record of its own, [`JpkiSlot`], says which, and of two who change it at once one wins. A card is never linked by a name:
+//! its subject is a random text that changes with every renewal.
+
+use crate::authenticator::Enroller;
+use crate::clock::Clock;
+use crate::clock::UnixSeconds;
+use crate::enroller;
+use crate::qr_link::one_line;
+use crate::records::Fingerprint;
+use crate::records::Holder;
+use crate::records::TrustRecord;
+use crate::records::record_key;
+use crate::sessions::MAX_RETRIES;
+use crate::sessions::SessionError;
+use crate::sessions::evidence_used;
+use crate::sign_in::random_id;
+use crate::sign_in::random_secret;
+use crate::sign_in::same;
+use crate::store::Guard;
+use crate::store::Outcome;
+use crate::store::Txn;
+use crate::store::Write;
+use crate::trust::TrustError;
+use crate::trust::TrustStore;
+use crate::validity::CertificateId;
+use crate::vault::Sealed;
+use serde::Deserialize;
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Seconds between the HPKI card and the My Number card: time to exchange them in the reader and type a PIN.
+pub const LINK_TICKET_SECONDS: u64 = 300;
+/// Seconds for which a ticket that is over is still known as such.
+const REMEMBERED_SECONDS: u64 = 3600;
+
+/// What the HSM's MAC is computed over: it names the link of a certificate, and nothing is learned from it without the HSM.
+pub fn index_input(certificate: &CertificateId) -> Vec<u8> {
+    // The first part has a fixed length, so that no two certificates have one input. Leading zeros are no part of a number.
+    let mut serial = certificate.serial.as_slice();
+    while let [0, rest @ ..] = serial {
+        serial = rest;
+    }
+    [b"jpki link v1\0", certificate.issuer_key.0.as_bytes(), b"/", serial].concat()
+}
+
+/// What the certificate in the link named `card` is sealed for.
+pub fn certificate_purpose(card: &Fingerprint) -> String {
+    format!("inkan jpki certificate v1/{}", card.0)
+}
+
+/// One My Number card belongs to one holder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JpkiLink {
+    /// The HSM's MAC over [`index_input`], hexadecimal.
+    pub card: Fingerprint,
+    /// Whose card.
+    pub holder_id: String,
+    /// By what the holder proved to be themselves.
+    pub enrolled_by: Enroller,
+    /// Since when.
+    pub linked_at: UnixSeconds,
+    /// From where it was linked, as a page showed it.
+    pub terminal: String,
+    /// The certificate, DER, sealed for [`certificate_purpose`]: judged again while sessions rest on it.
+    pub certificate: Sealed,
+    /// When its certificate last took the place of the one before it.
+    pub renewed_at: Option<UnixSeconds>,
+}
+
+impl TrustRecord for JpkiLink {
+    const PREFIX: &'static str = "j/";
+    fn id(&self) -> String {
+        self.card.0.clone()
+    }
+}
+
+/// Which My Number card a holder has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JpkiSlot {
+    /// Whose.
+    pub holder_id: String,
+    /// The link.
+    pub card: Fingerprint,
+}
+
+impl TrustRecord for JpkiSlot {
+    const PREFIX: &'static str = "js/";
+    fn id(&self) -> String {
+        self.holder_id.clone()
+    }
+}
+
+/// Leave to link one My Number card, given to whom an HPKI card proved. Its secret goes through the browser once, from the
+/// HPKI card's page to the My Number card's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkTicket {
+    /// 16 random octets, hexadecimal.
+    pub ticket_id: String,
+    /// SHA-256 of the secret.
+    pub secret: Fingerprint,
+    /// For whom.
+    pub holder_id: String,
+    /// By what the holder proved to be themselves.
+    pub enrolled_by: Enroller,
+    /// The card that the holder agreed to give up, if they had one.
+    pub replaces: Option<Fingerprint>,
+    /// From where it was asked for.
+    pub terminal: String,
+    /// Since when: an older handshake proves nothing about it.
+    pub created_at: UnixSeconds,
+    /// First second at which it is over.
+    pub expires_at: UnixSeconds,
+    /// Whether a card was linked with it.
+    pub is_done: bool,
+}
+
+impl TrustRecord for LinkTicket {
+    const PREFIX: &'static str = "jt/";
+
+    fn id(&self) -> String {
+        self.ticket_id.clone()
+    }
+
+    fn expires(&self) -> Option<UnixSeconds> {
+        Some(self.expires_at.plus(Duration::from_secs(REMEMBERED_SECONDS)))
+    }
+}
+
+impl LinkTicket {
+    /// Whether a card can still be linked with it at `now`.
+    pub fn is_open(&self, now: UnixSeconds) -> bool {
+        !self.is_done && now < self.expires_at
+    }
+}
+
+/// A card that was proved, as it is stored.
+#[derive(Clone, Debug)]
+pub struct NewCard {
+    /// See [`JpkiLink::card`].
+    pub card: Fingerprint,
+    /// See [`JpkiLink::certificate`].
+    pub certificate: Sealed,
+    /// What the evidence is remembered by as used.
+    pub once_key: Fingerprint,
+}
+
+/// What became of a card that was proved.
+#[derive(Debug)]
+pub enum Linked {
+    /// It is the holder's card now.
+    Done {
+        /// The new link: to be put into the registry.
+        link: Box<JpkiLink>,
+        /// The old one, gone: to be removed from the registry, its sessions to be ended.
+        replaced: Option<Box<JpkiLink>>,
+    },
+    /// Used or too late.
+    Over,
+    /// It is the holder's card already.
+    Known,
+    /// It is somebody else's card.
+    OthersCard,
+    /// The holder has another card than the one they agreed to give up.
+    OtherCard,
+    /// The holder is disabled, or what proved them is theirs no more.
+    NotEntitled,
+    /// This very handshake was used before.
+    EvidenceUsed,
+}
+
+/// What became of a renewal.
+#[derive(Debug)]
+pub enum Renewed {
+    /// The new certificate has the old one's place.
+    Done {
+        /// The new link: to be put into the registry.
+        link: Box<JpkiLink>,
+        /// The old one, gone: to be removed from the registry, its sessions to be ended.
+        replaced: Box<JpkiLink>,
+    },
+    /// The new certificate is linked already: another sign-in was first.
+    Known,
+    /// The old one is not linked any more, or its holder is disabled.
+    Gone,
+}
+
+/// Every link: durable records moved forward by guarded writes.
+pub struct JpkiLinks {
+    trust: TrustStore,
+    clock: Arc<dyn Clock>,
+}
+
+impl JpkiLinks {
+    /// Links over the sealed store.
+    pub fn new(trust: TrustStore, clock: Arc<dyn Clock>) -> Self {
+        Self { trust, clock }
+    }
+
+    /// A new ticket for `holder_id`, just proved by `enrolled_by`, and its secret. `replaces` names the card that the holder
+    /// was shown and agreed to give up.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it could not be made durable.
+    pub async fn issue(
+        &self,
+        holder_id: &str,
+        enrolled_by: Enroller,
+        replaces: Option<Fingerprint>,
+        terminal: &str,
+    ) -> Result<(LinkTicket, String), SessionError> {
+        let now = self.clock.now()?;
+        let secret = random_secret()?;
+        let ticket = LinkTicket {
+            ticket_id: random_id()?,
+            secret: Fingerprint::of(secret.as_bytes()),
+            holder_id: holder_id.to_owned(),
+            enrolled_by,
+            replaces,
+            terminal: one_line(terminal),
+            created_at: now,
+            expires_at: now.plus(Duration::from_secs(LINK_TICKET_SECONDS)),
+            is_done: false,
+        };
+        self.trust.create(&ticket).await?;
+        Ok((ticket, secret))
+    }
+
+    /// The ticket of this secret, in whatever state; changes nothing.
+    ///
+    /// # Errors
+    /// [`SessionError::Trust`].
+    pub async fn ticket(
+        &self,
+        ticket_id: &str,
+        secret: &str,
+    ) -> Result<Option<LinkTicket>, SessionError> {
+        let found = self.trust.load::<LinkTicket>(ticket_id).await?;
+        let given = Fingerprint::of(secret.as_bytes());
+        Ok(found.map(|(ticket, _)| ticket).filter(|ticket| same(&ticket.secret, &given)))
+    }
+
+    /// The card is proved: everything happens in one transaction, or nothing.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it could not be made durable.
+    pub async fn link(&self, ticket_id: &str, new: &NewCard) -> Result<Linked, SessionError> {
+        for _ in 0..MAX_RETRIES {
+            let now = self.clock.now()?;
+            let found = self.trust.load::<LinkTicket>(ticket_id).await?;
+            let Some((mut ticket, rev)) = found.filter(|(ticket, _)| ticket.is_open(now)) else {
+                return Ok(Linked::Over);
+            };
+            // Step 1: who links is still entitled to.
+            let mut txn = Txn::default();
+            txn.guards.push(Guard::Rev(ticket.key(), rev));
+            let holder_id = &ticket.holder_id;
+            if !enroller::guard(&self.trust, holder_id, &ticket.enrolled_by, &mut txn).await? {
+                return Ok(Linked::NotEntitled);
+            }
+            // Step 2: nobody has this card.
+            if let Some((other, _)) = self.trust.load::<JpkiLink>(&new.card.0).await? {
+                let is_own = other.holder_id == *holder_id;
+                return Ok(if is_own { Linked::Known } else { Linked::OthersCard });
+            }
+            txn.guards.push(Guard::Absent(record_key::<JpkiLink>(&new.card.0)));
+            // Step 3: the handshake proved nothing before.
+            let (used_key, used) = evidence_used(&new.once_key, now);
+            if self.trust.store().get(&used_key).await.map_err(TrustError::from)?.is_some() {
+                return Ok(Linked::EvidenceUsed);
+            }
+            txn.guards.push(Guard::Absent(used_key));
+            txn.writes.push(used);
+            // Step 4: the slot is empty, or has the card that the holder gives up.
+            let replaced = match self.vacate_slot(&ticket, &mut txn).await? {
+                Ok(replaced) => replaced.map(Box::new),
+                Err(OtherCard) => return Ok(Linked::OtherCard),
+            };
+            // Step 5: the new one in, the ticket done.
+            let link = JpkiLink {
+                card: new.card.clone(),
+                holder_id: ticket.holder_id.clone(),
+                enrolled_by: ticket.enrolled_by.clone(),
+                linked_at: now,
+                terminal: ticket.terminal.clone(),
+                certificate: new.certificate.clone(),
+                renewed_at: None,
+            };
+            ticket.is_done = true;
+            self.put(&link, &mut txn)?;
+            txn.writes.push(self.trust.sealed(&ticket)?);
+            if self.commit(txn).await? == Outcome::Committed {
+                return Ok(Linked::Done { link: Box::new(link), replaced });
+            }
+        }
+        Err(SessionError::Contended)
+    }
+
+    /// The provider vouches that `new`, which was proved, renews the linked `old`: it takes its place in one transaction.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it could not be made durable.
+    pub async fn renew(&self, old: &Fingerprint, new: &NewCard) -> Result<Renewed, SessionError> {
+        for _ in 0..MAX_RETRIES {
+            let now = self.clock.now()?;
+            if self.trust.load::<JpkiLink>(&new.card.0).await?.is_some() {
+                return Ok(Renewed::Known);
+            }
+            let Some((replaced, old_rev)) = self.trust.load::<JpkiLink>(&old.0).await? else {
+                return Ok(Renewed::Gone);
+            };
+            let holder = self.trust.load::<Holder>(&replaced.holder_id).await?;
+            let Some((holder, holder_rev)) = holder.filter(|(holder, _)| holder.enabled) else {
+                return Ok(Renewed::Gone);
+            };
+            let mut txn = Txn::default();
+            txn.guards.push(Guard::Absent(record_key::<JpkiLink>(&new.card.0)));
+            txn.guards.push(Guard::Rev(replaced.key(), old_rev));
+            txn.guards.push(Guard::Rev(holder.key(), holder_rev));
+            txn.writes.push(Write::Delete(replaced.key()));
+            let link = JpkiLink {
+                card: new.card.clone(),
+                certificate: new.certificate.clone(),
+                renewed_at: Some(now),
+                ..replaced.clone()
+            };
+            self.put(&link, &mut txn)?;
+            if self.commit(txn).await? == Outcome::Committed {
+                return Ok(Renewed::Done { link: Box::new(link), replaced: Box::new(replaced) });
+            }
+        }
+        Err(SessionError::Contended)
+    }
+
+    /// What removes a link, to be committed by the caller together with what records it; nothing when there is none. The
+    /// caller then removes it from the registry and ends the sessions that rest on it.
+    ///
+    /// # Errors
+    /// [`SessionError::Trust`].
+    pub async fn removal(
+        &self,
+        card: &Fingerprint,
+    ) -> Result<Option<(JpkiLink, Txn)>, SessionError> {
+        let Some((found, rev)) = self.trust.load::<JpkiLink>(&card.0).await? else {
+            return Ok(None);
+        };
+        let mut txn = Txn {
+            guards: vec![Guard::Rev(found.key(), rev)],
+            writes: vec![Write::Delete(found.key())],
+        };
+        let slot = self.trust.load::<JpkiSlot>(&found.holder_id).await?;
+        if let Some((slot, slot_rev)) = slot
+            && slot.card == *card
+        {
+            txn.guards.push(Guard::Rev(slot.key(), slot_rev));
+            txn.writes.push(Write::Delete(slot.key()));
+        }
+        Ok(Some((found, txn)))
+    }
+
+    fn put(&self, link: &JpkiLink, txn: &mut Txn) -> Result<(), SessionError> {
+        let slot = JpkiSlot { holder_id: link.holder_id.clone(), card: link.card.clone() };
+        txn.writes.push(self.trust.sealed(link)?);
+        txn.writes.push(self.trust.sealed(&slot)?);
+        Ok(())
+    }
+
+    async fn vacate_slot(
+        &self,
+        ticket: &LinkTicket,
+        txn: &mut Txn,
+    ) -> Result<Result<Option<JpkiLink>, OtherCard>, SessionError> {
+        let Some((slot, rev)) = self.trust.load::<JpkiSlot>(&ticket.holder_id).await? else {
+            txn.guards.push(Guard::Absent(record_key::<JpkiSlot>(&ticket.holder_id)));
+            return Ok(Ok(None));
+        };
+        if ticket.replaces.as_ref() != Some(&slot.card) {
+            return Ok(Err(OtherCard));
+        }
+        txn.guards.push(Guard::Rev(slot.key(), rev));
+        txn.writes.push(Write::Delete(record_key::<JpkiLink>(&slot.card.0)));
+        let replaced = self.trust.load::<JpkiLink>(&slot.card.0).await?;
+        Ok(Ok(replaced.map(|(link, _)| link)))
+    }
+
+    async fn commit(&self, txn: Txn) -> Result<Outcome, SessionError> {
+        Ok(self.trust.store().commit(txn).await.map_err(TrustError::from)?)
+    }
+}
+
+/// The slot has another card than the ticket replaces.
+struct OtherCard;
