@@ -71,7 +71,7 @@ pub fn ended(reason: EndReason) -> Problem {
 pub fn credential_status(status: CredentialStatus) -> Code {
     match status {
         CredentialStatus::Quarantined => Code::CredentialQuarantined,
-        CredentialStatus::Revoked => Code::CredentialRevoked,
+        CredentialStatus::Revoked | CredentialStatus::Destroyed => Code::CredentialRevoked,
         CredentialStatus::Generated | CredentialStatus::Active => Code::CredentialUnknown,
     }
 }

@@ -10,6 +10,7 @@ use crate::clock::UnixSeconds;
 use crate::gate::Gate;
 use crate::gate::GateError;
 use crate::gate::Presented;
+use crate::key_life::KeyLife;
 use crate::permit::ForContent;
 use crate::permit::HolderKey;
 use crate::permit::Lease;
@@ -225,6 +226,7 @@ pub fn credential(credential_id: &str, holder_id: &str, key: HolderKey) -> Crede
         hc_roles: Vec::new(),
         subject: format!("CN={credential_id}"),
         created_at: UnixSeconds(START),
+        life: KeyLife::default(),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod handoff;
 pub mod hc_role;
 pub mod jpki;
 pub mod judge;
+pub mod key_life;
 pub mod path;
 pub mod permit;
 pub mod qr_link;

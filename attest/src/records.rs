@@ -4,6 +4,7 @@
 
 use crate::algorithm::KeyType;
 use crate::clock::UnixSeconds;
+use crate::key_life::KeyLife;
 use crate::store::Key;
 use serde::Deserialize;
 use serde::Serialize;
@@ -91,7 +92,7 @@ impl TrustRecord for CardLink {
     }
 }
 
-/// Where a credential stands. `Revoked` is final.
+/// Where a credential stands. Nothing leads back from `Revoked`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CredentialStatus {
@@ -103,6 +104,18 @@ pub enum CredentialStatus {
     Quarantined,
     /// Its certificate is revoked or the officer ended it.
     Revoked,
+    /// It is revoked or was never certified, and its pair is destroyed.
+    Destroyed,
+}
+
+impl CredentialStatus {
+    /// Whether it will never sign again.
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Generated | Self::Active | Self::Quarantined => false,
+            Self::Revoked | Self::Destroyed => true,
+        }
+    }
 }
 
 /// A second key and its certificate.
@@ -136,6 +149,9 @@ pub struct Credential {
     pub subject: String,
     /// Since when.
     pub created_at: UnixSeconds,
+    /// Pairs before and after the one that signs.
+    #[serde(default)]
+    pub life: KeyLife,
 }
 
 impl TrustRecord for Credential {
@@ -352,7 +368,7 @@ pub(crate) mod base64_der {
 }
 
 /// A list of DER octets as base64 texts.
-mod base64_der_list {
+pub(crate) mod base64_der_list {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
     use serde::Deserialize;

@@ -66,22 +66,47 @@ pub struct LiveCredential {
     pub key: Arc<HolderKey>,
     /// SHA-256 of its certificate; of nothing while there is none.
     pub certificate: Fingerprint,
+    /// SHA-256 of the certificates that it signed under before.
+    earlier: Vec<Fingerprint>,
     standing: AtomicStanding,
-    stopped: AtomicBool,
+    /// Shared with what it was before a renewal: one stop stops what is under way with either pair.
+    stopped: Arc<AtomicBool>,
 }
 
 impl LiveCredential {
     /// A credential whose certificate has not been judged yet: it may not sign before [`Self::judge`].
     pub fn new(record: Credential) -> Self {
-        let key = Arc::new(HolderKey {
-            cka_id: record.cka_id.clone(),
-            spki_der: record.spki_der.clone(),
-            key_type: record.key_type,
-        });
-        let stopped = AtomicBool::new(record.status != CredentialStatus::Active);
-        let certificate =
-            Fingerprint::of(record.chain.first().map(Vec::as_slice).unwrap_or_default());
-        Self { record, key, certificate, standing: AtomicStanding::new(Standing::Unknown), stopped }
+        let stopped = Arc::new(AtomicBool::new(record.status != CredentialStatus::Active));
+        Self::stopped_by(record, stopped, Standing::Unknown)
+    }
+
+    fn stopped_by(record: Credential, stopped: Arc<AtomicBool>, standing: Standing) -> Self {
+        let leaf = |chain: &[Vec<u8>]| {
+            Fingerprint::of(chain.first().map(Vec::as_slice).unwrap_or_default())
+        };
+        Self {
+            key: record.signing_pair(),
+            certificate: leaf(&record.chain),
+            earlier: record.life.earlier.iter().map(|pair| leaf(&pair.chain)).collect(),
+            standing: AtomicStanding::new(standing),
+            stopped,
+            record,
+        }
+    }
+
+    /// Whether it signs under one of `certificates` (SHA-256), or did before a renewal.
+    pub fn has_one_of(&self, certificates: &[Fingerprint]) -> bool {
+        certificates.contains(&self.certificate)
+            || self.earlier.iter().any(|earlier| certificates.contains(earlier))
+    }
+
+    /// The chain of a certificate (SHA-256) that it signs under, or did before a renewal.
+    pub fn chain_of(&self, certificate: &Fingerprint) -> Option<&[Vec<u8>]> {
+        if self.certificate == *certificate {
+            return Some(&self.record.chain);
+        }
+        let at = self.earlier.iter().position(|earlier| earlier == certificate)?;
+        self.record.life.earlier.get(at).map(|pair| pair.chain.as_slice())
     }
 
     /// Stops it for good in this process; a new record makes a new `LiveCredential`.
@@ -213,6 +238,28 @@ impl Registry {
         credential
     }
 
+    /// Puts what a credential has become without a break: nothing that is under way is stopped, a stop stops both. With
+    /// another pair comes what was just judged of its certificate; else the last judgement stands.
+    pub fn renew_credential(&self, record: Credential, judged: Option<Standing>) {
+        let mut tables = self.write();
+        let Some(before) = tables.credentials.get(&record.credential_id) else {
+            drop(tables);
+            self.put_credential(LiveCredential::new(record));
+            return;
+        };
+        let standing = judged.unwrap_or_else(|| before.standing());
+        let stopped = match judged {
+            // A stopped pair has nothing under way, and its fault is not the new one's.
+            Some(_) if before.is_stopped() => {
+                Arc::new(AtomicBool::new(record.status != CredentialStatus::Active))
+            }
+            _ => Arc::clone(&before.stopped),
+        };
+        let id = record.credential_id.clone();
+        let renewed = LiveCredential::stopped_by(record, stopped, standing);
+        tables.credentials.insert(id, Arc::new(renewed));
+    }
+
     /// Puts or replaces a signing system.
     pub fn put_system(&self, system: SigningSystem) {
         let mut tables = self.write();
@@ -305,12 +352,11 @@ impl Registry {
     /// Whether one of `certificates` (SHA-256) of the holder's is revoked, or refused for good.
     pub fn has_fallen(&self, holder_id: &str, certificates: &[Fingerprint]) -> bool {
         let has_fallen = |credential: &Arc<LiveCredential>| {
-            credential.record.status == CredentialStatus::Revoked
+            credential.record.status.is_final()
                 || matches!(credential.standing(), Standing::Revoked | Standing::Refused)
         };
         let credentials = self.credentials_of(holder_id);
-        let mut named =
-            credentials.iter().filter(|credential| certificates.contains(&credential.certificate));
+        let mut named = credentials.iter().filter(|credential| credential.has_one_of(certificates));
         named.any(has_fallen)
     }
 

@@ -178,7 +178,7 @@ pub struct KeyView {
     pub holder_id: String,
     /// Kind of key pair.
     pub key_type: String,
-    /// `generated`, `active`, `quarantined` or `revoked`.
+    /// `generated`, `active`, `renewing`, `quarantined`, `revoked` or `destroyed`.
     pub status: String,
     /// SHA-256 of the SubjectPublicKeyInfo, DER.
     pub spki_sha256: String,
@@ -196,6 +196,27 @@ pub struct KeyView {
     pub hc_roles: Vec<String>,
     /// RFC 3339, UTC.
     pub created_at: String,
+    /// The pair that takes over when its certificate is installed.
+    pub next: Option<PairView>,
+    /// Pairs that signed before, oldest first.
+    pub earlier: Vec<PairView>,
+    /// When it was revoked, RFC 3339, UTC.
+    pub revoked_at: Option<String>,
+    /// Why, where the operator said so.
+    pub revoked_because: Option<String>,
+}
+
+/// A pair of a key that does not sign now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PairView {
+    /// SHA-256 of the SubjectPublicKeyInfo, DER.
+    pub spki_sha256: String,
+    /// When it was made to take over, or when it was superseded, RFC 3339, UTC.
+    pub since: String,
+    /// First moment at which it may be destroyed, RFC 3339, UTC.
+    pub may_be_destroyed_from: String,
+    /// When it was destroyed, RFC 3339, UTC.
+    pub destroyed_at: Option<String>,
 }
 
 /// Answer of `POST /admin/v1/keys` and `GET /admin/v1/keys/{credential_id}/request`.

@@ -79,6 +79,14 @@ pub fn check(command: &AdminCommand) -> Result<(), Problem> {
         C::KeyRequest { credential_id }
         | C::KeyRevoke { credential_id }
         | C::KeyRelease { credential_id } => id("credential_id", credential_id)?,
+        C::KeyRenew(new) => {
+            id("credential_id", &new.credential_id)?;
+            optional(&new.subject, |subject| text("subject", subject))?;
+        }
+        C::KeyDestroy { credential_id, public_key } => {
+            id("credential_id", credential_id)?;
+            fingerprint("public_key", public_key)?;
+        }
         C::KeyInstall(new) => {
             id("credential_id", &new.credential_id)?;
             pem("chain_pem", &new.chain_pem, MAX_CHAIN_PEM_BYTES)?;

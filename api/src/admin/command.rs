@@ -70,6 +70,16 @@ pub enum AdminCommand {
     },
     /// Grants: the certificate makes the key usable.
     KeyInstall(NewCertificate),
+    /// Makes the pair that takes over from the one of a credential when its certificate is installed; answers with its
+    /// certification request. Until then nothing changes.
+    KeyRenew(NewRenewal),
+    /// Destroys, for good, a pair that signs no more: superseded, revoked, given up, or never certified.
+    KeyDestroy {
+        /// Of which credential.
+        credential_id: String,
+        /// SHA-256 of its public key, as `key_list` shows it.
+        public_key: Fingerprint,
+    },
     /// Lists keys.
     KeyList {
         /// Of this holder only.
@@ -223,6 +233,26 @@ pub struct NewKey {
     #[schemars(with = "String", extend("enum" = KEY_TYPES))]
     pub key_type: KeyType,
     /// Subject of the certification request, RFC 4514 text; `CN=<display name>` when absent.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = check::MAX_TEXT_CHARS))]
+    pub subject: Option<String>,
+}
+
+/// Another pair for a credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRenewal {
+    /// Which credential.
+    pub credential_id: String,
+    /// Subject of the certification request, RFC 4514 text; that of the present certificate when absent.
+    pub subject: Option<String>,
+}
+
+/// `POST /admin/v1/keys/{credential_id}/renew`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSubject {
+    /// Subject of the certification request, RFC 4514 text; that of the present certificate when absent.
     #[serde(default)]
     #[schemars(length(min = 1, max = check::MAX_TEXT_CHARS))]
     pub subject: Option<String>,
@@ -423,6 +453,8 @@ impl AdminCommand {
             Self::KeyCreate(_) => "key_create",
             Self::KeyRequest { .. } => "key_request",
             Self::KeyInstall(_) => "key_install",
+            Self::KeyRenew(_) => "key_renew",
+            Self::KeyDestroy { .. } => "key_destroy",
             Self::KeyList { .. } => "key_list",
             Self::KeyRevoke { .. } => "key_revoke",
             Self::KeyRelease { .. } => "key_release",

@@ -33,6 +33,14 @@ impl Parts<'_> {
         }
     }
 
+    /// Nothing at all stands for the body in which nothing is said.
+    pub(super) fn body_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, Problem> {
+        match self.body.trim_ascii() {
+            b"" => Ok(T::default()),
+            _ => self.body(),
+        }
+    }
+
     pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         strict_json::parse(self.body)
     }

@@ -2,6 +2,7 @@
 
 use crate::admin::command::AdminCommand;
 use crate::admin::command::NewChain;
+use crate::admin::command::NewSubject;
 use crate::admin::command::TestMode;
 use serde::Serialize;
 use serde_json::Value;
@@ -37,6 +38,13 @@ pub fn request_of(command: &AdminCommand) -> AdminRequest {
         C::KeyInstall(new) => {
             let chain = NewChain { chain_pem: new.chain_pem.clone() };
             post(format!("/keys/{}/certificate", new.credential_id), &chain)
+        }
+        C::KeyRenew(new) => {
+            let subject = NewSubject { subject: new.subject.clone() };
+            post(format!("/keys/{}/renew", new.credential_id), &subject)
+        }
+        C::KeyDestroy { credential_id, public_key } => {
+            delete(format!("/keys/{credential_id}/pairs/{}", public_key.0))
         }
         C::KeyList { holder_id } => get(asked("/keys", &[("holder", holder_id.clone())])),
         C::KeyRevoke { credential_id } => act(format!("/keys/{credential_id}/revoke")),
@@ -124,6 +132,7 @@ mod tests {
     use crate::admin::command::AuditQuery;
     use crate::admin::command::NewCertificate;
     use crate::admin::command::NewKey;
+    use crate::admin::command::NewRenewal;
     use crate::admin::command::SystemChange;
     use crate::admin::rest::command_of;
     use attest::algorithm::KeyType;
@@ -162,6 +171,11 @@ mod tests {
                 subject: None,
             }),
             AdminCommand::KeyInstall(NewCertificate { credential_id: "k".into(), chain_pem: pem }),
+            AdminCommand::KeyRenew(NewRenewal { credential_id: "k".into(), subject: None }),
+            AdminCommand::KeyDestroy {
+                credential_id: "k".into(),
+                public_key: Fingerprint::of(b"key"),
+            },
             AdminCommand::SystemUpdate { system_id: "ehr".into(), change },
             AdminCommand::TestModeOn {},
             AdminCommand::TestModeOff {},

@@ -14,6 +14,8 @@ use crate::admin::command::NewHolder;
 use crate::admin::command::NewKey;
 use crate::admin::command::NewModule;
 use crate::admin::command::NewOperator;
+use crate::admin::command::NewRenewal;
+use crate::admin::command::NewSubject;
 use crate::admin::command::NewSystem;
 use crate::admin::command::SystemChange;
 use crate::admin::command::TestMode;
@@ -153,6 +155,24 @@ pub const ROUTES: &[Route] = &[
             let NewChain { chain_pem } = parts.body()?;
             let credential_id = parts.named("credential_id");
             Ok(AdminCommand::KeyInstall(NewCertificate { credential_id, chain_pem }))
+        },
+    ),
+    make::<NewSubject, answer::KeyRequestView>(
+        "/keys/{credential_id}/renew",
+        "Makes the pair that takes over, answers its request",
+        |parts| {
+            let NewSubject { subject } = parts.body_or_default()?;
+            let credential_id = parts.named("credential_id");
+            Ok(AdminCommand::KeyRenew(NewRenewal { credential_id, subject }))
+        },
+    ),
+    grant_by_name(
+        "DELETE",
+        "/keys/{credential_id}/pairs/{public_key}",
+        "Destroys a pair that signs no more",
+        |parts| {
+            let public_key = Fingerprint(parts.named("public_key"));
+            Ok(AdminCommand::KeyDestroy { credential_id: parts.named("credential_id"), public_key })
         },
     ),
     withdraw("POST", "/keys/{credential_id}/revoke", "Revokes a key for good", |parts| {

@@ -44,7 +44,7 @@ pub struct AdminDesk {
     /// What no registration of a signing system goes beyond.
     pub(super) ceilings: Ceilings,
     /// One change at a time: a plan is made and performed before the next one looks.
-    changing: tokio::sync::Mutex<()>,
+    pub(super) changing: tokio::sync::Mutex<()>,
     /// One reader of the audit log at a time.
     pub(super) reading_log: tokio::sync::Mutex<()>,
     /// When it was made: the start of the daemon, nearly.
@@ -116,6 +116,11 @@ impl AdminDesk {
                 self.is_still_operator(asking)?;
                 answer(Outcome::Created, &self.create_key(asking, new).await?)
             }
+            C::KeyRenew(new) => {
+                let _one_at_a_time = self.changing.lock().await;
+                self.is_still_operator(asking)?;
+                answer(Outcome::Created, &self.renew_key(asking, new).await?)
+            }
             command if is_change(command) => {
                 let _one_at_a_time = self.changing.lock().await;
                 self.is_still_operator(asking)?;
@@ -165,7 +170,10 @@ impl AdminDesk {
             C::CardUnlink { card } => self.plan_card_unlink(card).await,
             C::DeviceRemove { device } => self.plan_device_remove(device).await,
             C::KeyInstall(new) => self.plan_key_install(new, now).await,
-            C::KeyRevoke { credential_id } => self.plan_key_revoke(credential_id).await,
+            C::KeyRevoke { credential_id } => self.plan_key_revoke(credential_id, now).await,
+            C::KeyDestroy { credential_id, public_key } => {
+                self.plan_key_destroy(credential_id, public_key, now).await
+            }
             C::KeyRelease { credential_id } => self.plan_key_release(credential_id, now).await,
             C::SystemAdd(new) => self.plan_system_add(new, now),
             C::SystemUpdate { system_id, change } => {
@@ -359,11 +367,12 @@ fn is_change(command: &AdminCommand) -> bool {
         C::SystemList {} | C::OperatorList {} | C::AnchorList {} | C::SessionList { .. } => false,
         C::DeviceList { .. } => false,
         C::ProposalList {} | C::ProposalShow { .. } | C::AuditHead {} | C::AuditSearch(_) => false,
-        C::AuditExport { .. } | C::KeyCreate(_) | C::KeyRequest { .. } => false,
+        C::AuditExport { .. } | C::KeyCreate(_) | C::KeyRenew(_) | C::KeyRequest { .. } => false,
         C::ProposalApprove { .. } | C::ProposalReject { .. } => false,
         C::HolderAdd(_) | C::HolderDisable { .. } | C::HolderEnable { .. } => true,
         C::CardLink(_) | C::CardUnlink { .. } | C::DeviceRemove { .. } => true,
         C::KeyInstall(_) | C::KeyRevoke { .. } | C::KeyRelease { .. } => true,
+        C::KeyDestroy { .. } => true,
         C::SystemAdd(_) | C::SystemUpdate { .. } | C::SystemRemove { .. } => true,
         C::OperatorAdd(_) | C::OperatorRemove { .. } => true,
         C::AnchorAdd(_) | C::AnchorRemove { .. } => true,

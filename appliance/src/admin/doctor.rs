@@ -40,6 +40,7 @@ impl AdminDesk {
         checks.push(self.test_mode());
         checks.push(self.security_officers());
         checks.extend(self.keys_and_certificates(now));
+        checks.extend(self.doomed_keys().await);
         checks.push(self.holders_without_card());
         checks.push(self.signing_systems());
         checks.push(self.portal());
@@ -213,7 +214,10 @@ impl AdminDesk {
                     "see the revocation lists and anchors above",
                 )),
                 (CredentialStatus::Active, Standing::Good) if days < CERTIFICATE_WARNING_DAYS => {
-                    let next = format!("make a new key: inkan key create NEW --holder {}", record.holder_id);
+                    let next = match record.life.next {
+                        None => format!("inkan key renew {id} --out REQUEST.pem"),
+                        Some(_) => format!("inkan key install {id} --chain FILE   (the request again: inkan key request {id})"),
+                    };
                     checks.push(warning(subject, format!("its certificate ends in {days} days"), next));
                 }
                 (CredentialStatus::Generated, _) => checks.push(warning(
@@ -221,7 +225,8 @@ impl AdminDesk {
                     "has no certificate yet",
                     format!("inkan key install {id} --chain FILE   (the request again: inkan key request {id})"),
                 )),
-                (CredentialStatus::Active, Standing::Good) | (CredentialStatus::Revoked, _) => {}
+                (CredentialStatus::Active, Standing::Good) => {}
+                (CredentialStatus::Revoked | CredentialStatus::Destroyed, _) => {}
             }
         }
         let more = checks.len().saturating_sub(NAMED);
@@ -239,6 +244,21 @@ impl AdminDesk {
             (active, _) => good("keys", format!("{active} may sign")),
         });
         checks
+    }
+
+    /// Pairs that two operators have ended and the token still holds.
+    async fn doomed_keys(&self) -> Option<DoctorCheck> {
+        match self.dooms().await {
+            Ok(0) => None,
+            Ok(count) => Some(bad(
+                "keys",
+                format!(
+                    "{count} pairs are to be destroyed and still in the token; tried every minute"
+                ),
+                "see the token above; journalctl -u inkan",
+            )),
+            Err(error) => Some(unread("keys to destroy", &error)),
+        }
     }
 
     fn holders_without_card(&self) -> DoctorCheck {

@@ -21,6 +21,7 @@ use api::admin::answer::DoneView;
 use api::problem::Problem;
 use attest::records::TrustRecord;
 use attest::registry::LiveCredential;
+use attest::registry::Standing;
 use attest::session::EndReason;
 use attest::session::LiveSession;
 use attest::session::Withdrawal;
@@ -94,7 +95,8 @@ impl TrustRecord for Owed {
 }
 
 impl AdminDesk {
-    /// Records what a crash left unrecorded. Called once at start, before anybody is served.
+    /// Records what a crash left unrecorded, then carries out what it left undone. Called once at start, before anybody is
+    /// served.
     ///
     /// # Errors
     /// [`TrustError`], [`AuditError`]: the daemon does not go on without it.
@@ -107,6 +109,9 @@ impl AdminDesk {
             self.parts().audit.append(entry).await?;
             self.parts().trust.remove::<Owed>(&request_id).await?;
         }
+        if let Err(error) = self.carry_out_dooms().await {
+            tracing::warn!(%error, "pairs wait to be destroyed; tried again in a minute");
+        }
         Ok(count)
     }
 
@@ -118,7 +123,8 @@ impl AdminDesk {
         authority: Authority,
     ) -> Result<DoneView, Problem> {
         let change = authority.trust_change(&plan);
-        let Plan { summary, subject, grants, changes, guards, writes, token, effect, ends } = plan;
+        let Plan { subject, grants, changes, guards, writes, token, effect, ends, .. } = plan;
+        let (mut summary, destroys) = (plan.summary, plan.destroys);
         // Step 1: the token. What it refuses is not stored; what is not stored below cannot sign, since no record names it.
         self.token_step(token).await?;
         let mut ended = 0;
@@ -146,6 +152,11 @@ impl AdminDesk {
             }
             recorded?;
             applied?;
+        }
+        if destroys && self.carry_out_dooms().await.is_err() {
+            summary.push_str(
+                "; it is decided, but the token did not answer: tried again every minute",
+            );
         }
         tracing::info!(
             request_id = asking.request_id,
@@ -255,9 +266,16 @@ impl AdminDesk {
             Effect::PutCredential(record, standing) => {
                 registry.put_credential(LiveCredential::new(record)).judge(standing);
             }
+            Effect::RenewCredential(record) => {
+                registry.renew_credential(record, Some(Standing::Good));
+            }
+            Effect::UpdateCredential(record) => registry.renew_credential(record, None),
             Effect::StopCredential(record) => {
                 let stopped = registry.put_credential(LiveCredential::new(record));
                 self.parts().hsm.unload(&stopped.key);
+                for pair in &stopped.record.life.earlier {
+                    self.parts().hsm.unload(&stopped.record.pair(&pair.cka_id, &pair.spki_der));
+                }
             }
             Effect::PutSystem(system) => registry.put_system(system),
             Effect::RemoveSystem(system_id) => registry.remove_system(&system_id),

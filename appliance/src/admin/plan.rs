@@ -39,6 +39,8 @@ pub(super) struct Plan {
     pub effect: Effect,
     /// Sessions that end.
     pub ends: Option<Ends>,
+    /// Whether a pair in the token goes at the end, when all of it is durable and recorded.
+    pub destroys: bool,
 }
 
 /// What the audit log calls a change.
@@ -73,7 +75,11 @@ pub(super) enum Effect {
     RemoveDevice(Fingerprint),
     /// The credential and what was just judged of its certificate.
     PutCredential(Credential, Standing),
-    /// A credential that may not sign any more; its key leaves service.
+    /// The credential with another pair; what is under way with the one before is finished.
+    RenewCredential(Credential),
+    /// The credential with the pair that it has.
+    UpdateCredential(Credential),
+    /// A credential that may not sign any more; its keys leave service.
     StopCredential(Credential),
     PutSystem(SigningSystem),
     RemoveSystem(String),
@@ -104,6 +110,7 @@ impl Plan {
             token: TokenStep::Nothing,
             effect: Effect::Nothing,
             ends: None,
+            destroys: false,
         }
     }
 

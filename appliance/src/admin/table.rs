@@ -44,7 +44,8 @@ pub fn rule(command: &AdminCommand) -> Rule {
         // People, cards, keys.
         C::HolderAdd(_) | C::HolderEnable { .. } => two(REGISTRATION, REGISTRATION),
         C::CardLink(_) | C::KeyInstall(_) => two(REGISTRATION, REGISTRATION),
-        C::KeyCreate(_) | C::KeyRequest { .. } => one(REGISTRATION),
+        C::KeyCreate(_) | C::KeyRenew(_) | C::KeyRequest { .. } => one(REGISTRATION),
+        C::KeyDestroy { .. } => two(REGISTRATION, REGISTRATION),
         C::HolderDisable { .. } | C::CardUnlink { .. } | C::KeyRevoke { .. } => one(REGISTRATION),
         C::DeviceRemove { .. } => one(REGISTRATION),
         C::KeyRelease { .. } => two(SECURITY, SECURITY),
@@ -133,6 +134,7 @@ mod tests {
             let path = path
                 .replace("{card}", &hex)
                 .replace("{device}", &hex)
+                .replace("{public_key}", &hex)
                 .replace("{fingerprint}", &hex)
                 .replace(['{', '}'], "");
             let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
@@ -193,13 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn whatever_grants_trust_takes_two() {
+    fn whatever_grants_trust_or_destroys_a_key_takes_two() {
         let grants = [
             "holder_add",
             "holder_enable",
             "card_link",
             "key_install",
             "key_release",
+            "key_destroy",
             "system_add",
             "operator_add",
             "anchor_add",
@@ -253,6 +256,7 @@ mod tests {
             "holder_enable" => ("POST", "/holders/{holder_id}/enable"),
             "card_link" => ("POST", "/cards"),
             "key_install" => ("POST", "/keys/{credential_id}/certificate"),
+            "key_destroy" => ("DELETE", "/keys/{credential_id}/pairs/{public_key}"),
             "key_release" => ("POST", "/keys/{credential_id}/release"),
             "system_add" => ("POST", "/systems"),
             "system_update" => ("PATCH", "/systems/{system_id}"),

@@ -3,7 +3,6 @@
 use crate::admin::desk::AdminDesk;
 use crate::admin::desk::Asking;
 use crate::admin::desk::answer;
-use crate::admin::keys::status_name;
 use crate::admin::proposal::Proposal;
 use crate::admin::refusal;
 use crate::x509;
@@ -16,19 +15,14 @@ use api::admin::answer::AnchorView;
 use api::admin::answer::AuditHeadView;
 use api::admin::answer::CardView;
 use api::admin::answer::HolderView;
-use api::admin::answer::KeyView;
 use api::admin::answer::OperatorView;
 use api::admin::answer::ProposalView;
 use api::admin::answer::SessionEntry;
 use api::admin::answer::SystemView;
 use api::problem::Code;
 use api::problem::Problem;
-use attest::clock::UnixSeconds;
 use attest::records::Anchor;
-use attest::records::Fingerprint;
 use attest::records::SigningSystem;
-use attest::registry::LiveCredential;
-use attest::registry::Standing;
 use attest::session::LiveSession;
 use serde::Serialize;
 
@@ -45,7 +39,7 @@ impl AdminDesk {
             C::HolderList {} => done(&self.holders()),
             C::CardList { holder_id } => done(&self.cards(holder_id.as_deref())),
             C::DeviceList { holder_id } => done(&self.devices(holder_id.as_deref())),
-            C::KeyList { holder_id } => done(&self.keys(holder_id.as_deref())?),
+            C::KeyList { holder_id } => done(&self.key_views(holder_id.as_deref())?),
             C::KeyRequest { credential_id } => done(&self.key_request(credential_id).await?),
             C::SystemList {} => done(
                 &self.parts().registry.systems().iter().map(|one| system(one)).collect::<Vec<_>>(),
@@ -95,16 +89,6 @@ impl AdminDesk {
             linked_at: rfc3339(link.linked_at.0),
         };
         wanted.map(|link| view(link)).collect()
-    }
-
-    fn keys(&self, holder_id: Option<&str>) -> Result<Vec<KeyView>, Problem> {
-        let now = self.now()?;
-        let registry = &self.parts().registry;
-        let credentials = match holder_id {
-            Some(of) => registry.credentials_of(of),
-            None => registry.credentials(),
-        };
-        Ok(credentials.iter().map(|live| key(live, now)).collect())
     }
 
     fn operators(&self) -> Vec<OperatorView> {
@@ -175,26 +159,6 @@ impl AdminDesk {
             checkpoint: checkpoint.map(|signed| signed.text.clone()),
             public_key_pem: key.map(|spki| x509::pem("PUBLIC KEY", &spki)),
         }
-    }
-}
-
-fn key(live: &LiveCredential, now: UnixSeconds) -> KeyView {
-    let record = &live.record;
-    let is_certified = !record.chain.is_empty();
-    let certified = |text: String| is_certified.then_some(text);
-    KeyView {
-        credential_id: record.credential_id.clone(),
-        holder_id: record.holder_id.clone(),
-        key_type: record.key_type.name().to_owned(),
-        status: status_name(record.status).to_owned(),
-        spki_sha256: Fingerprint::of(&record.spki_der).0,
-        subject: certified(record.subject.clone()),
-        not_before: certified(rfc3339(record.not_before.0)),
-        not_after: certified(rfc3339(record.not_after.0)),
-        days_left: is_certified.then(|| now.seconds_until(record.not_after) / 86_400),
-        certificate_good: is_certified.then(|| live.standing() == Standing::Good),
-        hc_roles: record.hc_roles.clone(),
-        created_at: rfc3339(record.created_at.0),
     }
 }
 

@@ -273,6 +273,27 @@ pub enum Key {
         #[arg(long, value_name = "FILE")]
         chain: PathBuf,
     },
+    /// Makes the key pair that takes over from the present one, and writes its certification request
+    ///
+    /// The key keeps its name and signs on. Install the new certificate with `inkan key install`: from then on the new pair
+    /// signs, and nobody signs in again.
+    Renew {
+        /// Which key
+        credential_id: String,
+        /// Subject of the request, RFC 4514; that of the present certificate when left out
+        #[arg(long)]
+        subject: Option<String>,
+        /// Where the request goes, PEM; standard output when left out
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Destroys a pair that signs no more: superseded, revoked, given up (takes two operators)
+    Destroy {
+        /// Of which key
+        credential_id: String,
+        /// SHA-256 of its public key, as `inkan --json key list` shows it
+        public_key: String,
+    },
     /// Lists keys
     List {
         /// Of this holder only

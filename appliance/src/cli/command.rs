@@ -23,6 +23,7 @@ use api::admin::command::NewKey;
 use api::admin::command::NewLimits;
 use api::admin::command::NewModule;
 use api::admin::command::NewOperator;
+use api::admin::command::NewRenewal;
 use api::admin::command::NewSystem;
 use api::admin::command::RoleName;
 use api::admin::command::SystemChange;
@@ -126,6 +127,14 @@ fn key(key: &args::Key) -> Result<AdminCommand, CliError> {
             credential_id: credential_id.clone(),
             chain_pem: certificate_pem(chain)?,
         }),
+        K::Renew { credential_id, subject, .. } => AdminCommand::KeyRenew(NewRenewal {
+            credential_id: credential_id.clone(),
+            subject: subject.clone(),
+        }),
+        K::Destroy { credential_id, public_key } => AdminCommand::KeyDestroy {
+            credential_id: credential_id.clone(),
+            public_key: fingerprint(public_key),
+        },
         K::List { holder } => AdminCommand::KeyList { holder_id: holder.clone() },
         K::Revoke { credential_id } => {
             AdminCommand::KeyRevoke { credential_id: credential_id.clone() }

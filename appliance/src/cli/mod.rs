@@ -182,6 +182,7 @@ fn keeps_file(cli: &Cli, answer: &AdminAnswer, out: &mut impl Write) -> Result<b
     let said = match &cli.command {
         Command::Key(
             Key::Create { credential_id, out: Some(file), .. }
+            | Key::Renew { credential_id, out: Some(file), .. }
             | Key::Request { credential_id, out: Some(file) },
         ) => request_into(file, credential_id, answer)?,
         Command::Audit(Audit::Head { key_out, checkpoint_out }) => {

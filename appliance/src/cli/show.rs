@@ -49,7 +49,9 @@ pub fn answer(command: &AdminCommand, answer: &AdminAnswer) -> Result<String, se
         C::CardList { .. } => cards(&read::<Vec<_>>(body)?),
         C::DeviceList { .. } => devices(&read::<Vec<_>>(body)?),
         C::KeyList { .. } => keys(&read::<Vec<_>>(body)?),
-        C::KeyCreate(_) | C::KeyRequest { .. } => read::<KeyRequestView>(body)?.csr_pem,
+        C::KeyCreate(_) | C::KeyRenew(_) | C::KeyRequest { .. } => {
+            read::<KeyRequestView>(body)?.csr_pem
+        }
         C::SystemList {} => systems(&read::<Vec<_>>(body)?),
         C::OperatorList {} => operators(&read::<Vec<_>>(body)?),
         C::AnchorList {} => anchors(&read::<Vec<_>>(body)?),

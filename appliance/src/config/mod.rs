@@ -62,6 +62,9 @@ pub struct Config {
     /// How revocation lists are kept fresh.
     #[serde(default)]
     pub revocation: Revocation,
+    /// Holders' keys.
+    #[serde(default)]
+    pub keys: Keys,
     /// Ceilings of sessions.
     #[serde(default)]
     pub sessions: Sessions,
@@ -135,6 +138,21 @@ impl Default for Revocation {
     /// 36 h: one failed day is noticed, and a working day is left to mend it. 10 days: no HPKI list serves longer than four.
     fn default() -> Self {
         Self { refresh_seconds: 1_800, alarm_hours: 36, max_age_hours: 240 }
+    }
+}
+
+/// Holders' keys.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// Seconds from the end of a pair's use to the first moment at which two operators may destroy it.
+    pub destroy_after_seconds: u64,
+}
+
+impl Default for Keys {
+    /// A week: every shift has seen by then whether something still misses the key.
+    fn default() -> Self {
+        Self { destroy_after_seconds: 7 * 86_400 }
     }
 }
 

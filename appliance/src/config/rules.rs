@@ -372,6 +372,7 @@ fn numbers(config: &Config, faults: &mut Vec<Fault>) {
         ("revocation.refresh_seconds", config.revocation.refresh_seconds, 1, 86_400),
         ("revocation.alarm_hours", config.revocation.alarm_hours, 1, 30 * 24),
         ("revocation.max_age_hours", config.revocation.max_age_hours, 1, 365 * 24),
+        ("keys.destroy_after_seconds", config.keys.destroy_after_seconds, 1, 10 * 365 * 86_400),
         ("sessions.max_seconds", config.sessions.max_seconds, 60, SessionLimits::CEILING_SECONDS),
         ("sessions.max_signatures", config.sessions.max_signatures, 1, 100_000_000),
         ("limits.digest_items", config.limits.digest_items as u64, 1, 5_000),

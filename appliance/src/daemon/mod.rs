@@ -198,11 +198,12 @@ impl Daemon {
         if owed > 0 {
             tracing::warn!(owed, "changes of trust that a crash left unrecorded are recorded now");
         }
-        self.doorway.open(Inside { keeper: keeper.clone(), desk });
+        self.doorway.open(Inside { keeper: keeper.clone(), desk: desk.clone() });
         // After the door, which they shut when they die.
         let refresh = Duration::from_secs(config.revocation.refresh_seconds);
         let watches = [
             supervise("certificates", watch.run(refresh), self.doorway.clone()),
+            supervise("keys", desk.watch_keys(), self.doorway.clone()),
             supervise("the clock", watch_clock(clock, audit.clone()), self.doorway.clone()),
         ];
         let tasks = watches.into_iter().collect();
@@ -229,6 +230,7 @@ impl Daemon {
                 sign_ins_per_minute: config.limits.sign_ins_per_minute,
                 phones_per_minute: config.limits.phones_per_minute,
                 phones_per_minute_of_address: config.limits.phones_per_minute_of_address,
+                destroy_after_seconds: config.keys.destroy_after_seconds,
                 handshake_seconds: config.hpki.handshake_seconds,
             },
             registry: opened.registry,

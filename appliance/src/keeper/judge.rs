@@ -177,8 +177,13 @@ impl Keeper {
         use attest::records::Credential;
         use attest::records::CredentialStatus;
         use attest::registry::LiveCredential;
-        credential.stop();
         let credential_id = &credential.record.credential_id;
+        let is_this_pair = |record: &Credential| record.cka_id == credential.record.cka_id;
+        // A pair that a renewal has just replaced takes the new one with it nowhere.
+        let now = self.parts.registry.credential(credential_id);
+        if now.is_none_or(|now| is_this_pair(&now.record)) {
+            credential.stop();
+        }
         tracing::error!(
             request_id,
             credential_id,
@@ -188,6 +193,7 @@ impl Keeper {
             let found = self.parts.trust.load::<Credential>(credential_id).await?;
             if let Some((mut record, rev)) = found
                 && record.status == CredentialStatus::Active
+                && is_this_pair(&record)
             {
                 record.status = CredentialStatus::Quarantined;
                 self.parts.trust.replace(&record, rev).await?;

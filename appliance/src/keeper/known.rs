@@ -13,6 +13,8 @@ use attest::clock::UnixSeconds;
 use attest::records::Fingerprint;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use cades::SigningCertificate;
+use std::sync::Arc;
 
 /// One signature as its record has it.
 #[derive(Clone)]
@@ -78,12 +80,18 @@ impl Keeper {
     pub(super) fn rebuild(&self, known: &KnownSignature) -> Result<Vec<u8>, Problem> {
         let credential =
             self.parts.registry.credential(&known.credential_id).ok_or(Code::CredentialUnknown)?;
-        if credential.certificate != known.certificate {
-            let detail = "the credential has another certificate since; use a new idempotency key";
-            return Err(Problem::with_detail(Code::IdempotencyConflict, detail));
-        }
         let internal = |_| Problem::new(Code::Internal);
-        let certificate = self.signing_certificates.of(&credential).map_err(|_| Code::Internal)?;
+        let certificate = match credential.chain_of(&known.certificate) {
+            Some(_) if credential.certificate == known.certificate => {
+                self.signing_certificates.of(&credential).map_err(internal)?
+            }
+            // Made before a renewal: under the certificate of then.
+            Some(chain) => Arc::new(SigningCertificate::new(chain).map_err(internal)?),
+            None => {
+                let detail = "the credential never had this certificate; use a new idempotency key";
+                return Err(Problem::with_detail(Code::IdempotencyConflict, detail));
+            }
+        };
         let prepared =
             cades::prepare(&certificate, known.scheme, &known.content_digest, known.signing_time)
                 .map_err(internal)?;

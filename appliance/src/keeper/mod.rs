@@ -88,6 +88,8 @@ pub struct KeeperSettings {
     pub phones_per_minute: u32,
     /// Questions to a phone a minute from one address.
     pub phones_per_minute_of_address: u32,
+    /// Seconds from the end of a pair's use to the first moment at which it may be destroyed.
+    pub destroy_after_seconds: u64,
     /// Seconds within which a handshake must lie before its confirmation.
     pub handshake_seconds: u64,
 }

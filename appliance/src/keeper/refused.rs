@@ -8,7 +8,6 @@ use crate::sign::SignError;
 use api::operations::Caller;
 use api::problem::Code;
 use api::problem::Problem;
-use attest::records::CredentialStatus;
 use attest::registry::LiveCredential;
 use attest::registry::Standing;
 use hsm::HsmError;
@@ -86,7 +85,7 @@ impl Keeper {
     /// nothing stands against it.
     fn stopped(&self, credential: &LiveCredential, otherwise: Code) -> Problem {
         let now = self.parts.registry.credential(&credential.record.credential_id);
-        let is_revoked = now.is_some_and(|live| live.record.status == CredentialStatus::Revoked);
+        let is_revoked = now.is_some_and(|live| live.record.status.is_final());
         match (is_revoked, credential.is_stopped(), credential.standing()) {
             (true, ..) => Code::CredentialRevoked.into(),
             (false, true, _) => Code::CredentialQuarantined.into(),

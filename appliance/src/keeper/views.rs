@@ -36,7 +36,9 @@ fn algorithms(key_type: KeyType) -> Vec<String> {
 fn status(record: &Credential, credential: &LiveCredential, now: UnixSeconds) -> &'static str {
     match (record.status, credential.standing()) {
         (CredentialStatus::Quarantined, _) => "quarantined",
-        (CredentialStatus::Revoked, _) | (_, Standing::Revoked) => "revoked",
+        (CredentialStatus::Revoked | CredentialStatus::Destroyed, _) | (_, Standing::Revoked) => {
+            "revoked"
+        }
         _ if credential.is_stopped() => "quarantined",
         _ if now < record.not_before || now > record.not_after => "expired",
         (_, Standing::Good) => "active",

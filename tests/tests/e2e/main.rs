@@ -25,6 +25,7 @@ mod logout;
 mod monitoring;
 mod operators;
 mod portal;
+mod renewal;
 mod requests;
 mod sessions;
 mod sign_in;

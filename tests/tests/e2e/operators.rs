@@ -64,7 +64,7 @@ async fn p1_every_endpoint_lets_in_exactly_the_roles_of_the_table() {
         }
         let zeros = "0".repeat(64);
         let path = route.path.replace("{purpose}", "hpki_card");
-        let path = ["{card}", "{device}", "{fingerprint}"]
+        let path = ["{card}", "{device}", "{fingerprint}", "{public_key}"]
             .iter()
             .fold(path, |path, name| path.replace(name, &zeros));
         let path = path.replace(['{', '}'], "");
