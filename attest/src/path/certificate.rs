@@ -236,6 +236,12 @@ impl Certificate {
             .map(|extension| (extension.critical, extension.extn_value.as_bytes()))
     }
 
+    /// The extensions that must be understood.
+    pub(crate) fn critical_extensions(&self) -> impl Iterator<Item = ObjectIdentifier> {
+        let all = self.tbs().extensions().into_iter().flatten();
+        all.filter(|extension| extension.critical).map(|extension| extension.extn_id)
+    }
+
     /// Whether the key of `issuer` made the signature of this certificate.
     ///
     /// # Errors

@@ -60,11 +60,12 @@ impl From<der::Error> for CrlParseError {
 }
 
 /// Why a certificate was revoked (RFC 5280 §5.3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RevocationReason {
     /// No reason, or `unspecified`.
+    #[default]
     Unspecified = 0,
     /// The key may be known to others.
     KeyCompromise = 1,
@@ -100,6 +101,23 @@ impl fmt::Display for RevocationReason {
             Self::PrivilegeWithdrawn => "privilege withdrawn",
             Self::AaCompromise => "attribute authority compromise",
         })
+    }
+}
+
+impl From<CrlReason> for RevocationReason {
+    fn from(reason: CrlReason) -> Self {
+        match reason {
+            CrlReason::Unspecified => Self::Unspecified,
+            CrlReason::KeyCompromise => Self::KeyCompromise,
+            CrlReason::CaCompromise => Self::CaCompromise,
+            CrlReason::AffiliationChanged => Self::AffiliationChanged,
+            CrlReason::Superseded => Self::Superseded,
+            CrlReason::CessationOfOperation => Self::CessationOfOperation,
+            CrlReason::CertificateHold => Self::CertificateHold,
+            CrlReason::RemoveFromCRL => Self::RemoveFromCrl,
+            CrlReason::PrivilegeWithdrawn => Self::PrivilegeWithdrawn,
+            CrlReason::AaCompromise => Self::AaCompromise,
+        }
     }
 }
 
@@ -422,7 +440,7 @@ impl EntryExtensions {
             let value = extension.extn_value.as_bytes();
             match extension.extn_id {
                 rfc5912::ID_CE_CRL_REASONS => {
-                    known.reason = known_reason(CrlReason::from_der(value)?);
+                    known.reason = CrlReason::from_der(value)?.into();
                 }
                 rfc5912::ID_CE_CERTIFICATE_ISSUER => {
                     known.issuer = Some(GeneralNames::from_der(value)?);
@@ -463,21 +481,6 @@ fn own_entries(
     }
     own.sort_by_key(|entry| entry.serial);
     Ok(own)
-}
-
-fn known_reason(reason: CrlReason) -> RevocationReason {
-    match reason {
-        CrlReason::Unspecified => RevocationReason::Unspecified,
-        CrlReason::KeyCompromise => RevocationReason::KeyCompromise,
-        CrlReason::CaCompromise => RevocationReason::CaCompromise,
-        CrlReason::AffiliationChanged => RevocationReason::AffiliationChanged,
-        CrlReason::Superseded => RevocationReason::Superseded,
-        CrlReason::CessationOfOperation => RevocationReason::CessationOfOperation,
-        CrlReason::CertificateHold => RevocationReason::CertificateHold,
-        CrlReason::RemoveFromCRL => RevocationReason::RemoveFromCrl,
-        CrlReason::PrivilegeWithdrawn => RevocationReason::PrivilegeWithdrawn,
-        CrlReason::AaCompromise => RevocationReason::AaCompromise,
-    }
 }
 
 fn parse_extensions(tbs: &mut SliceReader<'_>) -> der::Result<Extensions> {

@@ -14,6 +14,7 @@ mod group_c;
 mod hpki;
 mod jpki;
 mod lists;
+mod ocsp;
 mod parsers;
 mod pki;
 mod profiles;

@@ -5,6 +5,20 @@
 //! behind [`JpkiValidity`]. The caller has checked path, policy and possession before; here it is validity alone. Nothing is
 //! soft: what is not known to be good is an error, and errors are sorted by who can act.
 
+mod ocsp;
+mod responder;
+
+pub use ocsp::CLOCK_SKEW_SECONDS;
+pub use ocsp::CertIdHash;
+pub use ocsp::MAX_ANSWERS;
+pub use ocsp::MAX_CERTIFICATES;
+pub use ocsp::MAX_RESPONSE_BYTES;
+pub use ocsp::OcspFault;
+pub use ocsp::OcspQuestion;
+pub use ocsp::OcspRules;
+pub use ocsp::UNDATED_SECONDS;
+pub use responder::RevocationOfResponder;
+
 use crate::clock::UnixSeconds;
 use crate::judge::Judge;
 use crate::path::Certificate;
