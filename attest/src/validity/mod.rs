@@ -5,9 +5,13 @@
 //! behind [`JpkiValidity`]. The caller has checked path, policy and possession before; here it is validity alone. Nothing is
 //! soft: what is not known to be good is an error, and errors are sorted by who can act.
 
+mod cached;
 mod ocsp;
 mod responder;
 
+pub use cached::Cached;
+pub use cached::MAX_CACHE_SECONDS;
+pub use cached::MAX_REMEMBERED;
 pub use ocsp::CLOCK_SKEW_SECONDS;
 pub use ocsp::CertIdHash;
 pub use ocsp::MAX_ANSWERS;
