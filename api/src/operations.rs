@@ -3,6 +3,7 @@
 //! Requests and answers are plain serialisable data and evidence crosses in checkable form, so that both sides can run
 //! in two processes. The keeper trusts nothing that it can check itself.
 
+pub mod confirm_enrol;
 pub mod portal;
 
 use crate::problem::Problem;
@@ -204,6 +205,8 @@ pub enum SignInRefusal {
     CardNotRegistered,
     /// The link was made for somebody else.
     OtherHolder,
+    /// Another card than the one that began.
+    OtherCard,
     /// This holder is disabled.
     HolderDisabled,
     /// The signing system does not accept this holder or method.
@@ -294,6 +297,17 @@ pub trait Health: Send + Sync {
 }
 
 /// Everything the daemon can be asked.
-pub trait Operations: Signing + SignIn + portal::Portal + Health + crate::admin::Admin {}
+pub trait Operations:
+    Signing + SignIn + portal::Portal + confirm_enrol::ConfirmEnrolment + Health + crate::admin::Admin
+{
+}
 
-impl<T: Signing + SignIn + portal::Portal + Health + crate::admin::Admin> Operations for T {}
+impl<T> Operations for T where
+    T: Signing
+        + SignIn
+        + portal::Portal
+        + confirm_enrol::ConfirmEnrolment
+        + Health
+        + crate::admin::Admin
+{
+}

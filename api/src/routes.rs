@@ -3,6 +3,7 @@
 //! The OpenAPI document is made from the same table.
 
 use crate::door::admin;
+use crate::door::confirm_enrol;
 use crate::door::enrol;
 use crate::door::exchange::Exchange;
 use crate::door::login;
@@ -61,6 +62,8 @@ pub enum Route {
     Script,
     EnrolPage,
     EnrolForm,
+    ConfirmEnrolPage,
+    ConfirmEnrolForm,
     Admin,
     Metrics,
     Health,
@@ -96,6 +99,8 @@ pub const ROUTES: &[Entry] = &[
     entry(Listener::Hpki,    "POST",   "/login/{link}",                      Route::LoginForm),
     entry(Listener::Hpki,   "GET",   "/enrol",                                Route::EnrolPage),
     entry(Listener::Hpki,   "POST",  "/enrol",                                Route::EnrolForm),
+    entry(Listener::Hpki,   "GET",   "/enrol/{id}",                           Route::ConfirmEnrolPage),
+    entry(Listener::Hpki,   "POST",  "/enrol/{id}",                           Route::ConfirmEnrolForm),
     entry(Listener::Portal,  "GET",    "/",                                  Route::PortalIndex),
     entry(Listener::Portal, "GET",   "/portal.js",                            Route::Script),
     entry(Listener::Portal, "GET",   "/login/{link}",                         Route::ChoicePage),
@@ -140,6 +145,8 @@ pub(crate) async fn run(route: Route, exchange: &mut Exchange<'_>) -> Result<Ans
         Route::Script => portal::script(exchange),
         Route::EnrolPage => enrol::page(exchange).await,
         Route::EnrolForm => enrol::form(exchange).await,
+        Route::ConfirmEnrolPage => confirm_enrol::page(exchange).await,
+        Route::ConfirmEnrolForm => confirm_enrol::form(exchange).await,
         Route::Admin => admin::command(exchange).await,
         Route::Metrics => monitoring::metrics(exchange).await,
         Route::Health => monitoring::health(exchange).await,
@@ -270,6 +277,8 @@ impl Route {
             Self::Script => "script",
             Self::EnrolPage => "enrol_page",
             Self::EnrolForm => "enrol_form",
+            Self::ConfirmEnrolPage => "confirm_enrol_page",
+            Self::ConfirmEnrolForm => "confirm_enrol_form",
             Self::Admin => "admin",
             Self::Metrics => "metrics",
             Self::Health => "health",

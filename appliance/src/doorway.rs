@@ -19,6 +19,9 @@ use api::operations::SignInRefusal;
 use api::operations::Signed;
 use api::operations::SignedBatch;
 use api::operations::Signing;
+use api::operations::confirm_enrol::ConfirmEnrolPage;
+use api::operations::confirm_enrol::ConfirmEnrolment;
+use api::operations::confirm_enrol::EnrolEnded;
 use api::operations::portal::ChoicePage;
 use api::operations::portal::EnrolPage;
 use api::operations::portal::EnrolStarted;
@@ -302,6 +305,37 @@ impl Portal for Doorway {
         match self.inside() {
             Ok(inside) => inside.keeper.start_enrol(request_id, card, form_token, terminal).await,
             Err(_) => EnrolStarted::Refused(SignInRefusal::Unavailable),
+        }
+    }
+}
+
+#[async_trait]
+impl ConfirmEnrolment for Doorway {
+    async fn open_confirm_enrol(
+        &self,
+        request_id: &str,
+        id: &str,
+        card: Option<CardHandshake>,
+    ) -> ConfirmEnrolPage {
+        match self.inside() {
+            Ok(inside) => inside.keeper.open_confirm_enrol(request_id, id, card).await,
+            Err(_) => ConfirmEnrolPage::Refused(SignInRefusal::Unavailable),
+        }
+    }
+
+    async fn confirm_enrol(
+        &self,
+        request_id: &str,
+        id: &str,
+        card: Option<CardHandshake>,
+        form_token: &str,
+        approve: bool,
+    ) -> EnrolEnded {
+        match self.inside() {
+            Ok(inside) => {
+                inside.keeper.confirm_enrol(request_id, id, card, form_token, approve).await
+            }
+            Err(_) => EnrolEnded::Refused(SignInRefusal::Unavailable),
         }
     }
 }

@@ -109,7 +109,7 @@ impl Authenticator {
             authenticator_id: new.authenticator_id.clone(),
             holder_id: holder_id.to_owned(),
             kind: AuthenticatorKind::Phone,
-            label: format!("phone {}", new.authenticator_id.0.get(..8).unwrap_or_default()),
+            label: label(&new.authenticator_id),
             passkey: new.passkey.clone(),
             counter: new.counter,
             user_handle: new.user_handle.clone(),
@@ -126,6 +126,12 @@ impl Authenticator {
     pub fn is_followed_by(&self, counter: u32) -> bool {
         counter > self.counter || (counter == 0 && self.counter == 0)
     }
+}
+
+/// Eight characters that people compare between two screens, without a word of any language.
+fn label(authenticator_id: &Fingerprint) -> String {
+    let id = authenticator_id.0.to_ascii_uppercase();
+    format!("{}-{}", id.get(..4).unwrap_or_default(), id.get(4..8).unwrap_or_default())
 }
 
 /// Which phone a holder has.

@@ -1,12 +1,14 @@
 //! Tickets: a phone is enrolled by another factor of its holder.
 //!
 //! ```text
-//! issued --number typed--> opened --phone proved--> done
-//!    \________ wrong number five times, "not mine" _____> denied        (and any of them: over by the clock)
+//! issued --number typed--> opened --phone proved--> proved --card shown again--> done
+//!    \________ wrong number five times, "not mine" _____\_________________________> denied   (and any of them: over by the clock)
 //! ```
 //! The card proves the holder on the PC, which shows a QR code and a number. Following the link changes nothing; typing the
-//! number opens the ticket; the proved phone ends it in one transaction that also puts the phone in its slot and removes the
-//! one that the holder gave up. Until that moment the old phone works, and no ticket does it twice.
+//! number opens the ticket. A proved phone is not registered yet: whoever stands at the PC sees what was proved and shows the
+//! card once more. That ends the ticket in one transaction that also puts the phone in its slot and removes the one that the
+//! holder gave up. Until that moment the old phone works, and no ticket does it twice. Where a phone enrols its successor
+//! there is no card to be shown again, and the proved phone ends the ticket.
 
 use crate::authenticator::Authenticator;
 use crate::authenticator::EnrolledBy;
@@ -21,6 +23,7 @@ use crate::qr_link::PageSecret;
 use crate::qr_link::QrLink;
 use crate::qr_link::one_line;
 use crate::records::Fingerprint;
+use crate::records::Method;
 use crate::records::TrustRecord;
 use crate::records::record_key;
 use crate::sessions::MAX_RETRIES;
@@ -44,17 +47,26 @@ use std::time::Duration;
 
 /// Seconds for which a QR code of an enrolment can be used: time to find the phone and unlock it.
 pub const TICKET_SECONDS: u64 = 300;
+/// Seconds within which the card is shown again once the phone is proved: it is out of its reader by now.
+pub const CONFIRM_SECONDS: u64 = 180;
 /// Seconds for which a ticket that is over is still known as such.
 const REMEMBERED_SECONDS: u64 = 3600;
 
 /// Where a ticket stands. Its time may be over in any state: [`Ticket::is_open`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case", deny_unknown_fields)]
 pub enum TicketState {
     /// Waits for a phone.
     Issued,
     /// The number was typed on a phone; trying again is allowed.
     Opened,
+    /// A phone is proved, and waits for the card to be shown again.
+    Proved {
+        /// The phone; registered nowhere.
+        authenticator: Box<Authenticator>,
+        /// First second at which it is too late.
+        until: UnixSeconds,
+    },
     /// Final.
     Done {
         /// What was enrolled.
@@ -68,7 +80,7 @@ pub enum TicketState {
 }
 
 /// Leave to enrol one phone for one holder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ticket {
     /// 16 random octets, hexadecimal.
@@ -102,10 +114,42 @@ impl TrustRecord for Ticket {
 }
 
 impl Ticket {
-    /// Whether a phone can still be enrolled with it at `now`.
+    /// Whether a phone can still be proved under it at `now`.
     pub fn is_open(&self, now: UnixSeconds) -> bool {
         let waits = matches!(self.state, TicketState::Issued | TicketState::Opened);
         waits && !self.link.is_expired(now)
+    }
+
+    /// The phone that waits at `now` for the card to be shown again.
+    pub fn proved(&self, now: UnixSeconds) -> Option<&Authenticator> {
+        match &self.state {
+            TicketState::Proved { authenticator, until } if now < *until => Some(authenticator),
+            TicketState::Proved { .. }
+            | TicketState::Issued
+            | TicketState::Opened
+            | TicketState::Done { .. }
+            | TicketState::Denied { .. } => None,
+        }
+    }
+
+    /// Seconds left to show the card again.
+    pub fn seconds_to_confirm(&self, now: UnixSeconds) -> u64 {
+        match &self.state {
+            TicketState::Proved { until, .. } => now.seconds_until(*until),
+            TicketState::Issued
+            | TicketState::Opened
+            | TicketState::Done { .. }
+            | TicketState::Denied { .. } => 0,
+        }
+    }
+
+    /// Whether what enrols is asked for once more when the phone is proved.
+    pub fn asks_again(&self) -> bool {
+        match self.enrolled_by.method {
+            Method::Hpki | Method::Jpki => true,
+            // The old phone gives itself up for the new one.
+            Method::Fido2 => false,
+        }
     }
 }
 
@@ -123,9 +167,11 @@ pub enum TicketOpened {
     Over,
 }
 
-/// What became of a phone that was proved.
+/// What became of a phone that was proved, or of the card that was shown again for it.
 #[derive(Debug)]
 pub enum Enrolled {
+    /// The card has to be shown again; nothing is registered before.
+    AsksCard,
     /// It is the holder's phone now.
     Done {
         /// The new one: to be put into the registry.
@@ -185,6 +231,15 @@ impl Tickets {
         };
         self.trust.create(&ticket).await?;
         Ok(ticket)
+    }
+
+    /// The ticket of this name, in whatever state; changes nothing. Whoever asks has proved nothing yet.
+    ///
+    /// # Errors
+    /// [`SessionError::Trust`].
+    pub async fn by_id(&self, ticket_id: &str) -> Result<Option<Ticket>, SessionError> {
+        let found = self.trust.load::<Ticket>(ticket_id).await?;
+        Ok(found.map(|(ticket, _)| ticket))
     }
 
     /// The ticket of a QR code's link, in whatever state; changes nothing.
@@ -250,7 +305,7 @@ impl Tickets {
         Err(SessionError::Contended)
     }
 
-    /// The phone is proved: everything happens in one transaction, or nothing.
+    /// The phone is proved: it waits for the card, or takes its place at once where there is none to ask for.
     ///
     /// # Errors
     /// [`SessionError`] when it could not be made durable.
@@ -267,40 +322,97 @@ impl Tickets {
             if ticket.state != TicketState::Opened || !ticket.is_open(now) {
                 return Ok(Enrolled::Over);
             }
-            // Step 1: who enrols is still entitled to.
-            let mut txn = Txn::default();
-            txn.guards.push(Guard::Rev(ticket.key(), rev));
-            let (holder_id, enrolled_by) = (&ticket.holder_id, &ticket.enrolled_by);
-            if !enroller::guard(&self.trust, holder_id, enrolled_by, &mut txn).await? {
-                return Ok(Enrolled::NotEntitled);
-            }
-            // Step 2: nobody has this authenticator (WebAuthn §7.1, credentialId of any user).
-            let new_key = record_key::<Authenticator>(&new.authenticator_id.0);
-            if self.trust.store().get(&new_key).await.map_err(TrustError::from)?.is_some() {
-                return Ok(Enrolled::Known);
-            }
-            txn.guards.push(Guard::Absent(new_key));
-            // Step 3: the slot is empty, or has the phone that the holder gives up.
-            let replaced = match self.vacate_slot(&ticket, &mut txn).await? {
-                Ok(replaced) => replaced.map(Box::new),
-                Err(OtherPhone) => return Ok(Enrolled::OtherPhone),
-            };
-            // Step 4: the new one in, the ticket done.
             let enrolled_by = EnrolledBy::Factor(ticket.enrolled_by.clone());
             let authenticator = Authenticator::phone(new, &ticket.holder_id, enrolled_by, now);
-            let slot = PhoneSlot {
-                holder_id: ticket.holder_id.clone(),
-                authenticator_id: new.authenticator_id.clone(),
-            };
-            ticket.state = TicketState::Done { authenticator_id: new.authenticator_id.clone() };
-            txn.writes.push(self.trust.sealed(&authenticator)?);
-            txn.writes.push(self.trust.sealed(&slot)?);
-            txn.writes.push(self.trust.sealed(&ticket)?);
-            if self.commit(ticket_id, txn).await? == Outcome::Committed {
-                return Ok(Enrolled::Done { authenticator: Box::new(authenticator), replaced });
+            if !ticket.asks_again() {
+                match self.register(ticket, rev, authenticator).await? {
+                    Some(enrolled) => return Ok(enrolled),
+                    None => continue,
+                }
+            }
+            // The phone is told now what it could not be told later.
+            if self.is_known(&authenticator).await? {
+                return Ok(Enrolled::Known);
+            }
+            let until = now.plus(Duration::from_secs(CONFIRM_SECONDS));
+            ticket.state = TicketState::Proved { authenticator: Box::new(authenticator), until };
+            if self.replace(&ticket, rev).await? == Outcome::Committed {
+                return Ok(Enrolled::AsksCard);
             }
         }
         Err(SessionError::Contended)
+    }
+
+    /// What began the ticket was shown again: everything happens in one transaction, or nothing.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it could not be made durable.
+    pub async fn confirm(
+        &self,
+        ticket_id: &str,
+        shown: &Enroller,
+    ) -> Result<Enrolled, SessionError> {
+        for _ in 0..MAX_RETRIES {
+            let now = self.clock.now()?;
+            let found = self.trust.load::<Ticket>(ticket_id).await?;
+            let Some((ticket, rev)) = found.filter(|(ticket, _)| ticket.enrolled_by == *shown)
+            else {
+                return Ok(Enrolled::Over);
+            };
+            let Some(proved) = ticket.proved(now) else {
+                return Ok(Enrolled::Over);
+            };
+            let authenticator = Authenticator { enrolled_at: now, ..proved.clone() };
+            if let Some(enrolled) = self.register(ticket, rev, authenticator).await? {
+                return Ok(enrolled);
+            }
+        }
+        Err(SessionError::Contended)
+    }
+
+    /// The new phone in, the old one out, the ticket done; `None` when something changed in between.
+    async fn register(
+        &self,
+        mut ticket: Ticket,
+        rev: Rev,
+        authenticator: Authenticator,
+    ) -> Result<Option<Enrolled>, SessionError> {
+        let new_id = authenticator.authenticator_id.clone();
+        // Step 1: who enrols is still entitled to.
+        let mut txn = Txn::default();
+        txn.guards.push(Guard::Rev(ticket.key(), rev));
+        let (holder_id, enrolled_by) = (&ticket.holder_id, &ticket.enrolled_by);
+        if !enroller::guard(&self.trust, holder_id, enrolled_by, &mut txn).await? {
+            return Ok(Some(Enrolled::NotEntitled));
+        }
+        // Step 2: nobody has this authenticator (WebAuthn §7.1, credentialId of any user).
+        if self.is_known(&authenticator).await? {
+            return Ok(Some(Enrolled::Known));
+        }
+        txn.guards.push(Guard::Absent(authenticator.key()));
+        // Step 3: the slot is empty, or has the phone that the holder gives up.
+        let replaced = match self.vacate_slot(&ticket, &mut txn).await? {
+            Ok(replaced) => replaced.map(Box::new),
+            Err(OtherPhone) => return Ok(Some(Enrolled::OtherPhone)),
+        };
+        // Step 4: the new one in, the ticket done.
+        let slot =
+            PhoneSlot { holder_id: ticket.holder_id.clone(), authenticator_id: new_id.clone() };
+        ticket.state = TicketState::Done { authenticator_id: new_id };
+        txn.writes.push(self.trust.sealed(&authenticator)?);
+        txn.writes.push(self.trust.sealed(&slot)?);
+        txn.writes.push(self.trust.sealed(&ticket)?);
+        Ok(match self.commit(&ticket.ticket_id, txn).await? {
+            Outcome::Committed => {
+                Some(Enrolled::Done { authenticator: Box::new(authenticator), replaced })
+            }
+            Outcome::Conflict => None,
+        })
+    }
+
+    async fn is_known(&self, authenticator: &Authenticator) -> Result<bool, SessionError> {
+        let found = self.trust.store().get(&authenticator.key()).await;
+        Ok(found.map_err(TrustError::from)?.is_some())
     }
 
     /// The holder said "this is not mine", or gave up. True when it was still open.
@@ -311,7 +423,9 @@ impl Tickets {
         for _ in 0..MAX_RETRIES {
             let now = self.clock.now()?;
             let found = self.trust.load::<Ticket>(ticket_id).await?;
-            let Some((mut ticket, rev)) = found.filter(|(ticket, _)| ticket.is_open(now)) else {
+            let Some((mut ticket, rev)) =
+                found.filter(|(ticket, _)| ticket.is_open(now) || ticket.proved(now).is_some())
+            else {
                 return Ok(false);
             };
             ticket.state = TicketState::Denied { reason };

@@ -45,6 +45,15 @@ pub(crate) async fn read<const N: usize>(
     Ok(Pairs::parse(text, names, Plus::Space)?)
 }
 
+/// The button that was pressed: true for yes.
+pub(crate) fn decision(pressed: Option<&str>) -> Result<bool, Problem> {
+    match pressed {
+        Some("approve") => Ok(true),
+        Some("deny") => Ok(false),
+        _ => Err(malformed("decision: approve or deny")),
+    }
+}
+
 /// Digits as Japanese keyboards write them become plain ones; spaces and hyphens between groups go.
 pub(crate) fn ascii_number(typed: &str) -> String {
     let plain = typed.chars().filter_map(|character| match character {

@@ -83,11 +83,7 @@ async fn confirm(
 async fn read_form(exchange: &mut Exchange<'_>) -> Result<(Confirmation, Option<String>), Refusal> {
     let [form_token, number, decision, lang] =
         forms::read(exchange, ["form_token", "number", "decision", "lang"]).await?;
-    let approve = match decision.as_deref() {
-        Some("approve") => true,
-        Some("deny") => false,
-        _ => return Err(malformed("decision: approve or deny").into()),
-    };
+    let approve = forms::decision(decision.as_deref())?;
     let form_token = form_token.ok_or_else(|| malformed("the form has no form_token"))?;
     let number = number.map(|number| ascii_number(&number)).filter(|number| !number.is_empty());
     Ok((Confirmation { form_token, number, approve }, lang))

@@ -1,6 +1,7 @@
 //! A listener at run time: its rules, its limits, its peers.
 
 pub(crate) mod admin;
+pub(crate) mod confirm_enrol;
 pub(crate) mod enrol;
 pub(crate) mod exchange;
 pub(crate) mod forms;

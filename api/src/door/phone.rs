@@ -120,6 +120,7 @@ impl Outcome {
     fn of(language: Language, done: PhoneDone) -> Self {
         match done {
             PhoneDone::SignedIn { system } => Self::end(told::signed_in(language, &system), None),
+            PhoneDone::AskCard { label } => Self::end(told::proved(language, &label), None),
             PhoneDone::Enrolled { label } => Self::end(told::registered(language, &label), None),
             PhoneDone::Denied => Self::end(told::denied(language), None),
             PhoneDone::NotProved => Self {

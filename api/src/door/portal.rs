@@ -135,6 +135,9 @@ pub(crate) async fn wait(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
         WaitPage::SignedIn { system } => {
             pages::message(&decided, &messages::done(language, &system), None)
         }
+        WaitPage::AskCard { label, url, remaining_seconds } => {
+            portal::ask_card(&context, &label, &url, remaining_seconds)
+        }
         WaitPage::Enrolled { label } => {
             pages::message(&decided, &told::enrolled(language, &label), None)
         }

@@ -107,6 +107,8 @@ pub(super) fn describe(route: Route) -> Description {
         Route::LoginForm => login_form(),
         Route::EnrolPage => page("The page on which an HPKI card registers a phone"),
         Route::EnrolForm => page("What its form sends; the next page leads to the portal"),
+        Route::ConfirmEnrolPage => page("The page on which the same card confirms the phone"),
+        Route::ConfirmEnrolForm => page("What its form sends"),
         Route::PortalIndex
         | Route::Script
         | Route::ChoicePage

@@ -106,6 +106,15 @@ pub enum WaitPage {
         /// Name of the signing system.
         system: String,
     },
+    /// A phone is proved; the card that began has to be shown again before it is registered.
+    AskCard {
+        /// Label of the phone.
+        label: String,
+        /// Where the card is asked for: `/enrol/{id}` on its listener.
+        url: String,
+        /// Seconds until it is too late.
+        remaining_seconds: u64,
+    },
     /// A phone is registered.
     Enrolled {
         /// Its label.
@@ -207,6 +216,11 @@ pub enum PhoneDone {
     SignedIn {
         /// Name of the signing system.
         system: String,
+    },
+    /// This phone is proved: go back to the PC, which asks for the card again.
+    AskCard {
+        /// Its label, as the PC shows it.
+        label: String,
     },
     /// This phone is registered: go back to the PC.
     Enrolled {

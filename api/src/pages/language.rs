@@ -35,6 +35,11 @@ impl Language {
         }
     }
 
+    /// What people call an authenticator.
+    pub(crate) fn device(self, label: &str) -> String {
+        format!("{} {label}", self.pick("スマートフォン", "Phone"))
+    }
+
     /// How long and how much is being allowed.
     pub(crate) fn scope(self, seconds: u64, signatures: u64) -> String {
         match self {

@@ -241,6 +241,18 @@ fn words(refusal: SignInRefusal) -> Words {
                 "See whether somebody else is still logged in on the system that asks; log in yourself and start again. If you did not expect this link, tell your system administrator.",
             ],
         ),
+        SignInRefusal::OtherCard => again(
+            Code::FactorRefused,
+            ["別のカードです", "This is another card"],
+            [
+                "登録を始めたときのカードと違います。何も登録されていません。",
+                "It is not the card with which you began. Nothing was registered.",
+            ],
+            [
+                "登録を始めたときのカードをカードリーダーに差し込み、もう一度開いてください。別のカードの証明書が選ばれ続けるときは、ブラウザの画面をすべて閉じ、最初からやり直してください。",
+                "Put the card with which you began into the reader and open the page again. If the other card is chosen every time, close every window of the browser and start again.",
+            ],
+        ),
         SignInRefusal::HolderDisabled => words(
             Code::HolderDisabled,
             ["利用が停止されています", "Your account is disabled"],

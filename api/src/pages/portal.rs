@@ -11,6 +11,7 @@ use super::refusal;
 use super::told;
 use crate::http::answer::Answer;
 use crate::operations::SignInRefusal;
+use crate::operations::confirm_enrol::ConfirmEnrol;
 use crate::operations::portal::Choice;
 use crate::operations::portal::PhonePage;
 use crate::operations::portal::PortalIndex;
@@ -230,6 +231,47 @@ pub(crate) fn enrol_started(
     };
     let allowed = Allowed { form_origin: Some(portal_origin), ..Allowed::NOTHING };
     html(StatusCode::OK, &page, language, allowed)
+}
+
+#[derive(Template)]
+#[template(path = "ask_card.html")]
+struct AskCardPage<'a> {
+    style: &'static str,
+    language: Language,
+    request_id: &'a str,
+    path: &'a str,
+    label: &'a str,
+    url: &'a str,
+    time_left: String,
+}
+
+/// PC: the phone is proved, and the card is asked for once more.
+pub(crate) fn ask_card(context: &Context<'_>, label: &str, url: &str, seconds: u64) -> Answer {
+    let Context { language, request_id, path } = *context;
+    let (path, time_left) = (path.unwrap_or_default(), language.time_left(seconds));
+    let page = AskCardPage { style: STYLE, language, request_id, path, label, url, time_left };
+    html(StatusCode::OK, &page, language, Allowed::NOTHING)
+}
+
+#[derive(Template)]
+#[template(path = "enrol_again.html")]
+struct ConfirmEnrolTemplate<'a> {
+    style: &'static str,
+    language: Language,
+    request_id: &'a str,
+    path: &'a str,
+    confirm: &'a ConfirmEnrol,
+    time_left: String,
+}
+
+/// The card came back: one form confirms the phone.
+pub(crate) fn confirm_enrol(context: &Context<'_>, confirm: &ConfirmEnrol) -> Answer {
+    let Context { language, request_id, path } = *context;
+    let (path, time_left) =
+        (path.unwrap_or_default(), language.time_left(confirm.remaining_seconds));
+    let page =
+        ConfirmEnrolTemplate { style: STYLE, language, request_id, path, confirm, time_left };
+    html(StatusCode::OK, &page, language, Allowed::NOTHING)
 }
 
 /// Minutes and seconds, as the script counts them down.

@@ -16,20 +16,48 @@ fn message(language: Language, title: [&str; 2], lines: &[[&str; 2]]) -> Message
 /// PC: a phone is registered.
 pub(crate) fn enrolled(language: Language, label: &str) -> Message {
     let title = ["スマートフォンの登録が完了しました", "The phone is registered"];
-    let [ja, en] = [format!("登録名: {label}"), format!("Registered as: {label}")];
+    let called = registered_as(language, label);
     let close = ["ブラウザを終了してください。", "Close every window of the browser."];
-    message(language, title, &[[&ja, &en], close])
+    message(language, title, &[[&called, &called], close])
+}
+
+/// Phone: it is proved, and the PC asks for the card again.
+pub(crate) fn proved(language: Language, label: &str) -> Message {
+    let title = ["スマートフォンを確認しました", "This phone is confirmed"];
+    let called = registered_as(language, label);
+    let back = [
+        "パソコンの画面に同じ登録名が出ていることを確かめ、カードでもう一度確認してください。それで登録が完了します。この画面は閉じて構いません。",
+        "See that the computer shows the same name, and show your card there once more. Then it is registered. You may close this page.",
+    ];
+    message(language, title, &[[&called, &called], back])
+}
+
+/// PC: the holder said no when the card came back.
+pub(crate) fn not_registered(language: Language) -> Message {
+    let nothing = [
+        "何も登録されていません。この画面は閉じて構いません。",
+        "Nothing was registered. You may close this page.",
+    ];
+    let not_yours = [
+        "お手元のものではないスマートフォンが表示されたときは、システム管理者に知らせてください。",
+        "If a phone was shown that is not yours, tell your system administrator.",
+    ];
+    message(language, ["登録しませんでした", "Not registered"], &[nothing, not_yours])
+}
+
+fn registered_as(language: Language, label: &str) -> String {
+    format!("{}: {}", language.pick("登録名", "Registered as"), language.device(label))
 }
 
 /// Phone: it is registered.
 pub(crate) fn registered(language: Language, label: &str) -> Message {
     let title = ["スマートフォンの登録が完了しました", "This phone is registered"];
-    let [ja, en] = [format!("登録名: {label}"), format!("Registered as: {label}")];
+    let called = registered_as(language, label);
     let back = [
         "パソコンの画面に戻ってください。この画面は閉じて構いません。",
         "Go back to the computer. You may close this page.",
     ];
-    message(language, title, &[[&ja, &en], back])
+    message(language, title, &[[&called, &called], back])
 }
 
 /// Phone: the holder is signed in.

@@ -3,6 +3,8 @@
 use crate::support::paper_portal::PAGE_SECRET;
 use crate::support::rig::Rig;
 use api::operations::SignInRefusal;
+use api::operations::confirm_enrol::ConfirmEnrolPage;
+use api::operations::confirm_enrol::EnrolEnded;
 use api::operations::portal::EnrolPage;
 use api::operations::portal::EnrolStarted;
 use std::time::Duration;
@@ -77,6 +79,68 @@ async fn forms_that_are_not_ours_start_nothing() {
     let mut client = rig.connect_card(Some(&rig.pki.card)).await;
     let at = format!("form_token={}", "t".repeat(4_085));
     assert_eq!((at.len(), client.post_form("/enrol", "", &at).await.status), (4_096, 200));
+}
+
+#[tokio::test]
+async fn card_shown_again_confirms_the_phone_or_turns_it_down() {
+    let rig = Rig::new();
+    let reply = rig.connect_card(None).await.get("/enrol/t-1").await;
+    assert!(reply.status == 403 && reply.text().contains("HPKIカードを確認できませんでした"));
+    let mut client = rig.connect_card(Some(&rig.pki.card)).await;
+    let reply = client.get("/enrol/t-1").await;
+    assert_eq!(reply.status, 200);
+    let page = reply.text();
+    assert!(page.contains("<dd id=\"holder\">医師 &#60;太郎&#62;</dd>"), "{page}");
+    assert!(page.contains("<dd id=\"label\">スマートフォン 90D8-3E98</dd>"), "{page}");
+    assert!(page.contains("<form method=\"post\" action=\"/enrol/t-1\">"));
+    assert!(
+        page.contains("今までのスマートフォンは使えなくなります") && page.contains("試験モード")
+    );
+    assert!(!page.contains("<script"));
+    assert!(client.get("/enrol/t-1?lang=en").await.text().contains("Phone 90D8-3E98"));
+    assert!(!rig.keeper.asked.lock().unwrap().iter().any(|asked| asked.starts_with("confirm")));
+    let form = "form_token=one-time&lang=ja&decision=approve";
+    let reply = client.post_form("/enrol/t-1", "", form).await;
+    assert!(reply.status == 200 && reply.text().contains("登録が完了しました"), "{}", reply.text());
+    assert!(client.ends_within(Duration::from_secs(2)).await, "the next page needs a new proof");
+    assert!(rig.keeper.was_asked("confirm t-1 true one-time true"));
+    for (ended, status, words) in [
+        (EnrolEnded::Denied, 200, "Nothing was registered"),
+        (EnrolEnded::Refused(SignInRefusal::FormOver), 403, "out of date"),
+    ] {
+        *rig.keeper.portal.ended.lock().unwrap() = Some(ended);
+        let mut client = rig.connect_card(Some(&rig.pki.card)).await;
+        let form = "form_token=one-time&lang=en&decision=deny";
+        let reply = client.post_form("/enrol/t-1", "", form).await;
+        assert!(reply.status == status && reply.text().contains(words), "{}", reply.text());
+    }
+    assert!(rig.keeper.was_asked("confirm t-1 true one-time false"));
+}
+
+#[tokio::test]
+async fn confirmations_that_are_not_ours_register_nothing() {
+    let rig = Rig::new();
+    for (headers, form, status) in [
+        ("Origin: https://evil.example\r\n", "form_token=t&decision=approve", 403),
+        ("Sec-Fetch-Site: same-site\r\n", "form_token=t&decision=approve", 403),
+        ("", "decision=approve", 400),
+        ("", "form_token=t", 400),
+        ("", "form_token=t&decision=yes", 400),
+        ("", "form_token=t&decision=approve&holder_id=u-1", 400),
+    ] {
+        let mut client = rig.connect_card(Some(&rig.pki.card)).await;
+        let reply = client.post_form("/enrol/t-1", headers, form).await;
+        assert_eq!(reply.status, status, "{headers}{form}");
+    }
+    assert!(rig.keeper.asked.lock().unwrap().is_empty());
+    let old = Some(ConfirmEnrolPage::Refused(SignInRefusal::ProofNotFresh));
+    *rig.keeper.portal.confirm.lock().unwrap() = old;
+    let mut client = rig.connect_card(Some(&rig.pki.card)).await;
+    let reply = client.get("/enrol/t-1?lang=en&again=5").await;
+    assert_eq!(reply.header("location"), "/enrol/t-1?lang=en&again=6");
+    assert!(client.ends_within(Duration::from_secs(2)).await, "a new handshake is needed");
+    let mut client = rig.connect_card(Some(&rig.pki.card)).await;
+    assert_eq!(client.get("/enrol/t-1?again=6").await.status, 403);
 }
 
 #[tokio::test]

@@ -28,6 +28,14 @@ fn choice(methods: &[MethodName], asks_holder: bool) -> ChoicePage {
     })
 }
 
+fn ask_card() -> WaitPage {
+    WaitPage::AskCard {
+        label: "90D8-3E98".into(),
+        url: "https://localhost:8444/enrol/page-1".into(),
+        remaining_seconds: 170,
+    }
+}
+
 #[tokio::test]
 async fn portal_speaks_tls13_and_both_versions_of_http_to_anybody_and_only_under_its_name() {
     let rig = Rig::new();
@@ -137,6 +145,7 @@ async fn waiting_page_becomes_what_the_phone_decided() {
     assert_eq!((reply.status, reply.header("location")), (303, url.as_str()));
     for (page, status, words) in [
         (WaitPage::SignedIn { system: "電子カルテ".into() }, 200, "「電子カルテ」の画面に戻って"),
+        (ask_card(), 200, "href=\"https://localhost:8444/enrol/page-1?lang=ja\""),
         (WaitPage::Enrolled { label: "電話 1".into() }, 200, "登録が完了しました"),
         (WaitPage::Denied, 403, "断られたか、番号の間違い"),
         (WaitPage::Over, 403, "使えなくなりました"),

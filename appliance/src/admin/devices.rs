@@ -38,7 +38,7 @@ impl AdminDesk {
             change: "removed",
             holder_id: Some(found.holder_id.clone()),
         };
-        let summary = format!("remove {} of holder {}", found.label, found.holder_id);
+        let summary = format!("remove phone {} of holder {}", found.label, found.holder_id);
         let mut plan = Plan::new(summary, subject, false)
             .about("holder", &found.holder_id)
             .drops("device", &found.authenticator_id.0)

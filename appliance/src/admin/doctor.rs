@@ -330,7 +330,7 @@ impl AdminDesk {
         let check = |phone: &Arc<Authenticator>| {
             let (id, holder) = (&phone.authenticator_id.0, &phone.holder_id);
             let found = format!("its counter went back: somebody may have a copy; of {holder}");
-            bad(phone.label.as_str(), found, format!("inkan device remove {id}"))
+            bad(format!("phone {}", phone.label), found, format!("inkan device remove {id}"))
         };
         copied.take(NAMED).map(check).collect()
     }

@@ -32,6 +32,8 @@ pub enum Event {
     SignInAsked(Box<Asked>),
     /// A card proved its holder, who may now register a phone.
     EnrolmentStarted(Box<Enrolment>),
+    /// A phone was proved under that leave, and the same card was shown again to have it registered.
+    EnrolmentConfirmed(Box<Enrolment>),
     /// Somebody proved presence for a transaction and confirmed it.
     SignInApproved(Box<SignIn>),
     /// A sign-in was refused.
@@ -81,7 +83,8 @@ pub enum Event {
         /// Signatures it made.
         used: u64,
     },
-    /// A change of trust was proposed by one operator and waits for another.
+    /// A change of trust was proposed by one operator and waits for another; or a phone was proved and waits for its holder's
+    /// card.
     TrustProposed(TrustChange),
     /// Trust was granted, changed or removed.
     TrustChanged(TrustChange),
@@ -166,11 +169,12 @@ pub enum Event {
 
 impl Event {
     /// Every wire name.
-    pub const KINDS: [&str; 19] = [
+    pub const KINDS: [&str; 20] = [
         "signature",
         "signature_withheld",
         "sign_in_asked",
         "enrolment_started",
+        "enrolment_confirmed",
         "sign_in_approved",
         "sign_in_denied",
         "session_activated",
@@ -195,6 +199,7 @@ impl Event {
             Self::SignatureWithheld { .. } => "signature_withheld",
             Self::SignInAsked(_) => "sign_in_asked",
             Self::EnrolmentStarted(_) => "enrolment_started",
+            Self::EnrolmentConfirmed(_) => "enrolment_confirmed",
             Self::SignInApproved(_) => "sign_in_approved",
             Self::SignInDenied { .. } => "sign_in_denied",
             Self::SessionActivated { .. } => "session_activated",
@@ -220,7 +225,9 @@ impl Event {
                 Some(&facts.holder_id)
             }
             Self::SignInAsked(asked) => Some(&asked.binding.holder_id),
-            Self::EnrolmentStarted(enrolment) => Some(&enrolment.holder_id),
+            Self::EnrolmentStarted(enrolment) | Self::EnrolmentConfirmed(enrolment) => {
+                Some(&enrolment.holder_id)
+            }
             Self::SignInApproved(sign_in) => Some(&sign_in.holder_id),
             Self::SessionActivated { holder_id, .. } | Self::SessionEnded { holder_id, .. } => {
                 Some(holder_id)

@@ -22,8 +22,10 @@ use api::operations::portal::Purpose;
 use api::operations::portal::WaitPage;
 use api::operations::portal::Waiting;
 use attest::authenticator::Authenticator;
+use attest::authenticator::EnrolledBy;
 use attest::authenticator::Enroller;
 use attest::clock::UnixSeconds;
+use attest::evidence::CardEvidence;
 use attest::evidence::Fido2Error;
 use attest::evidence::NewPasskey;
 use attest::qr_link::PageSecret;
@@ -55,6 +57,16 @@ impl Met {
         let subject = format!("enrol/{}/{}", self.holder.holder_id, replaces.unwrap_or("-"));
         Fingerprint::of(subject.as_bytes())
     }
+}
+
+/// What became of an enrolment whose record is in the audit log.
+pub(super) enum Recorded {
+    /// The phone serves.
+    Enrolled { label: String },
+    /// It does not, and the log says so.
+    Lost(Enrolled),
+    /// Nothing was recorded, and so nothing done.
+    Not,
 }
 
 impl Keeper {
@@ -151,7 +163,7 @@ impl Keeper {
     }
 
     /// Whether this handshake has begun no enrolment yet. It is too old for another before it is forgotten here.
-    fn is_first_use(&self, proved: &ProvedCard) -> bool {
+    pub(super) fn is_first_use(&self, proved: &ProvedCard) -> bool {
         let name = format!("enrol/{}", proved.evidence.replay_key().0);
         let lifetime = self.parts.settings.handshake_seconds.saturating_mul(2).max(1);
         self.rates.take(&name, 1.0 / lifetime as f64, 1.0, Instant::now()).is_ok()
@@ -164,8 +176,6 @@ impl Keeper {
         met: &Met,
         terminal: &str,
     ) -> Result<(String, PageSecret), String> {
-        let evidence_json = serde_json::to_string(&met.proved.evidence);
-        let evidence_json = evidence_json.map_err(|error| error.to_string())?;
         let enrolled_by =
             Enroller { method: Method::Hpki, factor: met.proved.card.fingerprint.clone() };
         let replaces = met.replaces.as_ref().map(|phone| phone.authenticator_id.clone());
@@ -173,19 +183,9 @@ impl Keeper {
         let ticket =
             phones.tickets.issue(&met.holder.holder_id, enrolled_by, replaces, terminal, &page);
         let ticket = ticket.await.map_err(|error| error.to_string())?;
-        let entry = entries::enrolment_started(
-            request_id,
-            Enrolment {
-                ticket: session_hash(&ticket.ticket_id),
-                holder_id: ticket.holder_id,
-                method: ticket.enrolled_by.method,
-                factor: ticket.enrolled_by.factor,
-                replaces: ticket.replaces,
-                terminal: ticket.terminal,
-                evidence: Fingerprint::of(evidence_json.as_bytes()),
-                evidence_json,
-            },
-        );
+        let enrolment = enrolment_of(&ticket, &met.proved.evidence);
+        let enrolment = enrolment.map_err(|error| error.to_string())?;
+        let entry = entries::enrolment_started(request_id, enrolment);
         // Nobody has the page's secret before this record is durable.
         self.parts.audit.append(entry).await.map_err(|error| error.to_string())?;
         Ok((ticket.ticket_id, page))
@@ -207,6 +207,13 @@ impl Keeper {
                 }
             }
             TicketState::Denied { .. } => WaitPage::Denied,
+            TicketState::Proved { authenticator, .. } if ticket.proved(now).is_some() => {
+                WaitPage::AskCard {
+                    label: authenticator.label.clone(),
+                    url: format!("{}/enrol/{}", self.parts.settings.hpki_origin, ticket.ticket_id),
+                    remaining_seconds: ticket.seconds_to_confirm(now),
+                }
+            }
             TicketState::Issued | TicketState::Opened if ticket.is_open(now) => {
                 WaitPage::Waiting(Waiting {
                     purpose: purpose(ticket),
@@ -215,7 +222,9 @@ impl Keeper {
                     remaining_seconds: now.seconds_until(ticket.link.expires_at()),
                 })
             }
-            TicketState::Issued | TicketState::Opened => WaitPage::Over,
+            TicketState::Issued | TicketState::Opened | TicketState::Proved { .. } => {
+                WaitPage::Over
+            }
         }
     }
 
@@ -276,6 +285,7 @@ impl Keeper {
         ticket: Ticket,
         new: Result<NewPasskey, Fido2Error>,
     ) -> Result<PhoneDone, SessionError> {
+        let now = self.parts.clock.now()?;
         let new = match new {
             Ok(new) => new,
             Err(error) => {
@@ -286,15 +296,49 @@ impl Keeper {
                 });
             }
         };
-        // The record of it is durable before the phone serves. That nothing came of it is recorded, too.
-        let (holder_id, id) = (&ticket.holder_id, new.authenticator_id());
-        let detail = enrolment_detail(&ticket, &new);
+        let enrolled_by = EnrolledBy::Factor(ticket.enrolled_by.clone());
+        let phone = Authenticator::phone(&new, &ticket.holder_id, enrolled_by, now);
+        let finishing = phones.tickets.finish(&ticket.ticket_id, &new);
+        if !ticket.asks_again() {
+            let registered = self.register_phone(request_id, &ticket, &phone, finishing).await?;
+            return Ok(match registered {
+                Recorded::Enrolled { label } => PhoneDone::Enrolled { label },
+                Recorded::Lost(lost) => self.lost(&ticket, &lost),
+                Recorded::Not => PhoneDone::Unavailable,
+            });
+        }
+        match finishing.await? {
+            Enrolled::AsksCard => {}
+            lost => {
+                self.note_enrolment(request_id, lost_name(&lost), "").await;
+                return Ok(self.lost(&ticket, &lost));
+            }
+        }
+        let (holder_id, id) = (&ticket.holder_id, &phone.authenticator_id);
+        let entry =
+            entries::device_proposed(request_id, holder_id, id, enrolment_detail(&ticket, &phone));
+        if let Err(error) = self.parts.audit.append(entry).await {
+            tracing::error!(request_id, %error, "a phone that waits for its card could not be recorded");
+        }
+        Ok(PhoneDone::AskCard { label: phone.label })
+    }
+
+    /// Registers `phone`: the record of it is durable before it serves. That nothing came of it is recorded, too.
+    pub(super) async fn register_phone(
+        &self,
+        request_id: &str,
+        ticket: &Ticket,
+        phone: &Authenticator,
+        registering: impl Future<Output = Result<Enrolled, SessionError>>,
+    ) -> Result<Recorded, SessionError> {
+        let (holder_id, id) = (&ticket.holder_id, &phone.authenticator_id);
+        let detail = enrolment_detail(ticket, phone);
         let entry = entries::device_changed(request_id, holder_id, id, "granted", detail);
         if let Err(error) = self.parts.audit.append(entry).await {
             tracing::error!(request_id, %error, "an enrolment could not be recorded");
-            return Ok(PhoneDone::Unavailable);
+            return Ok(Recorded::Not);
         }
-        let lost = match phones.tickets.finish(&ticket.ticket_id, &new).await {
+        let (code, lost) = match registering.await {
             Ok(Enrolled::Done { authenticator, replaced }) => {
                 let label = authenticator.label.clone();
                 self.take_up(*authenticator).await;
@@ -302,25 +346,31 @@ impl Keeper {
                     let detail = format!("given up for {label}");
                     self.give_up(request_id, &gone, detail).await;
                 }
-                return Ok(PhoneDone::Enrolled { label });
+                return Ok(Recorded::Enrolled { label });
             }
-            Ok(Enrolled::Over) => ("ticket_over", Ok(PhoneDone::Over)),
-            Ok(Enrolled::Known) => ("fido2_known", Ok(PhoneDone::AlreadyRegistered)),
-            Ok(Enrolled::OtherPhone) => ("other_phone", Ok(PhoneDone::Over)),
-            Ok(Enrolled::NotEntitled) => {
-                ("not_entitled", Ok(PhoneDone::Refused(self.why_not(&ticket))))
-            }
+            Ok(lost) => (lost_name(&lost), Ok(Recorded::Lost(lost))),
             Err(error) => ("not_stored", Err(error)),
         };
         let detail = "nothing came of the enrolment that is recorded under this request";
-        let entry = entries::enrolment_denied(request_id, lost.0, detail);
+        let entry = entries::enrolment_denied(request_id, code, detail);
         if let Err(error) = self.parts.audit.append(entry).await {
             tracing::error!(request_id, %error, "a lost enrolment could not be recorded");
         }
-        lost.1
+        lost
     }
 
-    fn why_not(&self, ticket: &Ticket) -> SignInRefusal {
+    /// What the phone is told of an enrolment that came to nothing.
+    fn lost(&self, ticket: &Ticket, lost: &Enrolled) -> PhoneDone {
+        match lost {
+            Enrolled::Known => PhoneDone::AlreadyRegistered,
+            Enrolled::NotEntitled => PhoneDone::Refused(self.why_not(ticket)),
+            Enrolled::Over | Enrolled::OtherPhone | Enrolled::AsksCard | Enrolled::Done { .. } => {
+                PhoneDone::Over
+            }
+        }
+    }
+
+    pub(super) fn why_not(&self, ticket: &Ticket) -> SignInRefusal {
         let holder = self.parts.registry.holder(&ticket.holder_id);
         match holder.is_some_and(|holder| holder.enabled) {
             true => SignInRefusal::CardNotRegistered,
@@ -342,7 +392,7 @@ impl Keeper {
         Ok(denied)
     }
 
-    async fn note_enrolment(&self, request_id: &str, code: &str, detail: &str) {
+    pub(super) async fn note_enrolment(&self, request_id: &str, code: &str, detail: &str) {
         let entry = entries::enrolment_denied(request_id, code, detail);
         self.note("enrolment", request_id, &format!("{code}: {detail}"), entry).await;
     }
@@ -352,14 +402,43 @@ fn purpose(ticket: &Ticket) -> Purpose {
     Purpose::Enrol { holder_id: ticket.holder_id.clone(), replaces: ticket.replaces.is_some() }
 }
 
-fn enrolment_detail(ticket: &Ticket, new: &NewPasskey) -> String {
+/// Stable word for the log.
+fn lost_name(lost: &Enrolled) -> &'static str {
+    match lost {
+        Enrolled::AsksCard | Enrolled::Done { .. } => "enrolled",
+        Enrolled::Over => "ticket_over",
+        Enrolled::Known => "fido2_known",
+        Enrolled::OtherPhone => "other_phone",
+        Enrolled::NotEntitled => "not_entitled",
+    }
+}
+
+/// What the audit log keeps of a card that was shown for `ticket`.
+pub(super) fn enrolment_of(
+    ticket: &Ticket,
+    evidence: &CardEvidence,
+) -> Result<Enrolment, serde_json::Error> {
+    let evidence_json = serde_json::to_string(evidence)?;
+    Ok(Enrolment {
+        ticket: session_hash(&ticket.ticket_id),
+        holder_id: ticket.holder_id.clone(),
+        method: ticket.enrolled_by.method,
+        factor: ticket.enrolled_by.factor.clone(),
+        replaces: ticket.replaces.clone(),
+        terminal: ticket.terminal.clone(),
+        evidence: Fingerprint::of(evidence_json.as_bytes()),
+        evidence_json,
+    })
+}
+
+fn enrolment_detail(ticket: &Ticket, phone: &Authenticator) -> String {
     let by = format!("{} {}", ticket.enrolled_by.method.name(), ticket.enrolled_by.factor.0);
     let replaces = ticket.replaces.as_ref().map(|phone| format!(" in place of {}", phone.0));
     format!(
         "a phone registered by {by}{}; ticket {}; model {} as it says itself; its maker may copy its key: {}",
         replaces.unwrap_or_default(),
         session_hash(&ticket.ticket_id).0,
-        hex::encode(new.aaguid()),
-        new.is_backup_eligible(),
+        phone.aaguid,
+        phone.is_backup_eligible,
     )
 }

@@ -151,6 +151,23 @@ pub fn enrolment_started(request_id: &str, enrolment: Enrolment) -> Entry {
     Entry::new(request_id, holder, Event::EnrolmentStarted(Box::new(enrolment)))
 }
 
+/// The same card was shown again for the phone that was proved.
+pub fn enrolment_confirmed(request_id: &str, enrolment: Enrolment) -> Entry {
+    let holder = Principal::Holder(enrolment.holder_id.clone());
+    Entry::new(request_id, holder, Event::EnrolmentConfirmed(Box::new(enrolment)))
+}
+
+/// A phone is proved, and waits for the card of this holder to be shown again.
+pub fn device_proposed(
+    request_id: &str,
+    holder_id: &str,
+    authenticator_id: &Fingerprint,
+    detail: String,
+) -> Entry {
+    let change = device_change(holder_id, authenticator_id, "granted", detail);
+    Entry::new(request_id, Principal::Unknown, Event::TrustProposed(change))
+}
+
 /// A holder registered a phone, or gave one up for it: `change` is `granted` or `removed`.
 pub fn device_changed(
     request_id: &str,
@@ -159,7 +176,17 @@ pub fn device_changed(
     change: &str,
     detail: String,
 ) -> Entry {
-    let event = Event::TrustChanged(TrustChange {
+    let change = device_change(holder_id, authenticator_id, change, detail);
+    Entry::new(request_id, Principal::Holder(holder_id.to_owned()), Event::TrustChanged(change))
+}
+
+fn device_change(
+    holder_id: &str,
+    authenticator_id: &Fingerprint,
+    change: &str,
+    detail: String,
+) -> TrustChange {
+    TrustChange {
         what: "device".to_owned(),
         id: authenticator_id.0.clone(),
         change: change.to_owned(),
@@ -169,8 +196,7 @@ pub fn device_changed(
         approved_by: Vec::new(),
         record: None,
         detail,
-    });
-    Entry::new(request_id, Principal::Holder(holder_id.to_owned()), event)
+    }
 }
 
 /// No phone was registered: `code` is stable, `detail` is for the auditor.

@@ -5,6 +5,7 @@
 mod batch;
 mod card;
 mod certificates;
+mod confirm_enrol;
 mod enrol;
 mod entitlement;
 pub mod entries;

@@ -322,6 +322,7 @@ pub(super) fn refusal_name(refusal: SignInRefusal) -> &'static str {
     match refusal {
         SignInRefusal::CardNotRegistered => "card_not_registered",
         SignInRefusal::OtherHolder => "other_holder",
+        SignInRefusal::OtherCard => "other_card",
         SignInRefusal::HolderDisabled => "holder_disabled",
         SignInRefusal::NotAllowedHere => "not_allowed_here",
         SignInRefusal::RoleMissing => "role_missing",

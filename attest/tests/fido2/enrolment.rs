@@ -5,6 +5,8 @@ use crate::world::by_card;
 use crate::world::phone;
 use attest::authenticator::Authenticator;
 use attest::authenticator::EnrolledBy;
+use attest::authenticator::Enroller;
+use attest::clock::UnixSeconds;
 use attest::danger_testing::START;
 use attest::danger_testing::card;
 use attest::danger_testing::holder;
@@ -14,11 +16,13 @@ use attest::records::Fingerprint;
 use attest::records::Holder;
 use attest::records::Method;
 use attest::sign_in::DenyReason;
+use attest::ticket::CONFIRM_SECONDS;
 use attest::ticket::Enrolled;
 use attest::ticket::TICKET_SECONDS;
 use attest::ticket::Ticket;
 use attest::ticket::TicketOpened;
 use attest::ticket::TicketState;
+use std::slice;
 use std::time::Duration;
 
 #[tokio::test]
@@ -27,9 +31,10 @@ async fn card_enrols_a_phone_and_the_page_sees_it() {
     let mut phone = phone();
     let (ticket, page) = world.opened("u-1", None).await;
     let new = world.register(&ticket, &mut phone, &[]).unwrap();
+    world.prove(&ticket, &new).await;
     let changed = world.tickets.changed(&ticket.ticket_id);
     let next = changed.next();
-    let enrolled = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
+    let enrolled = world.confirm(&ticket).await.unwrap();
     let Enrolled::Done { authenticator, replaced: None } = enrolled else { panic!("{enrolled:?}") };
     tokio::time::timeout(Duration::from_secs(5), next).await.unwrap();
     let seen = world.tickets.by_page(&ticket.ticket_id, &page).await.unwrap().unwrap();
@@ -40,6 +45,72 @@ async fn card_enrols_a_phone_and_the_page_sees_it() {
     assert_eq!(stored.enrolled_by, EnrolledBy::Factor(by_card("u-1")));
     assert_eq!(stored.aaguid, hex::encode(phone.aaguid));
     assert_eq!((stored.counter, stored.is_backup_eligible), (1, false));
+}
+
+#[tokio::test]
+async fn proved_phone_is_registered_nowhere_until_the_card_is_shown_again() {
+    let world = World::new().await;
+    let old = world.enrol("u-1", &mut phone(), None).await;
+    let (ticket, _) = world.opened("u-1", Some(old.authenticator_id.clone())).await;
+    let new = world.register(&ticket, &mut phone(), &[]).unwrap();
+    world.prove(&ticket, &new).await;
+    assert_eq!(world.trust.load_all::<Authenticator>().await.unwrap(), slice::from_ref(&old));
+    assert_eq!(world.authenticators.phone_of("u-1").await.unwrap(), Some(old.clone()));
+    // Another phone comes too late, also one that was asked before.
+    let other = world.register(&ticket, &mut phone(), &[]).unwrap();
+    let refused = world.tickets.finish(&ticket.ticket_id, &other).await.unwrap();
+    assert!(matches!(refused, Enrolled::Over));
+    world.clock.set(START + 7);
+    let done = world.confirm(&ticket).await.unwrap();
+    let Enrolled::Done { authenticator, replaced } = done else { panic!("{done:?}") };
+    assert_eq!((replaced.as_deref(), authenticator.enrolled_at.0), (Some(&old), START + 7));
+    assert_eq!(authenticator.authenticator_id, *new.authenticator_id());
+    assert!(matches!(world.confirm(&ticket).await.unwrap(), Enrolled::Over), "once");
+}
+
+#[tokio::test]
+async fn other_factor_than_the_one_that_began_confirms_nothing() {
+    let world = World::new().await;
+    let (ticket, _) = world.opened("u-1", None).await;
+    let new = world.register(&ticket, &mut phone(), &[]).unwrap();
+    let early = world.confirm(&ticket).await.unwrap();
+    assert!(matches!(early, Enrolled::Over), "no phone is proved yet");
+    world.prove(&ticket, &new).await;
+    let same_card_as_phone = Enroller { method: Method::Fido2, ..by_card("u-1") };
+    for shown in [by_card("u-2"), same_card_as_phone] {
+        let refused = world.tickets.confirm(&ticket.ticket_id, &shown).await.unwrap();
+        assert!(matches!(refused, Enrolled::Over));
+    }
+    assert!(world.trust.load_all::<Authenticator>().await.unwrap().is_empty());
+    assert!(matches!(world.confirm(&ticket).await.unwrap(), Enrolled::Done { .. }));
+}
+
+#[tokio::test]
+async fn card_is_waited_for_three_minutes_to_the_second() {
+    for (late, done) in [(CONFIRM_SECONDS - 1, true), (CONFIRM_SECONDS, false)] {
+        let world = World::new().await;
+        let (ticket, page) = world.opened("u-1", None).await;
+        let new = world.register(&ticket, &mut phone(), &[]).unwrap();
+        world.clock.set(START + TICKET_SECONDS - 1);
+        world.prove(&ticket, &new).await;
+        world.clock.set(START + TICKET_SECONDS - 1 + late);
+        let seen = world.tickets.by_page(&ticket.ticket_id, &page).await.unwrap().unwrap();
+        let now = UnixSeconds(START + TICKET_SECONDS - 1 + late);
+        assert_eq!(seen.proved(now).is_some(), done);
+        let outcome = world.confirm(&ticket).await.unwrap();
+        assert_eq!(matches!(outcome, Enrolled::Done { .. }), done, "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn phone_denied_at_the_pc_is_not_registered() {
+    let world = World::new().await;
+    let (ticket, _) = world.opened("u-1", None).await;
+    let new = world.register(&ticket, &mut phone(), &[]).unwrap();
+    world.prove(&ticket, &new).await;
+    assert!(world.tickets.deny(&ticket.ticket_id, DenyReason::ByHolder).await.unwrap());
+    assert!(matches!(world.confirm(&ticket).await.unwrap(), Enrolled::Over));
+    assert!(world.trust.load_all::<Authenticator>().await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -78,7 +149,7 @@ async fn ticket_that_nobody_opened_enrols_nothing() {
     let world = World::new().await;
     let (ticket, _) = world.ticket("u-1", None).await;
     let new = world.register(&ticket, &mut phone(), &[]).unwrap();
-    let refused = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
+    let refused = world.finish(&ticket, &new).await.unwrap();
     assert!(matches!(refused, Enrolled::Over));
 }
 
@@ -88,9 +159,9 @@ async fn ticket_enrols_once() {
     let (ticket, page) = world.opened("u-1", None).await;
     let first = world.register(&ticket, &mut phone(), &[]).unwrap();
     let second = world.register(&ticket, &mut phone(), &[]).unwrap();
-    let done = world.tickets.finish(&ticket.ticket_id, &first).await.unwrap();
+    let done = world.finish(&ticket, &first).await.unwrap();
     assert!(matches!(done, Enrolled::Done { .. }));
-    let refused = world.tickets.finish(&ticket.ticket_id, &second).await.unwrap();
+    let refused = world.finish(&ticket, &second).await.unwrap();
     assert!(matches!(refused, Enrolled::Over));
     let link = page.link_secret();
     let opened = world.tickets.open(&ticket.ticket_id, &link, &page.number()).await.unwrap();
@@ -108,7 +179,7 @@ async fn cancel_and_retry_keep_the_ticket_alive() {
     let again = world.tickets.open(&ticket.ticket_id, &link, &page.number()).await.unwrap();
     assert!(matches!(again, TicketOpened::Opened(_)));
     let new = world.register(&ticket, &mut phone(), &[]).unwrap();
-    let done = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
+    let done = world.finish(&ticket, &new).await.unwrap();
     assert!(matches!(done, Enrolled::Done { .. }));
 }
 
@@ -149,13 +220,13 @@ async fn ticket_is_over_after_five_minutes_to_the_second() {
     let (ticket, page) = world.opened("u-1", None).await;
     let new = world.register(&ticket, &mut phone(), &[]).unwrap();
     world.clock.set(START + TICKET_SECONDS);
-    let refused = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
+    let refused = world.finish(&ticket, &new).await.unwrap();
     assert!(matches!(refused, Enrolled::Over));
     let link = page.link_secret();
     let opened = world.tickets.open(&ticket.ticket_id, &link, &page.number()).await.unwrap();
     assert!(matches!(opened, TicketOpened::Over));
     world.clock.set(START + TICKET_SECONDS - 1);
-    let done = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
+    let done = world.finish(&ticket, &new).await.unwrap();
     assert!(matches!(done, Enrolled::Done { .. }));
 }
 
@@ -166,7 +237,7 @@ async fn ticket_said_to_be_somebody_elses_is_over() {
     let new = world.register(&ticket, &mut phone(), &[]).unwrap();
     assert!(world.tickets.deny(&ticket.ticket_id, DenyReason::ByHolder).await.unwrap());
     assert!(!world.tickets.deny(&ticket.ticket_id, DenyReason::ByHolder).await.unwrap());
-    let refused = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
+    let refused = world.finish(&ticket, &new).await.unwrap();
     assert!(matches!(refused, Enrolled::Over));
 }
 
@@ -177,7 +248,7 @@ async fn authenticator_of_anybody_is_registered_once() {
     world.enrol("u-2", &mut phone, None).await;
     let (ticket, _) = world.opened("u-1", None).await;
     let new = world.register(&ticket, &mut phone, &[]).unwrap();
-    let refused = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
+    let refused = world.finish(&ticket, &new).await.unwrap();
     assert!(matches!(refused, Enrolled::Known));
     assert!(world.authenticators.phone_of("u-1").await.unwrap().is_none());
 }
@@ -190,7 +261,7 @@ async fn phone_in_use_is_never_overwritten_without_leave() {
     for replaces in [None, Some(Fingerprint::of(b"another"))] {
         let (ticket, _) = world.opened("u-1", replaces).await;
         let new = world.register(&ticket, &mut phone(), &[]).unwrap();
-        let refused = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
+        let refused = world.finish(&ticket, &new).await.unwrap();
         assert!(matches!(refused, Enrolled::OtherPhone));
         assert_eq!(world.authenticators.phone_of("u-1").await.unwrap().unwrap(), first);
         world.proof(&first, &mut old).await;
@@ -203,7 +274,7 @@ async fn new_phone_takes_the_place_of_the_old_one() {
     let first = world.enrol("u-1", &mut phone(), None).await;
     let (ticket, _) = world.opened("u-1", Some(first.authenticator_id.clone())).await;
     let new = world.register(&ticket, &mut phone(), &[]).unwrap();
-    let done = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
+    let done = world.finish(&ticket, &new).await.unwrap();
     let Enrolled::Done { authenticator, replaced: Some(replaced) } = done else {
         panic!("{done:?}")
     };
@@ -225,7 +296,7 @@ async fn old_phone_enrols_the_new_one_that_replaces_it() {
     let link = page.link_secret();
     world.tickets.open(&ticket.ticket_id, &link, &page.number()).await.unwrap();
     let new = world.register(&ticket, &mut phone(), &[]).unwrap();
-    let done = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
+    let done = world.finish(&ticket, &new).await.unwrap();
     assert!(matches!(done, Enrolled::Done { replaced: Some(_), .. }));
 }
 
@@ -243,7 +314,7 @@ async fn ticket_of_a_stolen_phone_that_was_removed_is_worth_nothing() {
     world.tickets.open(&ticket.ticket_id, &link, &page.number()).await.unwrap();
     let new = world.register(&ticket, &mut phone(), &[]).unwrap();
     world.authenticators.remove(&first.authenticator_id).await.unwrap().unwrap();
-    let refused = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
+    let refused = world.finish(&ticket, &new).await.unwrap();
     assert!(matches!(refused, Enrolled::NotEntitled));
 }
 
@@ -255,7 +326,7 @@ async fn phone_removed_by_the_officer_in_between_does_not_stop_its_replacement_b
     let new = world.register(&ticket, &mut phone(), &[]).unwrap();
     let removed = world.authenticators.remove(&first.authenticator_id).await.unwrap().unwrap();
     assert_eq!(removed, first);
-    let done = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
+    let done = world.finish(&ticket, &new).await.unwrap();
     assert!(matches!(done, Enrolled::Done { replaced: None, .. }));
 }
 
@@ -264,7 +335,7 @@ async fn refused_after(change: impl AsyncFnOnce(&World, &Ticket)) {
     let (ticket, _) = world.opened("u-1", None).await;
     let new = world.register(&ticket, &mut phone(), &[]).unwrap();
     change(&world, &ticket).await;
-    let refused = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
+    let refused = world.finish(&ticket, &new).await.unwrap();
     assert!(matches!(refused, Enrolled::NotEntitled), "{refused:?}");
     assert!(world.trust.load_all::<Authenticator>().await.unwrap().is_empty());
 }

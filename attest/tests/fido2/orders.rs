@@ -62,10 +62,10 @@ async fn two_replacements_leave_exactly_one_phone_in_every_order() {
         let old = world.enrol_proved("u-1", &old, None).await.authenticator_id;
         let (first, _) = world.opened("u-1", Some(old.clone())).await;
         let (second, _) = world.opened("u-1", Some(old)).await;
-        let tasks: Vec<Task<'_, _>> = vec![
-            Box::pin(world.tickets.finish(&first.ticket_id, &news[0])),
-            Box::pin(world.tickets.finish(&second.ticket_id, &news[1])),
-        ];
+        world.prove(&first, &news[0]).await;
+        world.prove(&second, &news[1]).await;
+        let tasks: Vec<Task<'_, _>> =
+            vec![Box::pin(world.confirm(&first)), Box::pin(world.confirm(&second))];
         let outcomes = interleave(tasks, |of| orders.choose(of));
         let mut winners = Vec::new();
         for (outcome, new) in outcomes.into_iter().zip(&news) {
@@ -96,7 +96,7 @@ async fn two_phones_under_one_ticket_leave_exactly_one_in_every_order() {
     loop {
         let world = portal.again().await;
         let (ticket, _) = world.opened("u-1", None).await;
-        let finish = |index: usize| world.tickets.finish(&ticket.ticket_id, &news[index]);
+        let finish = |index: usize| world.finish(&ticket, &news[index]);
         let tasks: Vec<Task<'_, _>> = vec![Box::pin(finish(0)), Box::pin(finish(1))];
         let outcomes = interleave(tasks, |of| orders.choose(of));
         let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
@@ -120,10 +120,10 @@ async fn two_first_phones_leave_exactly_one_in_every_order() {
         let world = portal.again().await;
         let (first, _) = world.opened("u-1", None).await;
         let (second, _) = world.opened("u-1", None).await;
-        let tasks: Vec<Task<'_, _>> = vec![
-            Box::pin(world.tickets.finish(&first.ticket_id, &news[0])),
-            Box::pin(world.tickets.finish(&second.ticket_id, &news[1])),
-        ];
+        world.prove(&first, &news[0]).await;
+        world.prove(&second, &news[1]).await;
+        let tasks: Vec<Task<'_, _>> =
+            vec![Box::pin(world.confirm(&first)), Box::pin(world.confirm(&second))];
         let outcomes = interleave(tasks, |of| orders.choose(of));
         let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
         let done = |outcome: &&Enrolled| matches!(outcome, Enrolled::Done { .. });
@@ -149,9 +149,10 @@ async fn denial_beside_a_phone_is_before_or_after_it_in_every_order() {
     loop {
         let world = portal.again().await;
         let (ticket, _) = world.opened("u-1", None).await;
+        world.prove(&ticket, &new).await;
         let tasks: Vec<Task<'_, bool>> = vec![
             Box::pin(async {
-                let enrolled = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
+                let enrolled = world.confirm(&ticket).await.unwrap();
                 matches!(enrolled, Enrolled::Done { .. })
             }),
             Box::pin(async {
@@ -201,10 +202,10 @@ async fn authenticator_enrolled_by_two_holders_at_once_is_one_holders_in_every_o
         let world = portal.again().await;
         let (mine, _) = world.opened("u-1", None).await;
         let (hers, _) = world.opened("u-2", None).await;
-        let tasks: Vec<Task<'_, _>> = vec![
-            Box::pin(world.tickets.finish(&mine.ticket_id, &new)),
-            Box::pin(world.tickets.finish(&hers.ticket_id, &new)),
-        ];
+        world.prove(&mine, &new).await;
+        world.prove(&hers, &new).await;
+        let tasks: Vec<Task<'_, _>> =
+            vec![Box::pin(world.confirm(&mine)), Box::pin(world.confirm(&hers))];
         let outcomes = interleave(tasks, |of| orders.choose(of));
         let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
         let done = |outcome: &&Enrolled| matches!(outcome, Enrolled::Done { .. });
@@ -228,9 +229,10 @@ async fn removal_beside_a_replacement_leaves_the_new_phone_in_every_order() {
         let world = portal.again().await;
         let old = world.enrol_proved("u-1", &old, None).await.authenticator_id;
         let (ticket, _) = world.opened("u-1", Some(old.clone())).await;
+        world.prove(&ticket, &new).await;
         let tasks: Vec<Task<'_, ()>> = vec![
             Box::pin(async {
-                let enrolled = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
+                let enrolled = world.confirm(&ticket).await.unwrap();
                 assert!(matches!(enrolled, Enrolled::Done { .. }));
             }),
             Box::pin(async { drop(world.authenticators.remove(&old).await.unwrap()) }),

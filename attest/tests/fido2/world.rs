@@ -29,6 +29,7 @@ use attest::records::Fingerprint;
 use attest::records::Method;
 use attest::records::SessionLimits;
 use attest::records::SigningSystem;
+use attest::sessions::SessionError;
 use attest::sessions::Sessions;
 use attest::sessions::Wanted;
 use attest::sign_in::SessionRecord;
@@ -223,10 +224,33 @@ impl World {
         replaces: Option<Fingerprint>,
     ) -> Authenticator {
         let (ticket, _) = self.opened(holder_id, replaces).await;
-        match self.tickets.finish(&ticket.ticket_id, new).await.unwrap() {
+        match self.finish(&ticket, new).await.unwrap() {
             Enrolled::Done { authenticator, .. } => *authenticator,
             other => panic!("not enrolled: {other:?}"),
         }
+    }
+
+    /// The phone is proved, and the card shown again.
+    pub async fn finish(
+        &self,
+        ticket: &Ticket,
+        new: &NewPasskey,
+    ) -> Result<Enrolled, SessionError> {
+        match self.tickets.finish(&ticket.ticket_id, new).await? {
+            Enrolled::AsksCard => self.confirm(ticket).await,
+            other => Ok(other),
+        }
+    }
+
+    /// `new` is proved under `ticket`, and the card has not been shown again yet.
+    pub async fn prove(&self, ticket: &Ticket, new: &NewPasskey) {
+        let outcome = self.tickets.finish(&ticket.ticket_id, new).await.unwrap();
+        assert!(matches!(outcome, Enrolled::AsksCard), "{outcome:?}");
+    }
+
+    /// The card that began `ticket` is shown again.
+    pub async fn confirm(&self, ticket: &Ticket) -> Result<Enrolled, SessionError> {
+        self.tickets.confirm(&ticket.ticket_id, &ticket.enrolled_by).await
     }
 
     /// A sign-in that waits for somebody.

@@ -2,6 +2,10 @@
 
 use super::keeper::PaperKeeper;
 use api::operations::CardHandshake;
+use api::operations::confirm_enrol::ConfirmEnrol;
+use api::operations::confirm_enrol::ConfirmEnrolPage;
+use api::operations::confirm_enrol::ConfirmEnrolment;
+use api::operations::confirm_enrol::EnrolEnded;
 use api::operations::portal::ChoicePage;
 use api::operations::portal::EnrolPage;
 use api::operations::portal::EnrolStarted;
@@ -34,6 +38,8 @@ pub struct PaperPortal {
     pub done: Mutex<Option<PhoneDone>>,
     pub enrol: Mutex<Option<EnrolPage>>,
     pub started: Mutex<Option<EnrolStarted>>,
+    pub confirm: Mutex<Option<ConfirmEnrolPage>>,
+    pub ended: Mutex<Option<EnrolEnded>>,
     pub terminals: Mutex<Vec<Terminal>>,
     pub holders: Mutex<Vec<Option<String>>>,
     pub credentials: Mutex<Vec<Value>>,
@@ -166,5 +172,43 @@ impl Portal for PaperKeeper {
             id: "page-1".into(),
             page_secret: PAGE_SECRET.into(),
         })
+    }
+}
+
+#[async_trait]
+impl ConfirmEnrolment for PaperKeeper {
+    async fn open_confirm_enrol(
+        &self,
+        _request_id: &str,
+        id: &str,
+        card: Option<CardHandshake>,
+    ) -> ConfirmEnrolPage {
+        self.note(format!("open confirm {id}"));
+        match card {
+            None => ConfirmEnrolPage::PresentCard,
+            Some(_) => or(&self.portal.confirm, || {
+                ConfirmEnrolPage::Confirm(ConfirmEnrol {
+                    holder: "医師 <太郎>".into(),
+                    holder_id: "u-17".into(),
+                    label: "90D8-3E98".into(),
+                    replaces: true,
+                    form_token: "one-time".into(),
+                    remaining_seconds: 170,
+                    danger_test_mode: true,
+                })
+            }),
+        }
+    }
+
+    async fn confirm_enrol(
+        &self,
+        _request_id: &str,
+        id: &str,
+        card: Option<CardHandshake>,
+        form_token: &str,
+        approve: bool,
+    ) -> EnrolEnded {
+        self.note(format!("confirm {id} {} {form_token} {approve}", card.is_some()));
+        or(&self.portal.ended, || EnrolEnded::Enrolled { label: "90D8-3E98".into() })
     }
 }

@@ -1,6 +1,8 @@
 //! Every page of the portal in both languages: axe-core's rules, nothing beyond the screen's edge, and a picture of each.
 
 use super::AGAIN;
+use super::AGAIN_BY_CARD;
+use super::APPROVE;
 use super::BY_PHONE;
 use super::NUMBER;
 use super::PROVE;
@@ -89,8 +91,14 @@ async fn enrolment(room: &Room, look: Look) {
     passkey.set_user_verified(true).await;
     phone.find(AGAIN).await.click().await;
     wait_until_shown(phone, "#told").await;
-    look.at(phone, "enrolled").await;
-    wait_until_left(pc, ".steps").await;
+    look.at(phone, "proved").await;
+    let again = pc.find(AGAIN_BY_CARD).await;
+    look.at(pc, "ask-card").await;
+    again.click().await;
+    let approve = pc.find(APPROVE).await;
+    look.at(pc, "confirm-enrol").await;
+    approve.click().await;
+    wait_until_left(pc, "form").await;
     look.at(pc, "enrolled").await;
 }
 

@@ -20,6 +20,11 @@ const BY_PHONE: By<'_> = By::Css("form[action$='/phone'] button");
 const NUMBER: By<'_> = By::Css("input#number");
 const PROVE: By<'_> = By::Css("#prove button");
 const AGAIN: By<'_> = By::Css("#again");
+const AGAIN_BY_CARD: By<'_> = By::Css("a.go[href*='/enrol/']");
+const APPROVE: By<'_> = By::Css("button[value='approve']");
+const DENY: By<'_> = By::Css("button[value='deny']");
+const PROVED: &str = "スマートフォンを確認しました";
+const REGISTERED: &str = "スマートフォンの登録が完了しました";
 const REFUSE: By<'_> = By::Css("button.no");
 
 /// See the module.
@@ -82,7 +87,15 @@ impl Room {
     async fn enrol(&self) {
         let shown = self.begin_enrolment().await;
         self.answer(&shown).await;
-        self.phone.wait_for_text("登録が完了しました").await;
+        self.phone.wait_for_text(PROVED).await;
+        self.confirm().await;
+        self.pc.wait_for_text(REGISTERED).await;
+    }
+
+    /// The PC asks for the card again, by itself; the doctor shows it and says yes.
+    async fn confirm(&self) {
+        self.pc.find(AGAIN_BY_CARD).await.click().await;
+        self.pc.find(APPROVE).await.click().await;
     }
 
     /// The phone follows the QR code, and the number is typed.

@@ -2,6 +2,7 @@
 
 use super::BY_PHONE;
 use super::NUMBER;
+use super::REGISTERED;
 use super::Room;
 use super::Shown;
 use super::address;
@@ -54,7 +55,8 @@ async fn phone_of_an_older_browser_is_registered_and_signs_in() {
         type_number(&room.phone, &page.number).await;
     };
     pages(room.begin_enrolment().await).await;
-    room.pc.wait_for_text("登録が完了しました").await;
+    room.confirm().await;
+    room.pc.wait_for_text(REGISTERED).await;
     let pending = room.ask_sign_in().await;
     pages(room.begin_sign_in(&pending).await).await;
     room.desk.sign_after_return(&room.pc, &pending).await;
@@ -129,6 +131,7 @@ async fn pc_without_scripts_goes_on_by_itself() {
     assert_no_scripts(&room.pc).await;
     assert_eq!(room.pc.hidden_width().await, 0);
     room.answer(&page).await;
+    room.confirm().await;
     room.pc.wait_for_text("The phone is registered").await;
 
     let pending = room.ask_sign_in().await;

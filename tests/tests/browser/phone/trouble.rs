@@ -3,6 +3,7 @@
 use super::AGAIN;
 use super::NUMBER;
 use super::REFUSE;
+use super::REGISTERED;
 use super::Room;
 use super::Shown;
 use super::type_number;
@@ -26,7 +27,8 @@ async fn f14_user_who_is_not_verified_tries_again_with_the_same_link() {
     let page = room.begin_enrolment().await;
     room.answer(&page).await;
     retry().await;
-    room.pc.wait_for_text("登録が完了しました").await;
+    room.confirm().await;
+    room.pc.wait_for_text(REGISTERED).await;
     assert_eq!(room.phones().await, 1);
 
     passkey.set_user_verified(false).await;

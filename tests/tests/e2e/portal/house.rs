@@ -2,6 +2,7 @@
 
 use attest::danger_testing::PhoneKey;
 use attest::danger_testing::SoftPhone;
+use rustls::version::TLS12;
 use rustls::version::TLS13;
 use serde_json::Value;
 use serde_json::json;
@@ -30,7 +31,7 @@ pub struct House {
 /// A browser on a PC with a page that waits for a phone.
 #[derive(Clone)]
 pub struct Pc {
-    id: String,
+    pub id: String,
     cookie: String,
 }
 
@@ -100,8 +101,7 @@ impl House {
 
     /// The card's page for registering a phone.
     pub async fn enrol_page(&self, card: &Pair) -> (Connection, Reply) {
-        let config = tls_config(&self.world.pki.servers.pem, Some(card), &rustls::version::TLS12);
-        let mut connection = Connection::tls(self.world.ports.hpki, config).await.unwrap();
+        let mut connection = self.connect_card(Some(card)).await;
         let page = connection.get("/enrol?lang=en").await;
         (connection, page)
     }
@@ -120,13 +120,44 @@ impl House {
         Pc::at(&self.post_form(path, &format!("page_secret={secret}")).await)
     }
 
-    /// The whole way with the card; what the phone is told at the end.
+    /// The whole way with the card; what the phone is told at its end. Where it is taken, the card is shown again.
     pub async fn enrol(&self, card: &Pair, phone: &mut SoftPhone) -> Reply {
         let pc = self.begin_enrolment(card).await;
-        let (link, number) = self.shown(&pc).await;
+        let told = self.prove_new(&pc, phone).await;
+        if told.status == 200 {
+            let done = self.confirm_enrolment(&pc, card, "approve").await.expect(200);
+            assert!(done.text().contains("The phone is registered"), "{done}");
+        }
+        told
+    }
+
+    /// A new phone does what the PC asks.
+    pub async fn prove_new(&self, pc: &Pc, phone: &mut SoftPhone) -> Reply {
+        let (link, number) = self.shown(pc).await;
         let question = self.ask(&link, &number.unwrap()).await;
         let created = phone.create(&question.options.to_string()).unwrap();
         self.finish(&link, &question.ceremony_id, &created).await
+    }
+
+    /// The card's page that confirms a phone.
+    pub async fn confirm_page(&self, pc: &Pc, card: Option<&Pair>) -> (Connection, Reply) {
+        let mut connection = self.connect_card(card).await;
+        let page = connection.get(&format!("/enrol/{}?lang=en", pc.id)).await;
+        (connection, page)
+    }
+
+    /// The card is shown again, and one of the two buttons is pressed.
+    pub async fn confirm_enrolment(&self, pc: &Pc, card: &Pair, decision: &str) -> Reply {
+        let (mut connection, page) = self.confirm_page(pc, Some(card)).await;
+        let Some(form_token) = field(&page.text(), "form_token") else { return page };
+        let form = format!("form_token={form_token}&decision={decision}&lang=en");
+        let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
+        connection.ask(&format!("POST /enrol/{}", pc.id), headers, form.as_bytes()).await
+    }
+
+    async fn connect_card(&self, card: Option<&Pair>) -> Connection {
+        let config = tls_config(&self.world.pki.servers.pem, card, &TLS12);
+        Connection::tls(self.world.ports.hpki, config).await.unwrap()
     }
 
     /// A page that waits for the phone of `holder`, as typed.

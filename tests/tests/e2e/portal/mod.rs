@@ -1,5 +1,6 @@
 //! Phones: registered by a card, asked by QR code, removed by operators.
 
+mod confirm;
 mod denials;
 mod devices;
 mod house;

@@ -1,0 +1,69 @@
+//! The card listener: the card that began an enrolment is shown again, and confirms the phone that was proved.
+
+use super::exchange::Exchange;
+use super::forms;
+use super::forms::closing;
+use super::forms::see_other;
+use crate::http::answer::Answer;
+use crate::http::answer::Refusal;
+use crate::http::answer::malformed;
+use crate::operations::SignInRefusal;
+use crate::operations::confirm_enrol::ConfirmEnrolPage;
+use crate::operations::confirm_enrol::EnrolEnded;
+use crate::pages;
+use crate::pages::Context;
+use crate::pages::language::Language;
+use crate::pages::messages;
+use crate::pages::told;
+
+/// `GET /enrol/{id}`: changes nothing.
+pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+    let [lang, again] = exchange.query(["lang", "again"])?;
+    let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
+    let again = forms::times(again.as_deref());
+    let card = exchange.peer.card.clone();
+    let id = exchange.name()?;
+    let operations = exchange.operations();
+    let page = operations.open_confirm_enrol(exchange.request_id.as_str(), id, card).await;
+    let context = Context::of(exchange, language);
+    Ok(match page {
+        ConfirmEnrolPage::Confirm(confirm) => pages::portal::confirm_enrol(&context, &confirm),
+        ConfirmEnrolPage::PresentCard => {
+            let (message, code) = messages::present_card(language);
+            closing(pages::message(&context, &message, Some(code)))
+        }
+        // The browser's handshake is older than the phone's proof: one made for this page is not.
+        ConfirmEnrolPage::Refused(SignInRefusal::ProofNotFresh) if again < forms::MAX_AGAIN => {
+            let (lang, again) = (language.tag(), again + 1);
+            closing(see_other(&format!("/enrol/{id}?lang={lang}&again={again}"))?)
+        }
+        ConfirmEnrolPage::Refused(refusal) => closing(pages::refusal(&context, refusal)),
+    })
+}
+
+/// `POST /enrol/{id}`: yes or no.
+pub(crate) async fn form(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+    let [] = exchange.query([])?;
+    forms::refuse_other_sites(&exchange.parts)?;
+    let [form_token, decision, lang] =
+        forms::read(exchange, ["form_token", "decision", "lang"]).await?;
+    let form_token = form_token.ok_or_else(|| malformed("the form has no form_token"))?;
+    let approve = forms::decision(decision.as_deref())?;
+    let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
+    let card = exchange.peer.card.clone();
+    let (operations, request_id, id) = exchange.to_ask()?;
+    let work = async move {
+        Ok(operations.confirm_enrol(&request_id, &id, card, &form_token, approve).await)
+    };
+    let ended = exchange.to_the_end(work).await?;
+    let context = Context::of(exchange, language);
+    // What is decided is decided: the same page in the other language is not to be had.
+    let decided = Context { path: None, ..context };
+    Ok(closing(match ended {
+        EnrolEnded::Enrolled { label } => {
+            pages::message(&decided, &told::enrolled(language, &label), None)
+        }
+        EnrolEnded::Denied => pages::message(&decided, &told::not_registered(language), None),
+        EnrolEnded::Refused(refusal) => pages::refusal(&context, refusal),
+    }))
+}
