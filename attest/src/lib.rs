@@ -19,6 +19,8 @@ pub mod hc_role;
 pub mod jpki;
 pub mod judge;
 pub mod key_life;
+pub mod notification_card;
+pub mod password;
 pub mod path;
 pub mod permit;
 pub mod qr_link;

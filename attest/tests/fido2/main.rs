@@ -12,5 +12,7 @@ mod evidence;
 mod gate;
 mod hand_off;
 mod interleavings;
+mod letter_orders;
+mod notification_cards;
 mod orders;
 mod world;

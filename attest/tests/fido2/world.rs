@@ -60,7 +60,7 @@ pub const LIMITS: SessionLimits =
 /// A store that stops once before each question and each commit: whoever polls decides who goes on.
 pub struct StepStore(pub MemoryStore);
 
-async fn step() {
+pub async fn step() {
     let mut has_stopped = false;
     std::future::poll_fn(|context| match std::mem::replace(&mut has_stopped, true) {
         true => Poll::Ready(()),
