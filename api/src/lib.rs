@@ -21,6 +21,7 @@ pub mod rate;
 mod request_id;
 pub mod routes;
 pub mod server;
+pub mod sheet;
 pub mod text;
 mod tls;
 pub mod wire;

@@ -66,6 +66,17 @@ impl SignatureResult {
     }
 }
 
+/// What becomes of notification cards.
+pub const LETTER_EVENTS: [&str; 7] = [
+    "issued",
+    "wrong_password",
+    "locked",
+    "opened",
+    "registered",
+    "already_registered",
+    "withdrawn",
+];
+
 /// Every metric of the keeper.
 pub struct Metrics {
     registry: Registry,
@@ -74,6 +85,7 @@ pub struct Metrics {
     /// Live sessions.
     pub sessions: IntGauge,
     sign_ins: IntCounterVec,
+    letters: IntCounterVec,
     /// Age of each revocation list, by issuer and scope.
     pub crl_age: GaugeVec,
     /// Time until each revocation list is out of date, by issuer and scope.
@@ -134,6 +146,10 @@ impl Metrics {
                 Opts::new("inkan_sign_ins_total", "Sign-ins by method and result."),
                 &["method", "result"],
             )?,
+            letters: IntCounterVec::new(
+                Opts::new("inkan_notification_cards_total", "What became of notification cards."),
+                &["event"],
+            )?,
             crl_age: list_gauges(
                 "inkan_crl_age_seconds",
                 "Time since thisUpdate of each revocation list.",
@@ -169,12 +185,13 @@ impl Metrics {
                 "Credentials that an operator must look at.",
             )?,
         };
-        let every: [Box<dyn Collector>; 15] = [
+        let every: [Box<dyn Collector>; 16] = [
             Box::new(stage_seconds),
             Box::new(build),
             Box::new(metrics.signatures.clone()),
             Box::new(metrics.sessions.clone()),
             Box::new(metrics.sign_ins.clone()),
+            Box::new(metrics.letters.clone()),
             Box::new(metrics.crl_age.clone()),
             Box::new(metrics.crl_remaining.clone()),
             Box::new(metrics.certificate_left.clone()),
@@ -200,6 +217,9 @@ impl Metrics {
                 self.signatures
                     .with_label_values(&[result.name(), key_type.default_scheme().name()]);
             }
+        }
+        for event in LETTER_EVENTS {
+            self.letters.with_label_values(&[event]);
         }
         for method in ["hpki", "jpki", "fido2"] {
             for result in ["approved", "denied", "refused"] {
@@ -227,6 +247,11 @@ impl Metrics {
     /// Counts a sign-in; `result` is `approved`, `denied` or `refused`.
     pub fn sign_in(&self, method: &'static str, result: &'static str) {
         self.sign_ins.with_label_values(&[method, result]).inc();
+    }
+
+    /// Counts what became of a notification card; `event` is one of [`LETTER_EVENTS`].
+    pub fn letter(&self, event: &'static str) {
+        self.letters.with_label_values(&[event]).inc();
     }
 
     /// The exposition, Prometheus text format.

@@ -53,7 +53,7 @@ pub fn check(command: &AdminCommand) -> Result<(), Problem> {
     match command {
         C::Status {} | C::Doctor {} | C::HolderList {} | C::SystemList {} | C::OperatorList {} => {}
         C::AnchorList {} | C::TestModeOn {} | C::TestModeOff {} | C::ProposalList {} => {}
-        C::AuditHead {} => {}
+        C::AuditHead {} | C::LetterList {} => {}
         C::HolderAdd(new) => {
             id("holder_id", &new.holder_id)?;
             name("display_name", &new.display_name)?;
@@ -70,6 +70,10 @@ pub fn check(command: &AdminCommand) -> Result<(), Problem> {
         C::DeviceRemove { device } => fingerprint("device", device)?,
         C::CardList { holder_id } | C::DeviceList { holder_id } | C::KeyList { holder_id } => {
             optional(holder_id, |holder| id("holder", holder))?;
+        }
+        C::LetterIssue(new) => id("holder_id", &new.holder_id)?,
+        C::LetterSheet { letter_id } | C::LetterWithdraw { letter_id } => {
+            id("letter_id", letter_id)?;
         }
         C::KeyCreate(new) => {
             id("credential_id", &new.credential_id)?;

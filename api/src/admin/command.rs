@@ -4,6 +4,7 @@ pub use crate::admin::names::AnchorPurposeName;
 pub use crate::admin::names::RoleName;
 
 use crate::admin::check;
+use crate::admin::letter::NewLetter;
 use attest::algorithm::KeyType;
 use attest::records::Fingerprint;
 use attest::records::SessionLimits;
@@ -59,6 +60,21 @@ pub enum AdminCommand {
     DeviceRemove {
         /// SHA-256 that `device_list` shows.
         device: Fingerprint,
+    },
+
+    /// Grants: a link and a password, handed out by two operators, register the holder's phone.
+    LetterIssue(NewLetter),
+    /// Lists notification cards.
+    LetterList {},
+    /// Hands the operator's own sheet out, once.
+    LetterSheet {
+        /// Which card.
+        letter_id: String,
+    },
+    /// Withdraws a notification card.
+    LetterWithdraw {
+        /// Which.
+        letter_id: String,
     },
 
     /// Makes a key pair in the HSM; answers with its certification request. Nothing may be signed with it yet.
@@ -450,6 +466,10 @@ impl AdminCommand {
             Self::CardList { .. } => "card_list",
             Self::DeviceList { .. } => "device_list",
             Self::DeviceRemove { .. } => "device_remove",
+            Self::LetterIssue(_) => "letter_issue",
+            Self::LetterList {} => "letter_list",
+            Self::LetterSheet { .. } => "letter_sheet",
+            Self::LetterWithdraw { .. } => "letter_withdraw",
             Self::KeyCreate(_) => "key_create",
             Self::KeyRequest { .. } => "key_request",
             Self::KeyInstall(_) => "key_install",

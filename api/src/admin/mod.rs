@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod check;
 pub mod command;
+pub mod letter;
 pub mod names;
 mod parts;
 pub mod request;

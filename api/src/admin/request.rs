@@ -33,6 +33,10 @@ pub fn request_of(command: &AdminCommand) -> AdminRequest {
         C::CardList { holder_id } => get(asked("/cards", &[("holder", holder_id.clone())])),
         C::DeviceList { holder_id } => get(asked("/devices", &[("holder", holder_id.clone())])),
         C::DeviceRemove { device } => delete(format!("/devices/{}", device.0)),
+        C::LetterIssue(new) => post("/letters", new),
+        C::LetterList {} => get("/letters"),
+        C::LetterSheet { letter_id } => act(format!("/letters/{letter_id}/sheet")),
+        C::LetterWithdraw { letter_id } => delete(format!("/letters/{letter_id}")),
         C::KeyCreate(new) => post("/keys", new),
         C::KeyRequest { credential_id } => get(format!("/keys/{credential_id}/request")),
         C::KeyInstall(new) => {

@@ -19,6 +19,9 @@ use crate::admin::command::NewSubject;
 use crate::admin::command::NewSystem;
 use crate::admin::command::SystemChange;
 use crate::admin::command::TestMode;
+use crate::admin::letter::LetterView;
+use crate::admin::letter::NewLetter;
+use crate::admin::letter::SheetView;
 use crate::admin::parts::Parts;
 use crate::admin::parts::matched;
 use crate::admin::parts::parsed;
@@ -132,6 +135,24 @@ pub const ROUTES: &[Route] = &[
     }),
     withdraw("DELETE", "/devices/{device}", "Removes a phone, ends its sessions", |parts| {
         Ok(AdminCommand::DeviceRemove { device: Fingerprint(parts.named("device")) })
+    }),
+    get::<Vec<LetterView>>("/letters", "Lists notification cards", &[], |_| {
+        Ok(AdminCommand::LetterList {})
+    }),
+    grant::<NewLetter, answer::DoneView>(
+        "POST",
+        "/letters",
+        "Issues a notification card; withdraws the holder's card before it",
+        |parts| Ok(AdminCommand::LetterIssue(parts.body()?)),
+    ),
+    Route {
+        answer: SchemaGenerator::subschema_for::<SheetView>,
+        ..withdraw("POST", "/letters/{letter_id}/sheet", "One's own sheet, once", |parts| {
+            Ok(AdminCommand::LetterSheet { letter_id: parts.named("letter_id") })
+        })
+    },
+    withdraw("DELETE", "/letters/{letter_id}", "Withdraws a notification card", |parts| {
+        Ok(AdminCommand::LetterWithdraw { letter_id: parts.named("letter_id") })
     }),
     get::<Vec<answer::KeyView>>("/keys", "Lists keys", &["holder"], |parts| {
         Ok(AdminCommand::KeyList { holder_id: parts.asked("holder") })

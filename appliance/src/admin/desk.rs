@@ -7,6 +7,7 @@ use crate::admin::proposal::MAX_OPEN;
 use crate::admin::proposal::OPEN_FOR;
 use crate::admin::proposal::Proposal;
 use crate::admin::refusal;
+use crate::admin::sheets::Sheets;
 use crate::admin::table::Takes;
 use crate::admin::table::rule;
 use crate::audit::Entry;
@@ -43,6 +44,8 @@ pub struct AdminDesk {
     pub(super) keeper: Arc<Keeper>,
     /// What no registration of a signing system goes beyond.
     pub(super) ceilings: Ceilings,
+    /// Sheets of notification cards that wait for their operator.
+    pub(super) sheets: Sheets,
     /// One change at a time: a plan is made and performed before the next one looks.
     pub(super) changing: tokio::sync::Mutex<()>,
     /// One reader of the audit log at a time.
@@ -88,6 +91,7 @@ impl AdminDesk {
         Self {
             keeper,
             ceilings,
+            sheets: Sheets::default(),
             changing: tokio::sync::Mutex::default(),
             reading_log: tokio::sync::Mutex::default(),
             started: Instant::now(),
@@ -120,6 +124,11 @@ impl AdminDesk {
                 let _one_at_a_time = self.changing.lock().await;
                 self.is_still_operator(asking)?;
                 answer(Outcome::Created, &self.renew_key(asking, new).await?)
+            }
+            C::LetterSheet { letter_id } => {
+                let _one_at_a_time = self.changing.lock().await;
+                self.is_still_operator(asking)?;
+                answer(Outcome::Done, &self.hand_sheet_out(asking, letter_id).await?)
             }
             command if is_change(command) => {
                 let _one_at_a_time = self.changing.lock().await;
@@ -169,6 +178,8 @@ impl AdminDesk {
             C::CardLink(new) => self.plan_card_link(new, now),
             C::CardUnlink { card } => self.plan_card_unlink(card).await,
             C::DeviceRemove { device } => self.plan_device_remove(device).await,
+            C::LetterIssue(new) => self.plan_letter_issue(&new.holder_id).await,
+            C::LetterWithdraw { letter_id } => self.plan_letter_withdraw(letter_id).await,
             C::KeyInstall(new) => self.plan_key_install(new, now).await,
             C::KeyRevoke { credential_id } => self.plan_key_revoke(credential_id, now).await,
             C::KeyDestroy { credential_id, public_key } => {
@@ -252,10 +263,23 @@ impl AdminDesk {
                 "it would change something else than what was proposed; reject it and propose it again",
             ));
         }
+        // A notification card is made now: nobody has its secrets before both have agreed.
+        let sheets = match &proposal.command {
+            AdminCommand::LetterIssue(new) => {
+                let by = [proposal.proposed_by.as_str(), by];
+                Some(self.make_letter(&new.holder_id, by, &mut plan).await?)
+            }
+            _ => None,
+        };
         // Step 4: it happens together with its decision, or not at all.
         proposal.decision = Some(Decision { approved: true, by: by.clone(), at: now });
         plan = plan.replacing(&self.parts().trust, &proposal, rev).map_err(refusal::trust)?;
-        self.perform(asking, plan, Authority::approved(&proposal, by)).await
+        let done = self.perform(asking, plan, Authority::approved(&proposal, by)).await?;
+        if let Some(sheets) = sheets {
+            self.sheets.keep(sheets, now);
+            self.parts().metrics.letter("issued");
+        }
+        Ok(done)
     }
 
     async fn reject(&self, asking: &Asking, proposal_id: &str) -> Result<DoneView, Problem> {
@@ -365,12 +389,13 @@ fn is_change(command: &AdminCommand) -> bool {
             false
         }
         C::SystemList {} | C::OperatorList {} | C::AnchorList {} | C::SessionList { .. } => false,
-        C::DeviceList { .. } => false,
+        C::DeviceList { .. } | C::LetterList {} | C::LetterSheet { .. } => false,
         C::ProposalList {} | C::ProposalShow { .. } | C::AuditHead {} | C::AuditSearch(_) => false,
         C::AuditExport { .. } | C::KeyCreate(_) | C::KeyRenew(_) | C::KeyRequest { .. } => false,
         C::ProposalApprove { .. } | C::ProposalReject { .. } => false,
         C::HolderAdd(_) | C::HolderDisable { .. } | C::HolderEnable { .. } => true,
         C::CardLink(_) | C::CardUnlink { .. } | C::DeviceRemove { .. } => true,
+        C::LetterIssue(_) | C::LetterWithdraw { .. } => true,
         C::KeyInstall(_) | C::KeyRevoke { .. } | C::KeyRelease { .. } => true,
         C::KeyDestroy { .. } => true,
         C::SystemAdd(_) | C::SystemUpdate { .. } | C::SystemRemove { .. } => true,

@@ -281,6 +281,10 @@ impl AdminDesk {
             Effect::RemoveSystem(system_id) => registry.remove_system(&system_id),
             Effect::PutOperator(operator) => registry.put_operator(operator),
             Effect::RemoveOperator(operator_id) => registry.remove_operator(&operator_id),
+            Effect::ForgetSheets(letter_id) => {
+                self.sheets.forget(&letter_id);
+                self.parts().metrics.letter("withdrawn");
+            }
             Effect::ReloadMaterial => self.keeper.reload_material().await.map_err(|error| {
                 refusal::internal(
                     "the certificates to judge by; they are taken up at the next start",

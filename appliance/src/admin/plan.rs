@@ -46,7 +46,7 @@ pub(super) struct Plan {
 /// What the audit log calls a change.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Subject {
-    /// `holder`, `card`, `device`, `credential`, `system`, `operator`, `anchor`, `mode`, `session`.
+    /// `holder`, `card`, `device`, `notification_card`, `credential`, `system`, `operator`, `anchor`, `mode`, `session`.
     pub what: &'static str,
     /// Its id.
     pub id: String,
@@ -87,6 +87,8 @@ pub(super) enum Effect {
     RemoveOperator(String),
     /// Anchors or test mode: everything is judged again.
     ReloadMaterial,
+    /// A notification card that is withdrawn: its sheets are handed out no more.
+    ForgetSheets(String),
 }
 
 /// Which sessions end, and why.

@@ -50,6 +50,11 @@ pub fn rule(command: &AdminCommand) -> Rule {
         C::DeviceRemove { .. } => one(REGISTRATION),
         C::KeyRelease { .. } => two(SECURITY, SECURITY),
 
+        // Notification cards: who issued one and who approved it have a sheet each.
+        C::LetterIssue(_) => two(REGISTRATION, REGISTRATION),
+        C::LetterSheet { .. } | C::LetterWithdraw { .. } => one(REGISTRATION),
+        C::LetterList {} => one(READ_HOLDERS),
+
         // Signing systems.
         C::SystemAdd(_) => two(ADMINISTRATION, ADMINISTRATION),
         C::SystemUpdate { .. } => {
@@ -104,6 +109,7 @@ mod tests {
         let bodies = [
             ("POST /holders", r#"{"holder_id":"u","display_name":"U"}"#.to_owned()),
             ("POST /cards", format!(r#"{{"holder_id":"u","certificate_pem":"{pem}"}}"#)),
+            ("POST /letters", r#"{"holder_id":"u"}"#.to_owned()),
             (
                 "POST /keys",
                 r#"{"credential_id":"k","holder_id":"u","key_type":"p-256"}"#.to_owned(),
@@ -200,6 +206,7 @@ mod tests {
             "holder_add",
             "holder_enable",
             "card_link",
+            "letter_issue",
             "key_install",
             "key_release",
             "key_destroy",
@@ -255,6 +262,7 @@ mod tests {
             "holder_add" => ("POST", "/holders"),
             "holder_enable" => ("POST", "/holders/{holder_id}/enable"),
             "card_link" => ("POST", "/cards"),
+            "letter_issue" => ("POST", "/letters"),
             "key_install" => ("POST", "/keys/{credential_id}/certificate"),
             "key_destroy" => ("DELETE", "/keys/{credential_id}/pairs/{public_key}"),
             "key_release" => ("POST", "/keys/{credential_id}/release"),

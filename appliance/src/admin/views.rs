@@ -40,6 +40,7 @@ impl AdminDesk {
             C::CardList { holder_id } => done(&self.cards(holder_id.as_deref())),
             C::DeviceList { holder_id } => done(&self.devices(holder_id.as_deref())),
             C::KeyList { holder_id } => done(&self.key_views(holder_id.as_deref())?),
+            C::LetterList {} => done(&self.letters().await?),
             C::KeyRequest { credential_id } => done(&self.key_request(credential_id).await?),
             C::SystemList {} => done(
                 &self.parts().registry.systems().iter().map(|one| system(one)).collect::<Vec<_>>(),

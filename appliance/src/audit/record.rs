@@ -206,11 +206,12 @@ pub struct Enrolment {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrustChange {
-    /// Kind of record: `holder`, `card`, `device`, `credential`, `system`, `operator`, `anchor`, `mode`.
+    /// Kind of record: `holder`, `card`, `device`, `notification_card`, `credential`, `system`, `operator`, `anchor`, `mode`.
     pub what: String,
     /// Its id.
     pub id: String,
-    /// `granted`, `changed`, `removed`, `rejected`.
+    /// `granted`, `changed`, `removed`, `rejected`; of a notification card also `handed_out`, `opened`, `locked`, `used`,
+    /// `already_registered`.
     pub change: String,
     /// Holder concerned, if any.
     pub holder_id: Option<String>,

@@ -1,5 +1,6 @@
 //! The command line, as `inkan --help` shows it.
 
+use crate::cli::letter::Letter;
 use crate::cli::system_args::SystemAdd;
 use crate::cli::system_args::SystemUpdate;
 use crate::cli::values::Purpose;
@@ -65,6 +66,9 @@ pub enum Command {
     /// Phones of holders
     #[command(subcommand)]
     Device(Device),
+    /// Notification cards (通知カード): a link and a password that register a phone
+    #[command(subcommand)]
+    Letter(Letter),
     /// Second keys and their certificates
     #[command(subcommand)]
     Key(Key),
@@ -121,6 +125,7 @@ impl Command {
             Self::Holder(_) => "inkan holder list",
             Self::Card(_) => "inkan card list",
             Self::Device(_) => "inkan device list",
+            Self::Letter(_) => "inkan letter list",
             Self::Key(_) => "inkan key list",
             Self::System(_) => "inkan system list",
             Self::Operator(_) => "inkan operator list",

@@ -44,6 +44,7 @@ pub fn admin_command(command: &Command) -> Result<Option<AdminCommand>, CliError
         Command::Holder(holder) => self::holder(holder)?,
         Command::Card(card) => self::card(card)?,
         Command::Device(device) => self::device(device),
+        Command::Letter(letter) => letter.command(),
         Command::Key(key) => self::key(key)?,
         Command::System(system) => self::system(system)?,
         Command::Operator(operator) => self::operator(operator)?,

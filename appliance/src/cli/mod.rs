@@ -7,6 +7,7 @@ pub mod command;
 mod doctor;
 pub mod error;
 mod init;
+pub mod letter;
 pub mod show;
 pub mod system_args;
 pub mod text;
@@ -20,6 +21,8 @@ use crate::cli::args::Key;
 use crate::cli::args::Proposal;
 use crate::cli::client::Client;
 use crate::cli::error::CliError;
+use crate::cli::letter::Letter;
+use crate::cli::letter::SheetFile;
 use crate::config;
 use crate::config::Config;
 use crate::config::Severity;
@@ -29,6 +32,7 @@ use api::admin::answer::AuditHeadView;
 use api::admin::answer::AuditRecords;
 use api::admin::answer::KeyRequestView;
 use api::admin::answer::ProposalView;
+use api::admin::letter::SheetView;
 use clap::Parser;
 use serde::Deserialize;
 use std::io::BufRead;
@@ -115,7 +119,17 @@ async fn ask(cli: &Cli, command: &AdminCommand, out: &mut impl Write) -> Result<
         writeln!(out, "Nothing has changed.")?;
         return Ok(());
     }
+    // The place for what comes only once is there before it is asked for.
+    let sheet = match &cli.command {
+        Command::Letter(Letter::Sheet { out: Some(file), .. }) => Some(SheetFile::create(file)?),
+        _ => None,
+    };
     let answer = client.run(command).await?;
+    if let Some(file) = sheet {
+        let view =
+            SheetView::deserialize(&answer.body).map_err(|error| not_ours(&client, &error))?;
+        return Ok(write!(out, "{}", file.fill(&view)?)?);
+    }
     if keeps_file(cli, &answer, out)? {
         return Ok(());
     }
@@ -136,10 +150,14 @@ fn shown(
     command: &AdminCommand,
     answer: &AdminAnswer,
 ) -> Result<String, CliError> {
-    show::answer(command, answer).map_err(|error| CliError::Answer {
+    show::answer(command, answer).map_err(|error| not_ours(client, &error))
+}
+
+fn not_ours(client: &Client, error: &serde_json::Error) -> CliError {
+    CliError::Answer {
         url: client.url().to_owned(),
         reason: format!("{error}; are appliance and inkan of one version?"),
-    })
+    }
 }
 
 /// Shows what an approval would change and asks; where nobody can be asked, only `--yes` says yes.

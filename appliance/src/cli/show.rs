@@ -1,5 +1,6 @@
 //! Answers of the admin API for people.
 
+use crate::cli::letter;
 use crate::cli::text::TextTable;
 use crate::cli::text::pairs;
 use api::admin::AdminAnswer;
@@ -48,6 +49,8 @@ pub fn answer(command: &AdminCommand, answer: &AdminAnswer) -> Result<String, se
         C::HolderList {} => holders(&read::<Vec<_>>(body)?),
         C::CardList { .. } => cards(&read::<Vec<_>>(body)?),
         C::DeviceList { .. } => devices(&read::<Vec<_>>(body)?),
+        C::LetterList {} => letter::list(&read::<Vec<_>>(body)?),
+        C::LetterSheet { .. } => letter::sheet(&read(body)?),
         C::KeyList { .. } => keys(&read::<Vec<_>>(body)?),
         C::KeyCreate(_) | C::KeyRenew(_) | C::KeyRequest { .. } => {
             read::<KeyRequestView>(body)?.csr_pem

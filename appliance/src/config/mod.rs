@@ -185,6 +185,8 @@ pub struct Limits {
     pub phones_per_minute: u32,
     /// Questions to a phone a minute from one address.
     pub phones_per_minute_of_address: u32,
+    /// Days for which a notification card can be used.
+    pub notification_card_days: u64,
 }
 
 impl Default for Limits {
@@ -198,6 +200,8 @@ impl Default for Limits {
             phones_per_minute: 20,
             // The change of shift of a hospital behind one address.
             phones_per_minute_of_address: 600,
+            // Two letters by post, a holiday, and another try.
+            notification_card_days: 30,
         }
     }
 }

@@ -377,6 +377,7 @@ fn numbers(config: &Config, faults: &mut Vec<Fault>) {
         ("sessions.max_signatures", config.sessions.max_signatures, 1, 100_000_000),
         ("limits.digest_items", config.limits.digest_items as u64, 1, 5_000),
         ("limits.sign_ins_per_minute", config.limits.sign_ins_per_minute.into(), 1, 100_000),
+        ("limits.notification_card_days", config.limits.notification_card_days, 1, 365),
         ("limits.phones_per_minute", config.limits.phones_per_minute.into(), 1, 100_000),
         (
             "limits.phones_per_minute_of_address",

@@ -13,6 +13,7 @@ mod gauges;
 mod judge;
 mod key_set;
 mod known;
+mod letter;
 mod listener_certificate;
 pub mod material;
 mod phone;
@@ -28,6 +29,7 @@ mod views;
 
 pub use judge::CertificateWatch;
 pub use key_set::KeySetError;
+pub use letter::notification_cards;
 pub use listener_certificate::ListenerCertificate;
 
 use crate::audit::AuditLog;
@@ -91,6 +93,8 @@ pub struct KeeperSettings {
     pub phones_per_minute_of_address: u32,
     /// Seconds from the end of a pair's use to the first moment at which it may be destroyed.
     pub destroy_after_seconds: u64,
+    /// Days for which a notification card can be used.
+    pub notification_card_days: u64,
     /// Seconds within which a handshake must lie before its confirmation.
     pub handshake_seconds: u64,
 }

@@ -29,6 +29,7 @@ fn harmless(method: &str, path: &str) -> Option<Value> {
     Some(match (method, path) {
         ("POST", "/holders") => json!({ "holder_id": DOCTOR, "display_name": "There already" }),
         ("POST", "/cards") => json!({ "holder_id": "nobody", "certificate_pem": pem }),
+        ("POST", "/letters") => json!({ "holder_id": "nobody" }),
         ("POST", "/keys") => {
             json!({ "credential_id": "nothing", "holder_id": "nobody", "key_type": "p-256" })
         }
