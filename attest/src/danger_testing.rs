@@ -35,6 +35,7 @@ use crate::sessions::Wanted;
 use crate::sign_in::Approval;
 use crate::store::memory::MemoryStore;
 use crate::trust::TrustStore;
+use crate::withdrawn::Withdrawn;
 pub use phone::PhoneKey;
 pub use phone::SoftPhone;
 pub use phone::UP_UV;
@@ -182,6 +183,7 @@ pub fn holder(holder_id: &str) -> Holder {
         enabled: true,
         ca_contact: None,
         created_at: UnixSeconds(START),
+        withdrawn: Withdrawn::default(),
     }
 }
 

@@ -36,6 +36,7 @@ pub mod trust;
 pub mod validity;
 pub mod vault;
 pub mod waiting;
+pub mod withdrawn;
 
 #[cfg(any(test, feature = "danger-testing"))]
 pub mod danger_testing;

@@ -6,6 +6,7 @@ use crate::algorithm::KeyType;
 use crate::clock::UnixSeconds;
 use crate::key_life::KeyLife;
 use crate::store::Key;
+use crate::withdrawn::Withdrawn;
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -62,6 +63,9 @@ pub struct Holder {
     pub ca_contact: Option<String>,
     /// Since when.
     pub created_at: UnixSeconds,
+    /// What was taken from them, and why.
+    #[serde(default)]
+    pub withdrawn: Withdrawn,
 }
 
 impl TrustRecord for Holder {

@@ -194,6 +194,7 @@ mod tests {
             enabled: true,
             ca_contact: None,
             created_at: UnixSeconds(1),
+            withdrawn: Default::default(),
         }
     }
 

@@ -59,15 +59,25 @@ pub fn check(command: &AdminCommand) -> Result<(), Problem> {
             name("display_name", &new.display_name)?;
             optional(&new.ca_contact, |contact| text("ca_contact", contact))?;
         }
-        C::HolderDisable { holder_id }
-        | C::HolderEnable { holder_id }
-        | C::SessionEndAll { holder_id } => id("holder_id", holder_id)?,
+        C::HolderDisable { holder_id, reason } | C::HolderRetire { holder_id, reason } => {
+            id("holder_id", holder_id)?;
+            because(reason)?;
+        }
+        C::HolderEnable { holder_id } | C::SessionEndAll { holder_id } => {
+            id("holder_id", holder_id)?;
+        }
         C::CardLink(new) => {
             id("holder_id", &new.holder_id)?;
             pem("certificate_pem", &new.certificate_pem, MAX_CERTIFICATE_PEM_BYTES)?;
         }
-        C::CardUnlink { card } => fingerprint("card", card)?,
-        C::DeviceRemove { device } => fingerprint("device", device)?,
+        C::CardUnlink { card, reason } => {
+            fingerprint("card", card)?;
+            because(reason)?;
+        }
+        C::DeviceRemove { device, reason } => {
+            fingerprint("device", device)?;
+            because(reason)?;
+        }
         C::CardList { holder_id } | C::DeviceList { holder_id } | C::KeyList { holder_id } => {
             optional(holder_id, |holder| id("holder", holder))?;
         }
@@ -80,9 +90,13 @@ pub fn check(command: &AdminCommand) -> Result<(), Problem> {
             id("holder_id", &new.holder_id)?;
             optional(&new.subject, |subject| text("subject", subject))?;
         }
-        C::KeyRequest { credential_id }
-        | C::KeyRevoke { credential_id }
-        | C::KeyRelease { credential_id } => id("credential_id", credential_id)?,
+        C::KeyRequest { credential_id } | C::KeyRelease { credential_id } => {
+            id("credential_id", credential_id)?;
+        }
+        C::KeyRevoke { credential_id, reason } => {
+            id("credential_id", credential_id)?;
+            because(reason)?;
+        }
         C::KeyRenew(new) => {
             id("credential_id", &new.credential_id)?;
             optional(&new.subject, |subject| text("subject", subject))?;
@@ -283,6 +297,10 @@ fn name(field: &str, value: &str) -> Result<(), Problem> {
 
 fn text(field: &str, value: &str) -> Result<(), Problem> {
     short_text(field, value, MAX_TEXT_CHARS)
+}
+
+fn because(reason: &Option<String>) -> Result<(), Problem> {
+    optional(reason, |reason| text("reason", reason))
 }
 
 fn short_text(field: &str, value: &str, max_chars: usize) -> Result<(), Problem> {

@@ -27,10 +27,19 @@ pub enum AdminCommand {
     HolderAdd(NewHolder),
     /// Lists holders.
     HolderList {},
-    /// Withdraws: the holder signs nothing any more, every session ends.
+    /// Withdraws: the holder signs nothing until they are enabled again, every session ends.
     HolderDisable {
         /// Whose.
         holder_id: String,
+        /// Why, for whoever asks later.
+        reason: Option<String>,
+    },
+    /// Withdraws for good: nobody of this id signs ever again, every session ends.
+    HolderRetire {
+        /// Whose.
+        holder_id: String,
+        /// Why, for whoever asks later.
+        reason: Option<String>,
     },
     /// Grants: the holder may sign again.
     HolderEnable {
@@ -44,6 +53,8 @@ pub enum AdminCommand {
     CardUnlink {
         /// SHA-256 that `card_list` shows.
         card: Fingerprint,
+        /// Why, for whoever asks later.
+        reason: Option<String>,
     },
     /// Lists card links.
     CardList {
@@ -60,6 +71,8 @@ pub enum AdminCommand {
     DeviceRemove {
         /// SHA-256 that `device_list` shows.
         device: Fingerprint,
+        /// Why, for whoever asks later.
+        reason: Option<String>,
     },
 
     /// Grants: a link and a password, handed out by two operators, register the holder's phone.
@@ -105,6 +118,8 @@ pub enum AdminCommand {
     KeyRevoke {
         /// Which.
         credential_id: String,
+        /// Why, for whoever asks later.
+        reason: Option<String>,
     },
     /// Grants: a quarantined key may sign again.
     KeyRelease {
@@ -221,6 +236,16 @@ pub struct NewHolder {
     #[serde(default)]
     #[schemars(length(min = 1, max = check::MAX_TEXT_CHARS))]
     pub ca_contact: Option<String>,
+}
+
+/// Why something is withdrawn. The body may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Because {
+    /// For whoever asks later: kept with the holder and in the audit log.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = check::MAX_TEXT_CHARS))]
+    pub reason: Option<String>,
 }
 
 /// `POST /admin/v1/cards`
@@ -460,6 +485,7 @@ impl AdminCommand {
             Self::HolderAdd(_) => "holder_add",
             Self::HolderList {} => "holder_list",
             Self::HolderDisable { .. } => "holder_disable",
+            Self::HolderRetire { .. } => "holder_retire",
             Self::HolderEnable { .. } => "holder_enable",
             Self::CardLink(_) => "card_link",
             Self::CardUnlink { .. } => "card_unlink",

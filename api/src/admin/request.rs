@@ -1,6 +1,7 @@
 //! A command as the request that asks for it: the other direction of [`rest`](crate::admin::rest), for clients.
 
 use crate::admin::command::AdminCommand;
+use crate::admin::command::Because;
 use crate::admin::command::NewChain;
 use crate::admin::command::NewSubject;
 use crate::admin::command::TestMode;
@@ -26,13 +27,24 @@ pub fn request_of(command: &AdminCommand) -> AdminRequest {
         C::Doctor {} => get("/doctor"),
         C::HolderAdd(new) => post("/holders", new),
         C::HolderList {} => get("/holders"),
-        C::HolderDisable { holder_id } => act(format!("/holders/{holder_id}/disable")),
+        C::HolderDisable { holder_id, reason } => {
+            post(format!("/holders/{holder_id}/disable"), &because(reason))
+        }
+        C::HolderRetire { holder_id, reason } => {
+            post(format!("/holders/{holder_id}/retire"), &because(reason))
+        }
         C::HolderEnable { holder_id } => act(format!("/holders/{holder_id}/enable")),
         C::CardLink(new) => post("/cards", new),
-        C::CardUnlink { card } => delete(format!("/cards/{}", card.0)),
+        C::CardUnlink { card, reason } => AdminRequest {
+            method: "DELETE",
+            ..post(format!("/cards/{}", card.0), &because(reason))
+        },
         C::CardList { holder_id } => get(asked("/cards", &[("holder", holder_id.clone())])),
         C::DeviceList { holder_id } => get(asked("/devices", &[("holder", holder_id.clone())])),
-        C::DeviceRemove { device } => delete(format!("/devices/{}", device.0)),
+        C::DeviceRemove { device, reason } => {
+            let path = format!("/devices/{}", device.0);
+            AdminRequest { method: "DELETE", ..post(path, &because(reason)) }
+        }
         C::LetterIssue(new) => post("/letters", new),
         C::LetterList {} => get("/letters"),
         C::LetterSheet { letter_id } => act(format!("/letters/{letter_id}/sheet")),
@@ -51,7 +63,9 @@ pub fn request_of(command: &AdminCommand) -> AdminRequest {
             delete(format!("/keys/{credential_id}/pairs/{}", public_key.0))
         }
         C::KeyList { holder_id } => get(asked("/keys", &[("holder", holder_id.clone())])),
-        C::KeyRevoke { credential_id } => act(format!("/keys/{credential_id}/revoke")),
+        C::KeyRevoke { credential_id, reason } => {
+            post(format!("/keys/{credential_id}/revoke"), &because(reason))
+        }
         C::KeyRelease { credential_id } => act(format!("/keys/{credential_id}/release")),
         C::SystemAdd(new) => post("/systems", new),
         C::SystemUpdate { system_id, change } => {
@@ -113,6 +127,10 @@ fn delete(target: String) -> AdminRequest {
     AdminRequest { method: "DELETE", target, body: None }
 }
 
+fn because(reason: &Option<String>) -> Because {
+    Because { reason: reason.clone() }
+}
+
 fn post(target: impl Into<String>, body: &impl Serialize) -> AdminRequest {
     // Every body is a struct of texts and numbers, which JSON always holds.
     let body = serde_json::to_value(body).ok();
@@ -164,8 +182,9 @@ mod tests {
         };
         let commands = [
             AdminCommand::Status {},
-            AdminCommand::HolderDisable { holder_id: id.clone() },
-            AdminCommand::CardUnlink { card },
+            AdminCommand::HolderDisable { holder_id: id.clone(), reason: None },
+            AdminCommand::HolderRetire { holder_id: id.clone(), reason: Some("退職".into()) },
+            AdminCommand::CardUnlink { card, reason: Some("lost".into()) },
             AdminCommand::KeyList { holder_id: Some(id.clone()) },
             AdminCommand::KeyList { holder_id: None },
             AdminCommand::KeyCreate(NewKey {

@@ -6,6 +6,7 @@ use crate::admin::check::check;
 use crate::admin::command::AdminCommand;
 use crate::admin::command::AnchorPurposeName;
 use crate::admin::command::AuditQuery;
+use crate::admin::command::Because;
 use crate::admin::command::NewAnchor;
 use crate::admin::command::NewCard;
 use crate::admin::command::NewCertificate;
@@ -106,11 +107,23 @@ pub const ROUTES: &[Route] = &[
     grant::<NewHolder, answer::DoneView>("POST", "/holders", "Registers a holder", |parts| {
         Ok(AdminCommand::HolderAdd(parts.body()?))
     }),
-    withdraw(
+    withdraw_because(
         "POST",
         "/holders/{holder_id}/disable",
         "Disables a holder, ends every session",
-        |parts| Ok(AdminCommand::HolderDisable { holder_id: parts.named("holder_id") }),
+        |parts| {
+            let Because { reason } = parts.body_or_default()?;
+            Ok(AdminCommand::HolderDisable { holder_id: parts.named("holder_id"), reason })
+        },
+    ),
+    withdraw_because(
+        "POST",
+        "/holders/{holder_id}/retire",
+        "Ends a holder for good, and every session",
+        |parts| {
+            let Because { reason } = parts.body_or_default()?;
+            Ok(AdminCommand::HolderRetire { holder_id: parts.named("holder_id"), reason })
+        },
     ),
     grant_by_name("POST", "/holders/{holder_id}/enable", "Enables a holder again", |parts| {
         Ok(AdminCommand::HolderEnable { holder_id: parts.named("holder_id") })
@@ -127,15 +140,22 @@ pub const ROUTES: &[Route] = &[
     grant::<NewCard, answer::DoneView>("POST", "/cards", "Links a card to a holder", |parts| {
         Ok(AdminCommand::CardLink(parts.body()?))
     }),
-    withdraw("DELETE", "/cards/{card}", "Removes a card link", |parts| {
-        Ok(AdminCommand::CardUnlink { card: Fingerprint(parts.named("card")) })
+    withdraw_because("DELETE", "/cards/{card}", "Removes a card link", |parts| {
+        let Because { reason } = parts.body_or_default()?;
+        Ok(AdminCommand::CardUnlink { card: Fingerprint(parts.named("card")), reason })
     }),
     get::<Vec<answer::DeviceView>>("/devices", "Lists phones", &["holder"], |parts| {
         Ok(AdminCommand::DeviceList { holder_id: parts.asked("holder") })
     }),
-    withdraw("DELETE", "/devices/{device}", "Removes a phone, ends its sessions", |parts| {
-        Ok(AdminCommand::DeviceRemove { device: Fingerprint(parts.named("device")) })
-    }),
+    withdraw_because(
+        "DELETE",
+        "/devices/{device}",
+        "Removes a phone, ends its sessions",
+        |parts| {
+            let Because { reason } = parts.body_or_default()?;
+            Ok(AdminCommand::DeviceRemove { device: Fingerprint(parts.named("device")), reason })
+        },
+    ),
     get::<Vec<LetterView>>("/letters", "Lists notification cards", &[], |_| {
         Ok(AdminCommand::LetterList {})
     }),
@@ -196,8 +216,9 @@ pub const ROUTES: &[Route] = &[
             Ok(AdminCommand::KeyDestroy { credential_id: parts.named("credential_id"), public_key })
         },
     ),
-    withdraw("POST", "/keys/{credential_id}/revoke", "Revokes a key for good", |parts| {
-        Ok(AdminCommand::KeyRevoke { credential_id: parts.named("credential_id") })
+    withdraw_because("POST", "/keys/{credential_id}/revoke", "Revokes a key for good", |parts| {
+        let Because { reason } = parts.body_or_default()?;
+        Ok(AdminCommand::KeyRevoke { credential_id: parts.named("credential_id"), reason })
     }),
     grant_by_name("POST", "/keys/{credential_id}/release", "Ends a quarantine", |parts| {
         Ok(AdminCommand::KeyRelease { credential_id: parts.named("credential_id") })
@@ -394,6 +415,18 @@ const fn withdraw(
     }
 }
 
+const fn withdraw_because(
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    command: Build,
+) -> Route {
+    Route {
+        body: Some(SchemaGenerator::subschema_for::<Because>),
+        ..withdraw(method, path, summary, command)
+    }
+}
+
 fn purpose(name: &str) -> Result<AnchorPurposeName, Problem> {
     match name {
         "hpki_card" => Ok(AnchorPurposeName::HpkiCard),
@@ -429,7 +462,10 @@ mod tests {
     #[test]
     fn path_parameter_becomes_the_name_of_the_thing() {
         let command = ask("POST", "/holders/u-17/disable", "", "");
-        assert_eq!(command, Ok(AdminCommand::HolderDisable { holder_id: "u-17".into() }));
+        assert_eq!(
+            command,
+            Ok(AdminCommand::HolderDisable { holder_id: "u-17".into(), reason: None })
+        );
     }
 
     #[test]

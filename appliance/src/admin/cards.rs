@@ -58,19 +58,25 @@ impl AdminDesk {
         Ok(plan.then(Effect::PutCard(link)))
     }
 
-    pub(super) async fn plan_card_unlink(&self, card: &Fingerprint) -> Result<Plan, Problem> {
+    pub(super) async fn plan_card_unlink(
+        &self,
+        card: &Fingerprint,
+        reason: &Option<String>,
+        now: UnixSeconds,
+    ) -> Result<Plan, Problem> {
         let found = self.parts().trust.load::<CardLink>(&card.0).await.map_err(refusal::trust)?;
         let unknown = || Problem::with_detail(Code::NotFound, "no such card is linked");
         let (link, rev) = found.ok_or_else(unknown)?;
         let summary = format!("remove a card of holder {}", link.holder_id);
         let of = link.card.clone();
-        Ok(Plan::new(summary, subject(&link, "removed"), false)
+        let plan = Plan::new(summary, subject(&link, "removed"), false)
             .about("holder", &link.holder_id)
             .drops("card subject", &link.subject)
             .drops("card", &link.card.0)
             .removing(&link, rev)
             .then(Effect::RemoveCard(link.card))
-            .ending(EndReason::EvidenceRevoked, move |session| session.factor == of))
+            .ending(EndReason::EvidenceRevoked, move |session| session.factor == of);
+        self.noting(plan, reason, now).await
     }
 
     /// What two people compare a card with.

@@ -173,15 +173,24 @@ impl AdminDesk {
         let now = self.now()?;
         match command {
             C::HolderAdd(new) => self.plan_holder_add(new, now),
-            C::HolderDisable { holder_id } => self.plan_holder_disable(holder_id).await,
+            C::HolderDisable { holder_id, reason } => {
+                self.plan_holder_disable(holder_id, reason, now).await
+            }
+            C::HolderRetire { holder_id, reason } => {
+                self.plan_holder_retire(holder_id, reason, now).await
+            }
             C::HolderEnable { holder_id } => self.plan_holder_enable(holder_id).await,
             C::CardLink(new) => self.plan_card_link(new, now),
-            C::CardUnlink { card } => self.plan_card_unlink(card).await,
-            C::DeviceRemove { device } => self.plan_device_remove(device).await,
+            C::CardUnlink { card, reason } => self.plan_card_unlink(card, reason, now).await,
+            C::DeviceRemove { device, reason } => {
+                self.plan_device_remove(device, reason, now).await
+            }
             C::LetterIssue(new) => self.plan_letter_issue(&new.holder_id).await,
             C::LetterWithdraw { letter_id } => self.plan_letter_withdraw(letter_id).await,
             C::KeyInstall(new) => self.plan_key_install(new, now).await,
-            C::KeyRevoke { credential_id } => self.plan_key_revoke(credential_id, now).await,
+            C::KeyRevoke { credential_id, reason } => {
+                self.plan_key_revoke(credential_id, reason, now).await
+            }
             C::KeyDestroy { credential_id, public_key } => {
                 self.plan_key_destroy(credential_id, public_key, now).await
             }
@@ -394,6 +403,7 @@ fn is_change(command: &AdminCommand) -> bool {
         C::AuditExport { .. } | C::KeyCreate(_) | C::KeyRenew(_) | C::KeyRequest { .. } => false,
         C::ProposalApprove { .. } | C::ProposalReject { .. } => false,
         C::HolderAdd(_) | C::HolderDisable { .. } | C::HolderEnable { .. } => true,
+        C::HolderRetire { .. } => true,
         C::CardLink(_) | C::CardUnlink { .. } | C::DeviceRemove { .. } => true,
         C::LetterIssue(_) | C::LetterWithdraw { .. } => true,
         C::KeyInstall(_) | C::KeyRevoke { .. } | C::KeyRelease { .. } => true,

@@ -13,6 +13,7 @@ use api::problem::Problem;
 use attest::authenticator::Authenticator;
 use attest::authenticator::Authenticators;
 use attest::authenticator::EnrolledBy;
+use attest::clock::UnixSeconds;
 use attest::records::Fingerprint;
 use attest::session::EndReason;
 
@@ -27,7 +28,12 @@ impl AdminDesk {
     }
 
     /// Also without a portal: a lost phone waits for no configuration.
-    pub(super) async fn plan_device_remove(&self, device: &Fingerprint) -> Result<Plan, Problem> {
+    pub(super) async fn plan_device_remove(
+        &self,
+        device: &Fingerprint,
+        reason: &Option<String>,
+        now: UnixSeconds,
+    ) -> Result<Plan, Problem> {
         let found = Authenticators::new(self.parts().trust.clone()).removal(device).await;
         let unknown = || Problem::with_detail(Code::NotFound, "no such device is registered");
         let (found, removal) = found.map_err(refusal::session)?.ok_or_else(unknown)?;
@@ -46,7 +52,7 @@ impl AdminDesk {
             .ending(EndReason::EvidenceRevoked, move |session| session.factor == of);
         plan.guards.extend(removal.guards);
         plan.writes.extend(removal.writes);
-        Ok(plan)
+        self.noting(plan, reason, now).await
     }
 }
 

@@ -13,6 +13,9 @@ use attest::clock::UnixSeconds;
 use attest::records::Holder;
 use attest::session::EndReason;
 use attest::store::Rev;
+use attest::withdrawn::Stop;
+use attest::withdrawn::Taken;
+use attest::withdrawn::Withdrawn;
 use std::sync::Arc;
 
 impl AdminDesk {
@@ -29,6 +32,7 @@ impl AdminDesk {
             enabled: true,
             ca_contact: new.ca_contact.clone(),
             created_at: now,
+            withdrawn: Withdrawn::default(),
         };
         let summary = format!("register holder {}", holder.holder_id);
         let mut plan = Plan::new(summary, subject(&holder.holder_id, "granted"), true)
@@ -41,18 +45,51 @@ impl AdminDesk {
         Ok(plan.then(Effect::PutHolder(holder)))
     }
 
-    pub(super) async fn plan_holder_disable(&self, holder_id: &str) -> Result<Plan, Problem> {
+    pub(super) async fn plan_holder_disable(
+        &self,
+        holder_id: &str,
+        reason: &Option<String>,
+        now: UnixSeconds,
+    ) -> Result<Plan, Problem> {
         let (holder, rev) = self.stored_holder(holder_id).await?;
-        let disabled = Holder { enabled: false, ..holder.clone() };
-        let of = holder_id.to_owned();
-        let plan =
-            Plan::new(format!("disable holder {holder_id}"), subject(holder_id, "removed"), false)
-                .about("name", &holder.display_name)
-                .turns("may sign", yes(holder.enabled), "no")
-                .replacing(&self.parts().trust, &disabled, rev)
-                .map_err(refusal::trust)?;
-        let ending = move |session: &attest::session::LiveSession| session.holder_id == of;
-        Ok(plan.then(Effect::PutHolder(disabled)).ending(EndReason::HolderDisabled, ending))
+        if is_retired(&holder) {
+            return Err(refusal::conflict(format!("holder {holder_id} has left for good")));
+        }
+        let summary = format!("disable holder {holder_id}");
+        let stop = Stop { at: now, reason: reason.clone(), is_for_good: false };
+        self.stopping(holder, rev, summary, stop)
+    }
+
+    /// Nothing of theirs is deleted: certificates stay for what they signed, and the id is never given to anybody else.
+    pub(super) async fn plan_holder_retire(
+        &self,
+        holder_id: &str,
+        reason: &Option<String>,
+        now: UnixSeconds,
+    ) -> Result<Plan, Problem> {
+        let (holder, rev) = self.stored_holder(holder_id).await?;
+        let summary = format!("end holder {holder_id} for good");
+        let stop = Stop { at: now, reason: reason.clone(), is_for_good: true };
+        self.stopping(holder, rev, summary, stop)
+    }
+
+    fn stopping(
+        &self,
+        holder: Holder,
+        rev: Rev,
+        summary: String,
+        stop: Stop,
+    ) -> Result<Plan, Problem> {
+        let id = holder.holder_id.clone();
+        let mut stopped = Holder { enabled: false, ..holder.clone() };
+        let plan = Plan::new(summary, subject(&id, "removed"), false)
+            .about("name", &holder.display_name)
+            .turns("may sign", yes(holder.enabled), "no")
+            .because(&stop.reason);
+        stopped.withdrawn.stop = Some(stop);
+        let plan = plan.replacing(&self.parts().trust, &stopped, rev).map_err(refusal::trust)?;
+        let ending = move |session: &attest::session::LiveSession| session.holder_id == id;
+        Ok(plan.then(Effect::PutHolder(stopped)).ending(EndReason::HolderDisabled, ending))
     }
 
     pub(super) async fn plan_holder_enable(&self, holder_id: &str) -> Result<Plan, Problem> {
@@ -60,14 +97,45 @@ impl AdminDesk {
         if holder.enabled {
             return Err(refusal::conflict(format!("holder {holder_id} is enabled")));
         }
-        let enabled = Holder { enabled: true, ..holder.clone() };
-        let plan =
+        if is_retired(&holder) {
+            let detail = format!("holder {holder_id} has left for good: register another id");
+            return Err(refusal::conflict(detail));
+        }
+        let mut enabled = Holder { enabled: true, ..holder.clone() };
+        let why = enabled.withdrawn.stop.take().and_then(|stop| stop.reason);
+        let mut plan =
             Plan::new(format!("enable holder {holder_id}"), subject(holder_id, "granted"), true)
                 .about("name", &holder.display_name)
-                .turns("may sign", "no", "yes")
-                .replacing(&self.parts().trust, &enabled, rev)
-                .map_err(refusal::trust)?;
+                .turns("may sign", "no", "yes");
+        if let Some(why) = why {
+            plan = plan.about("was disabled because", why);
+        }
+        let plan = plan.replacing(&self.parts().trust, &enabled, rev).map_err(refusal::trust)?;
         Ok(plan.then(Effect::PutHolder(enabled)))
+    }
+
+    /// `plan`, which takes something from its holder, with a note of it in their record.
+    pub(super) async fn noting(
+        &self,
+        plan: Plan,
+        reason: &Option<String>,
+        now: UnixSeconds,
+    ) -> Result<Plan, Problem> {
+        let plan = plan.because(reason);
+        let trust = &self.parts().trust;
+        let holder_id = plan.subject.holder_id.clone().unwrap_or_default();
+        // Whatever is wrong with the holder's record keeps nobody from taking a lost card.
+        let Ok(Some((mut holder, rev))) = trust.load::<Holder>(&holder_id).await else {
+            return Ok(plan);
+        };
+        holder.withdrawn.note(Taken {
+            what: plan.subject.what.to_owned(),
+            id: plan.subject.id.clone(),
+            at: now,
+            reason: reason.clone(),
+        });
+        let plan = plan.replacing(trust, &holder, rev).map_err(refusal::trust)?;
+        Ok(plan.then(Effect::PutHolder(holder)))
     }
 
     pub(super) fn plan_session_end(&self, session_id: &str) -> Result<Plan, Problem> {
@@ -108,6 +176,10 @@ impl AdminDesk {
 fn subject(holder_id: &str, change: &'static str) -> Subject {
     let holder = holder_id.to_owned();
     Subject { what: "holder", id: holder.clone(), change, holder_id: Some(holder) }
+}
+
+fn is_retired(holder: &Holder) -> bool {
+    holder.withdrawn.stop.as_ref().is_some_and(|stop| stop.is_for_good)
 }
 
 fn yes(flag: bool) -> &'static str {

@@ -225,6 +225,7 @@ impl AdminDesk {
     pub(super) async fn plan_key_revoke(
         &self,
         credential_id: &str,
+        reason: &Option<String>,
         now: UnixSeconds,
     ) -> Result<Plan, Problem> {
         let (stored, rev) = self.stored_credential(credential_id).await?;
@@ -233,7 +234,7 @@ impl AdminDesk {
             return Err(refusal::conflict(format!("key {credential_id} is {status}")));
         }
         let mut revoked = Credential { status: CredentialStatus::Revoked, ..stored.clone() };
-        revoked.life.revoked = Some(Ended { at: now, reason: None });
+        revoked.life.revoked = Some(Ended { at: now, reason: reason.clone() });
         let plan = Plan::new(
             format!("revoke key {credential_id} for good"),
             subject(&revoked, "removed"),
@@ -242,6 +243,7 @@ impl AdminDesk {
         .about("holder", &stored.holder_id)
         .about("certificate subject", &stored.subject)
         .turns("status", status_name(stored.status), status_name(revoked.status))
+        .because(reason)
         .replacing(&self.parts().trust, &revoked, rev)
         .map_err(refusal::trust)?;
         let live = LiveCredential::new(revoked.clone());

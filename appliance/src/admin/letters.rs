@@ -138,7 +138,7 @@ impl AdminDesk {
             (approved_by.to_owned(), Half::Password(new.password.grouped())),
         ];
         if let Some(before) = new.withdraws {
-            plan.effect = Effect::ForgetSheets(before.card_id);
+            plan.effects.push(Effect::ForgetSheets(before.card_id));
         }
         Ok(NewSheets { letter_id, halves })
     }

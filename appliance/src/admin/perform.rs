@@ -123,7 +123,7 @@ impl AdminDesk {
         authority: Authority,
     ) -> Result<DoneView, Problem> {
         let change = authority.trust_change(&plan);
-        let Plan { subject, grants, changes, guards, writes, token, effect, ends, .. } = plan;
+        let Plan { subject, grants, changes, guards, writes, token, effects, ends, .. } = plan;
         let (mut summary, destroys) = (plan.summary, plan.destroys);
         // Step 1: the token. What it refuses is not stored; what is not stored below cannot sign, since no record names it.
         self.token_step(token).await?;
@@ -132,7 +132,7 @@ impl AdminDesk {
             // Step 2: durable and recorded, then in force.
             let event = Event::TrustChanged(change);
             self.store_and_record(asking, guards, writes, event, Vec::new()).await?;
-            self.apply(effect).await?;
+            self.apply_all(effects).await?;
             if let Some(ends) = ends {
                 ended = self.end_all(asking, &ends).await?;
             }
@@ -140,8 +140,8 @@ impl AdminDesk {
             // Step 2: durable, out of memory, then recorded: at that place of the order it ends for what is under way.
             let owed = (!writes.is_empty()).then_some(Event::TrustChanged(change));
             self.store(asking, guards, writes, owed.as_ref()).await?;
-            let withdraws = self.withdrawals(&effect);
-            let applied = self.apply(effect).await;
+            let withdraws = effects.iter().flat_map(|effect| self.withdrawals(effect)).collect();
+            let applied = self.apply_all(effects).await;
             let recorded = match owed {
                 Some(event) => self.record(asking, event, withdraws).await,
                 None => Ok(()),
@@ -255,10 +255,16 @@ impl AdminDesk {
         live.map(Withdrawal::Credential).into_iter().collect()
     }
 
+    async fn apply_all(&self, effects: Vec<Effect>) -> Result<(), Problem> {
+        for effect in effects {
+            self.apply(effect).await?;
+        }
+        Ok(())
+    }
+
     async fn apply(&self, effect: Effect) -> Result<(), Problem> {
         let registry = &self.parts().registry;
         match effect {
-            Effect::Nothing => {}
             Effect::PutHolder(holder) => registry.put_holder(holder),
             Effect::PutCard(link) => registry.put_card(link),
             Effect::RemoveCard(card) => registry.remove_card(&card),

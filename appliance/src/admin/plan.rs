@@ -35,8 +35,8 @@ pub(super) struct Plan {
     pub writes: Vec<Write>,
     /// What the token does first: nothing is stored that it refuses.
     pub token: TokenStep,
-    /// What changes in memory.
-    pub effect: Effect,
+    /// What changes in memory, in this order.
+    pub effects: Vec<Effect>,
     /// Sessions that end.
     pub ends: Option<Ends>,
     /// Whether a pair in the token goes at the end, when all of it is durable and recorded.
@@ -68,7 +68,6 @@ pub(super) enum TokenStep {
 
 /// What changes in memory.
 pub(super) enum Effect {
-    Nothing,
     PutHolder(Holder),
     PutCard(CardLink),
     RemoveCard(Fingerprint),
@@ -110,7 +109,7 @@ impl Plan {
             guards: Vec::new(),
             writes: Vec::new(),
             token: TokenStep::Nothing,
-            effect: Effect::Nothing,
+            effects: Vec::new(),
             ends: None,
             destroys: false,
         }
@@ -125,6 +124,14 @@ impl Plan {
     /// Something that is there and says what this is about, and stays.
     pub fn about(self, what: &str, text: impl Into<String>) -> Self {
         self.adds(what, text)
+    }
+
+    /// Why, if the operator said so.
+    pub fn because(self, reason: &Option<String>) -> Self {
+        match reason {
+            Some(reason) => self.about("because", reason),
+            None => self,
+        }
     }
 
     /// Something that changes.
@@ -174,7 +181,7 @@ impl Plan {
 
     /// Changes this in memory.
     pub fn then(mut self, effect: Effect) -> Self {
-        self.effect = effect;
+        self.effects.push(effect);
         self
     }
 
@@ -196,10 +203,10 @@ impl Plan {
 
     /// SHA-256 of the record as it will be stored, for the audit log.
     pub fn record(&self) -> Option<Fingerprint> {
-        self.writes.iter().find_map(|write| match write {
-            Write::Put { value, .. } => Some(Fingerprint::of(value)),
-            Write::Delete(_) => None,
-        })
+        match self.writes.first() {
+            Some(Write::Put { value, .. }) => Some(Fingerprint::of(value)),
+            Some(Write::Delete(_)) | None => None,
+        }
     }
 
     /// All of it in words, for the audit log.

@@ -47,7 +47,7 @@ pub fn rule(command: &AdminCommand) -> Rule {
         C::KeyCreate(_) | C::KeyRenew(_) | C::KeyRequest { .. } => one(REGISTRATION),
         C::KeyDestroy { .. } => two(REGISTRATION, REGISTRATION),
         C::HolderDisable { .. } | C::CardUnlink { .. } | C::KeyRevoke { .. } => one(REGISTRATION),
-        C::DeviceRemove { .. } => one(REGISTRATION),
+        C::DeviceRemove { .. } | C::HolderRetire { .. } => one(REGISTRATION),
         C::KeyRelease { .. } => two(SECURITY, SECURITY),
 
         // Notification cards: who issued one and who approved it have a sheet each.

@@ -177,12 +177,25 @@ pub enum Holder {
     },
     /// Lists holders
     List,
-    /// Stops a holder at once; every session ends
+    /// Suspends a holder at once, until two operators enable them; every session ends
+    #[command(alias = "suspend")]
     Disable {
         /// 本人ID
         holder_id: String,
+        /// Why: kept with the holder and in the audit log
+        #[arg(long)]
+        reason: Option<String>,
     },
-    /// Lets a holder sign again (takes two operators)
+    /// Ends a holder for good, at once: nobody of this id signs ever again
+    Retire {
+        /// 本人ID
+        holder_id: String,
+        /// Why: kept with the holder and in the audit log
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Lets a suspended holder sign again (takes two operators)
+    #[command(alias = "resume")]
     Enable {
         /// 本人ID
         holder_id: String,
@@ -199,6 +212,9 @@ pub enum Holder {
     UnlinkCard {
         /// SHA-256 that `inkan card list` shows
         card: String,
+        /// Why: kept with the holder and in the audit log
+        #[arg(long)]
+        reason: Option<String>,
     },
 }
 
@@ -217,6 +233,9 @@ pub enum Card {
     Unlink {
         /// SHA-256 that `inkan card list` shows
         card: String,
+        /// Why: kept with the holder and in the audit log
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Lists card links
     List {
@@ -233,6 +252,9 @@ pub enum Device {
     Remove {
         /// SHA-256 that `inkan device list` shows
         device: String,
+        /// Why: kept with the holder and in the audit log
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Lists phones
     List {
@@ -309,6 +331,9 @@ pub enum Key {
     Revoke {
         /// Which key
         credential_id: String,
+        /// Why: kept with the holder and in the audit log
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Ends the quarantine of a key (takes two operators)
     Release {

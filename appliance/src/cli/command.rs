@@ -81,25 +81,30 @@ fn holder(holder: &args::Holder) -> Result<AdminCommand, CliError> {
             ca_contact: ca_contact.clone(),
         }),
         H::List => AdminCommand::HolderList {},
-        H::Disable { holder_id } => AdminCommand::HolderDisable { holder_id: holder_id.clone() },
+        H::Disable { holder_id, reason } => {
+            AdminCommand::HolderDisable { holder_id: holder_id.clone(), reason: reason.clone() }
+        }
+        H::Retire { holder_id, reason } => {
+            AdminCommand::HolderRetire { holder_id: holder_id.clone(), reason: reason.clone() }
+        }
         H::Enable { holder_id } => AdminCommand::HolderEnable { holder_id: holder_id.clone() },
         H::LinkCard { holder_id, certificate } => link_card(holder_id, certificate)?,
-        H::UnlinkCard { card } => AdminCommand::CardUnlink { card: fingerprint(card) },
+        H::UnlinkCard { card, reason } => unlink_card(card, reason),
     })
 }
 
 fn card(card: &args::Card) -> Result<AdminCommand, CliError> {
     Ok(match card {
         args::Card::Link { holder_id, certificate } => link_card(holder_id, certificate)?,
-        args::Card::Unlink { card } => AdminCommand::CardUnlink { card: fingerprint(card) },
+        args::Card::Unlink { card, reason } => unlink_card(card, reason),
         args::Card::List { holder } => AdminCommand::CardList { holder_id: holder.clone() },
     })
 }
 
 fn device(device: &args::Device) -> AdminCommand {
     match device {
-        args::Device::Remove { device } => {
-            AdminCommand::DeviceRemove { device: fingerprint(device) }
+        args::Device::Remove { device, reason } => {
+            AdminCommand::DeviceRemove { device: fingerprint(device), reason: reason.clone() }
         }
         args::Device::List { holder } => AdminCommand::DeviceList { holder_id: holder.clone() },
     }
@@ -108,6 +113,10 @@ fn device(device: &args::Device) -> AdminCommand {
 fn link_card(holder_id: &str, certificate: &Path) -> Result<AdminCommand, CliError> {
     let certificate_pem = certificate_pem(certificate)?;
     Ok(AdminCommand::CardLink(NewCard { holder_id: holder_id.to_owned(), certificate_pem }))
+}
+
+fn unlink_card(card: &str, reason: &Option<String>) -> AdminCommand {
+    AdminCommand::CardUnlink { card: fingerprint(card), reason: reason.clone() }
 }
 
 fn key(key: &args::Key) -> Result<AdminCommand, CliError> {
@@ -137,8 +146,8 @@ fn key(key: &args::Key) -> Result<AdminCommand, CliError> {
             public_key: fingerprint(public_key),
         },
         K::List { holder } => AdminCommand::KeyList { holder_id: holder.clone() },
-        K::Revoke { credential_id } => {
-            AdminCommand::KeyRevoke { credential_id: credential_id.clone() }
+        K::Revoke { credential_id, reason } => {
+            AdminCommand::KeyRevoke { credential_id: credential_id.clone(), reason: reason.clone() }
         }
         K::Release { credential_id } => {
             AdminCommand::KeyRelease { credential_id: credential_id.clone() }
@@ -413,7 +422,10 @@ mod tests {
     fn fingerprint_is_taken_as_people_paste_it() {
         let pasted = ["AB:CD:"; 16].concat();
         let typed = typed(&format!("inkan card unlink {}", pasted.trim_end_matches(':')));
-        assert_eq!(typed, AdminCommand::CardUnlink { card: Fingerprint("abcd".repeat(16)) });
+        assert_eq!(
+            typed,
+            AdminCommand::CardUnlink { card: Fingerprint("abcd".repeat(16)), reason: None }
+        );
     }
 
     #[test]

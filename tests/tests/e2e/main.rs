@@ -30,3 +30,4 @@ mod requests;
 mod sessions;
 mod sign_in;
 mod signatures;
+mod withdrawals;

@@ -1,0 +1,117 @@
+//! What an officer takes away holds at once (F24, F29, F30): a signature that is on its way when it goes does not leave.
+
+use serde_json::Value;
+use serde_json::json;
+use std::time::Duration;
+use tests::support::admin;
+use tests::support::doctor::Doctor;
+use tests::support::ehr::Ehr;
+use tests::support::ehr::Sign;
+use tests::support::pki::Validity;
+use tests::support::world::Plan;
+use tests::support::world::World;
+
+/// The card of a doctor as the officer's list shows it.
+async fn card_of(world: &World, holder_id: &str) -> String {
+    let line = format!("GET /cards?holder={holder_id}");
+    let cards = admin::ask(world, &world.pki.registrar, &line, None).await.expect(200).json();
+    cards[0]["card"].as_str().expect("a card").to_owned()
+}
+
+/// A signature that takes its time in the token, sent off.
+fn slow_signature(ehr: &Ehr, token: &str, key: &str) -> tokio::task::JoinHandle<(u16, String)> {
+    let (ehr, token, key) = (ehr.clone(), token.to_owned(), key.to_owned());
+    tokio::spawn(async move {
+        let sign = Sign { token: &token, credential: Some(&key), content: b"x", ..Sign::default() };
+        let reply = sign.send(&mut ehr.connect().await).await;
+        (reply.status, reply.code())
+    })
+}
+
+async fn withheld(world: &World, doctor: &Doctor) -> usize {
+    let query = format!("event=signature_withheld&holder={}", doctor.holder_id);
+    admin::audit_records(world, &query).await.len()
+}
+
+#[tokio::test]
+async fn signature_on_its_way_does_not_leave_once_something_it_rests_on_is_taken_away() {
+    let world = &World::new(Plan { shim: true, ..Plan::default() }).await;
+    let ehr = world.ehr();
+    let because = json!({ "reason": "紛失の届出" });
+    for (what, expected) in [
+        ("disable", "holder_disabled"),
+        ("retire", "holder_disabled"),
+        ("card", "session_ended"),
+        ("key", "session_ended"),
+        ("sessions", "session_ended"),
+        ("session", "session_ended"),
+    ] {
+        let doctor = world.new_doctor(Validity::CURRENT).await;
+        let (holder, key) = (&doctor.holder_id, &doctor.credential_id);
+        let session = ehr.sign_in(&doctor.card).await;
+        let (line, body) = match what {
+            "disable" | "retire" => (format!("POST /holders/{holder}/{what}"), Some(&because)),
+            "card" => (format!("DELETE /cards/{}", card_of(world, holder).await), Some(&because)),
+            "key" => (format!("POST /keys/{key}/revoke"), Some(&because)),
+            "sessions" => (format!("DELETE /holders/{holder}/sessions"), None),
+            _ => (format!("DELETE /sessions/{}", session.session_id), None),
+        };
+        world.shim("C_Sign sleep 2s\n");
+        let signature = slow_signature(&ehr, &session.token, key);
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let done = admin::ask(world, &world.pki.registrar, &line, body).await.expect(200);
+        assert_eq!(done.json()["sessions_ended"], 1, "{what}: {done}");
+        assert!(!signature.is_finished(), "{what}: nothing was on its way any more");
+        let (status, code) = signature.await.unwrap();
+        world.shim("");
+        assert_ne!(status, 200, "{what}: it left");
+        assert!([expected, "credential_revoked"].contains(&code.as_str()), "{what}: {code}");
+        assert_eq!(withheld(world, &doctor).await, 1, "{what}");
+        assert_eq!(ehr.state(&session.session_id).await, "ended", "{what}");
+        if body.is_some() {
+            let query = format!("event=trust_changed&holder={holder}");
+            let records = admin::audit_records(world, &query).await;
+            let last = records.last().map(Value::to_string).unwrap_or_default();
+            assert!(last.contains("紛失の届出"), "{what}: {last}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn holder_who_left_for_good_is_not_enabled_again_and_their_id_is_not_given_away() {
+    let world = World::shared().await;
+    let doctor = world.new_doctor(Validity::CURRENT).await;
+    let (pki, holder) = (&world.pki, &doctor.holder_id);
+    let retire = format!("POST /holders/{holder}/retire");
+    admin::ask(world, &pki.auditor, &retire, None).await.expect_problem(403, "not_permitted");
+    let because = json!({ "reason": "退職" });
+    admin::ask(world, &pki.registrar, &retire, Some(&because)).await.expect(200);
+    for line in ["enable", "disable"] {
+        let line = format!("POST /holders/{holder}/{line}");
+        let refused = admin::ask(world, &pki.registrar, &line, None).await;
+        assert!(refused.text().contains("for good"), "{refused}");
+        refused.expect_problem(409, "conflict");
+    }
+    let again = json!({ "holder_id": holder, "display_name": "Another" });
+    let again = admin::ask(world, &pki.registrar, "POST /holders", Some(&again)).await;
+    again.expect_problem(409, "conflict");
+    let asked = json!({ "holder": holder });
+    let refused = world.ehr().connect().await.post_json("/v1/sessions", &asked).await;
+    refused.expect_problem(403, "holder_disabled");
+}
+
+#[tokio::test]
+async fn reason_is_optional_and_a_text_that_reads_the_same_to_everybody() {
+    let world = World::shared().await;
+    let doctor = world.new_doctor(Validity::CURRENT).await;
+    let line = format!("POST /holders/{}/disable", doctor.holder_id);
+    let ask = async |reason: Value| {
+        admin::ask(world, &world.pki.registrar, &line, Some(&json!({ "reason": reason }))).await
+    };
+    for wrong in [json!(""), json!("a\nb"), json!("a\u{202e}b"), json!("x".repeat(501)), json!(1)] {
+        ask(wrong).await.expect_problem(400, "malformed_request");
+    }
+    ask(json!("x".repeat(500))).await.expect(200);
+    admin::grant(world, &format!("POST /holders/{}/enable", doctor.holder_id), None).await;
+    admin::ask(world, &world.pki.registrar, &line, None).await.expect(200);
+}
