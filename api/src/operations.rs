@@ -4,6 +4,7 @@
 //! in two processes. The keeper trusts nothing that it can check itself.
 
 pub mod confirm_enrol;
+pub mod letter;
 pub mod portal;
 
 use crate::problem::Problem;
@@ -298,7 +299,13 @@ pub trait Health: Send + Sync {
 
 /// Everything the daemon can be asked.
 pub trait Operations:
-    Signing + SignIn + portal::Portal + confirm_enrol::ConfirmEnrolment + Health + crate::admin::Admin
+    Signing
+    + SignIn
+    + portal::Portal
+    + confirm_enrol::ConfirmEnrolment
+    + letter::Letters
+    + Health
+    + crate::admin::Admin
 {
 }
 
@@ -307,6 +314,7 @@ impl<T> Operations for T where
         + SignIn
         + portal::Portal
         + confirm_enrol::ConfirmEnrolment
+        + letter::Letters
         + Health
         + crate::admin::Admin
 {

@@ -6,6 +6,7 @@ use crate::door::admin;
 use crate::door::confirm_enrol;
 use crate::door::enrol;
 use crate::door::exchange::Exchange;
+use crate::door::letter;
 use crate::door::login;
 use crate::door::monitoring;
 use crate::door::phone;
@@ -59,6 +60,10 @@ pub enum Route {
     PhoneOptions,
     PhoneFinish,
     PhoneDeny,
+    LetterPage,
+    LetterPassword,
+    LetterOptions,
+    LetterFinish,
     Script,
     EnrolPage,
     EnrolForm,
@@ -112,6 +117,10 @@ pub const ROUTES: &[Entry] = &[
     entry(Listener::Portal, "POST",  "/phone/{link}/options",                 Route::PhoneOptions),
     entry(Listener::Portal, "POST",  "/phone/{link}/finish",                  Route::PhoneFinish),
     entry(Listener::Portal, "POST",  "/phone/{link}/deny",                    Route::PhoneDeny),
+    entry(Listener::Portal, "GET",   "/letter/{link}",                        Route::LetterPage),
+    entry(Listener::Portal, "POST",  "/letter/{link}",                        Route::LetterPassword),
+    entry(Listener::Portal, "POST",  "/letter/{link}/options",                Route::LetterOptions),
+    entry(Listener::Portal, "POST",  "/letter/{link}/finish",                 Route::LetterFinish),
     entry(Listener::Admin,   "*",      "/admin/v1/{*}",                      Route::Admin),
     entry(Listener::Metrics, "GET",    "/metrics",                           Route::Metrics),
     entry(Listener::Metrics, "GET",    "/healthz",                           Route::Health),
@@ -142,6 +151,10 @@ pub(crate) async fn run(route: Route, exchange: &mut Exchange<'_>) -> Result<Ans
         Route::PhoneOptions => phone::options(exchange).await,
         Route::PhoneFinish => phone::finish(exchange).await,
         Route::PhoneDeny => phone::deny(exchange).await,
+        Route::LetterPage => letter::page(exchange).await,
+        Route::LetterPassword => letter::password(exchange).await,
+        Route::LetterOptions => letter::options(exchange).await,
+        Route::LetterFinish => letter::finish(exchange).await,
         Route::Script => portal::script(exchange),
         Route::EnrolPage => enrol::page(exchange).await,
         Route::EnrolForm => enrol::form(exchange).await,
@@ -247,7 +260,15 @@ impl Listener {
 impl Route {
     /// Whether the portal's own script reads the answer, not a person.
     pub(crate) fn is_for_script(self) -> bool {
-        matches!(self, Self::Script | Self::WaitState | Self::PhoneOptions | Self::PhoneFinish)
+        matches!(
+            self,
+            Self::Script
+                | Self::WaitState
+                | Self::PhoneOptions
+                | Self::PhoneFinish
+                | Self::LetterOptions
+                | Self::LetterFinish
+        )
     }
 
     /// Its name in logs and metrics, and its `operationId`.
@@ -274,6 +295,10 @@ impl Route {
             Self::PhoneOptions => "phone_options",
             Self::PhoneFinish => "phone_finish",
             Self::PhoneDeny => "phone_deny",
+            Self::LetterPage => "letter_page",
+            Self::LetterPassword => "letter_password",
+            Self::LetterOptions => "letter_options",
+            Self::LetterFinish => "letter_finish",
             Self::Script => "script",
             Self::EnrolPage => "enrol_page",
             Self::EnrolForm => "enrol_form",

@@ -154,10 +154,10 @@
     }
   }
 
-  async function prove(number) {
+  async function prove(typed) {
     let asked;
     try {
-      asked = await post("options", { number });
+      asked = await post("options", typed);
     } catch {
       return showOwn("not-reached");
     }
@@ -182,11 +182,12 @@
       showOwn("unusable");
       return;
     }
+    // A notification card has no number: its password was typed on the page before.
     const number = byId("number");
     const buttons = [form.querySelector("button"), byId("again")];
     const proveOnce = async () => {
       buttons.forEach((button) => (button.disabled = true));
-      await prove(number.value);
+      await prove(number ? { number: number.value } : {});
       buttons.forEach((button) => (button.disabled = false));
     };
     form.hidden = false;
@@ -196,7 +197,7 @@
     });
     byId("again").addEventListener("click", () => {
       show("ask", false);
-      if (number.value) {
+      if (!number || number.value) {
         proveOnce();
       } else {
         number.focus();

@@ -1,5 +1,7 @@
 //! What answers in each state: the keeper while the appliance is operational, a clear refusal otherwise.
 
+mod letter;
+
 use crate::keeper::Keeper;
 use crate::metrics::Metrics;
 use crate::state::State;

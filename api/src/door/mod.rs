@@ -2,9 +2,11 @@
 
 pub(crate) mod admin;
 pub(crate) mod confirm_enrol;
+pub(crate) mod cookies;
 pub(crate) mod enrol;
 pub(crate) mod exchange;
 pub(crate) mod forms;
+pub(crate) mod letter;
 pub(crate) mod login;
 pub(crate) mod monitoring;
 pub(crate) mod open;

@@ -25,7 +25,7 @@ use serde_json::Value;
 /// Octets of the JSON with a number.
 const OPTIONS_BYTES: usize = 1024;
 /// Octets of the JSON with an authenticator's answer: an attestation may bring a chain of certificates.
-const FINISH_BYTES: usize = 64 * 1024;
+pub(super) const FINISH_BYTES: usize = 64 * 1024;
 
 /// `GET /phone/{link}`: changes nothing.
 pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
@@ -44,15 +44,15 @@ struct Typed {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Answered {
-    ceremony_id: String,
-    credential: Value,
+pub(super) struct Answered {
+    pub(super) ceremony_id: String,
+    pub(super) credential: Value,
 }
 
 /// What the page's script is told; words are for the person.
 #[derive(Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-enum Told {
+pub(super) enum Told {
     /// Ask the authenticator.
     Options { ceremony_id: String, options: Value },
     /// Not yet: the same page may be used again; `types_again`: with another number.
@@ -109,11 +109,11 @@ pub(crate) async fn deny(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
 }
 
 /// What became of it, in words.
-struct Outcome {
-    message: Message,
-    code: Option<Code>,
+pub(super) struct Outcome {
+    pub(super) message: Message,
+    pub(super) code: Option<Code>,
     /// Whether the same page may be used again.
-    again: bool,
+    pub(super) again: bool,
 }
 
 impl Outcome {
@@ -137,6 +137,11 @@ impl Outcome {
         }
     }
 
+    /// The appliance cannot do this now.
+    pub(super) fn unavailable(language: Language) -> Self {
+        Self::refused(language, SignInRefusal::Unavailable)
+    }
+
     fn end(message: Message, code: Option<Code>) -> Self {
         Self { message, code, again: false }
     }
@@ -147,7 +152,7 @@ impl Outcome {
     }
 }
 
-fn tell(outcome: Outcome) -> Result<Answer, Refusal> {
+pub(super) fn tell(outcome: Outcome) -> Result<Answer, Refusal> {
     let Outcome { message: Message { title, lines, .. }, code, again } = outcome;
     let told = match again {
         true => Told::Again { title, lines, types_again: false },
@@ -166,7 +171,7 @@ fn refused_json(told: &Told, code: Code) -> Result<Answer, Refusal> {
 }
 
 /// JSON of the page's own script.
-async fn posted<T: DeserializeOwned>(
+pub(super) async fn posted<T: DeserializeOwned>(
     exchange: &mut Exchange<'_>,
     limit: usize,
 ) -> Result<(Language, T), Refusal> {

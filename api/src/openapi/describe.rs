@@ -119,7 +119,11 @@ pub(super) fn describe(route: Route) -> Description {
         | Route::PhonePage
         | Route::PhoneOptions
         | Route::PhoneFinish
-        | Route::PhoneDeny => for_anybody("For the portal's own pages"),
+        | Route::PhoneDeny
+        | Route::LetterPage
+        | Route::LetterPassword
+        | Route::LetterOptions
+        | Route::LetterFinish => for_anybody("For the portal's own pages"),
         Route::Admin => for_anybody("Operators' commands"),
         Route::Metrics => plain("Prometheus text exposition format"),
         Route::Health => yes_or_no("Whether the process answers"),

@@ -1,6 +1,7 @@
 //! Pages that holders see in their browser: one decision a page, plain words, no script, nothing from elsewhere.
 
 pub(crate) mod language;
+pub(crate) mod letter;
 pub(crate) mod messages;
 pub(crate) mod portal;
 pub(crate) mod qr;

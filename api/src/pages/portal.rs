@@ -123,11 +123,11 @@ struct PhoneTemplate<'a> {
 }
 
 /// What the page's script shows when the browser itself says no.
-struct Said {
-    id: &'static str,
-    message: Message,
+pub(super) struct Said {
+    pub(super) id: &'static str,
+    pub(super) message: Message,
     /// Whether the same page may be used again.
-    again: bool,
+    pub(super) again: bool,
 }
 
 /// Who asks, for whom, from where.
@@ -275,6 +275,6 @@ pub(crate) fn confirm_enrol(context: &Context<'_>, confirm: &ConfirmEnrol) -> An
 }
 
 /// Minutes and seconds, as the script counts them down.
-fn clock(seconds: u64) -> String {
+pub(super) fn clock(seconds: u64) -> String {
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }

@@ -3,7 +3,7 @@
 use super::language::Language;
 use super::messages::Message;
 
-fn message(language: Language, title: [&str; 2], lines: &[[&str; 2]]) -> Message {
+pub(super) fn message(language: Language, title: [&str; 2], lines: &[[&str; 2]]) -> Message {
     let pick = |[japanese, english]: &[&str; 2]| language.pick(japanese, english).to_owned();
     Message {
         title: pick(&title),
@@ -45,7 +45,7 @@ pub(crate) fn not_registered(language: Language) -> Message {
     message(language, ["登録しませんでした", "Not registered"], &[nothing, not_yours])
 }
 
-fn registered_as(language: Language, label: &str) -> String {
+pub(super) fn registered_as(language: Language, label: &str) -> String {
     format!("{}: {}", language.pick("登録名", "Registered as"), language.device(label))
 }
 

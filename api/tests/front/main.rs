@@ -14,6 +14,7 @@ mod enrol;
 mod framing;
 mod http2;
 mod http2_attacks;
+mod letter;
 mod lifecycle;
 mod limits;
 mod monitoring;

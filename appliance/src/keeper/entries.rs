@@ -20,6 +20,7 @@ use attest::algorithm::Dtbsr;
 use attest::algorithm::SignatureScheme;
 use attest::clock::UnixSeconds;
 use attest::evidence::Binding;
+use attest::notification_card::NotificationCard;
 use attest::permit::Lease;
 use attest::records::Fingerprint;
 use attest::records::Method;
@@ -197,6 +198,29 @@ fn device_change(
         record: None,
         detail,
     }
+}
+
+/// What became of a notification card, by its holder's doing: `change` is `opened`, `locked`, `used` or
+/// `already_registered`.
+pub fn letter_changed(
+    request_id: &str,
+    card: &NotificationCard,
+    change: &str,
+    detail: &str,
+) -> Entry {
+    let event = Event::TrustChanged(TrustChange {
+        what: "notification_card".to_owned(),
+        id: card.card_id.clone(),
+        change: change.to_owned(),
+        holder_id: Some(card.holder_id.clone()),
+        proposal_id: None,
+        proposed_by: String::new(),
+        approved_by: Vec::new(),
+        record: None,
+        detail: detail.to_owned(),
+    });
+    // Whoever has link and password need not be the holder.
+    Entry::new(request_id, Principal::Unknown, event)
 }
 
 /// No phone was registered: `code` is stable, `detail` is for the auditor.

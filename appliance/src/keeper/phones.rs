@@ -3,6 +3,7 @@
 use super::Keeper;
 use super::Parts;
 use super::entries;
+use super::letter::notification_cards;
 use crate::audit::Principal;
 use crate::rate::RateLimiter;
 use api::operations::portal::Terminal;
@@ -14,6 +15,7 @@ use attest::evidence::Fido2Error;
 use attest::evidence::RelyingParty;
 use attest::handoff::Handoff;
 use attest::handoff::Handoffs;
+use attest::notification_card::NotificationCards;
 use attest::qr_link::PageSecret;
 use attest::records::Fingerprint;
 use attest::session::EndReason;
@@ -36,6 +38,7 @@ pub(super) struct Phones {
     pub tickets: Tickets,
     pub handoffs: Handoffs,
     pub authenticators: Authenticators,
+    pub cards: NotificationCards,
     /// Apart from those of signing systems: whoever floods the portal takes no place from them.
     rates: RateLimiter,
     per_minute: f64,
@@ -59,6 +62,7 @@ impl Phones {
             tickets: Tickets::new(trust(), clock()),
             handoffs: Handoffs::new(parts.sessions.clone(), trust(), clock()),
             authenticators: Authenticators::new(trust()),
+            cards: notification_cards(parts),
             rates: RateLimiter::default(),
             per_minute: f64::from(parts.settings.phones_per_minute),
             per_minute_of_address: f64::from(parts.settings.phones_per_minute_of_address),

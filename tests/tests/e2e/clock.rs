@@ -12,7 +12,7 @@ use tests::support::world::World;
 const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
 /// A world whose daemon reads its clock's offset from a file; nothing where the library is not installed.
-async fn with_clock() -> Option<(World, Clock)> {
+pub(crate) async fn with_clock() -> Option<(World, Clock)> {
     if !Path::new(LIBRARY).is_file() {
         println!("skipped: {LIBRARY} is not there (Debian package faketime)");
         return None;
@@ -36,10 +36,10 @@ async fn with_clock() -> Option<(World, Clock)> {
 }
 
 /// The file that libfaketime reads.
-struct Clock(PathBuf);
+pub(crate) struct Clock(PathBuf);
 
 impl Clock {
-    fn set(&self, offset: &str) {
+    pub(crate) fn set(&self, offset: &str) {
         let new = self.0.with_extension("new");
         std::fs::write(&new, offset).and_then(|()| std::fs::rename(&new, &self.0)).unwrap();
     }

@@ -1,5 +1,6 @@
 //! A keeper of paper: answers in fixed ways and writes down what it was asked.
 
+use super::paper_letter::PaperLetter;
 use super::paper_portal::PaperPortal;
 use super::signer::Signer;
 use api::admin::Admin;
@@ -53,6 +54,7 @@ pub struct PaperKeeper {
     /// Makes real CMS instead of the digest in hexadecimal digits.
     pub signer: Mutex<Option<Signer>>,
     pub portal: PaperPortal,
+    pub letter: PaperLetter,
     pub registry: prometheus::Registry,
 }
 

@@ -2,6 +2,7 @@
 
 mod barriers;
 mod enrolment;
+mod letter;
 mod sign_in;
 mod trouble;
 

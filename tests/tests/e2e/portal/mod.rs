@@ -4,4 +4,5 @@ mod confirm;
 mod denials;
 mod devices;
 mod house;
+mod letter;
 mod sign_in;

@@ -1,0 +1,52 @@
+//! Cookies: secrets of one browser, in no link, for no script, sent from no other site.
+
+use crate::http::answer::Answer;
+use crate::problem::Code;
+use http::HeaderMap;
+use http::HeaderValue;
+use http::header;
+
+/// Characters of a secret.
+const SECRET_CHARACTERS: usize = 128;
+
+/// Where a cookie is sent, and from which sites.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) same_site: &'static str,
+}
+
+/// The cookie of this name; `None` when there is none, or several: then nobody can tell which was meant.
+pub(crate) fn read<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    // HTTP/2 may bring each cookie in a field of its own (RFC 9113 §8.2.3).
+    let fields = headers.get_all(header::COOKIE).iter();
+    let pairs = fields.filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(';'));
+    let mut values = pairs.filter_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='));
+    match (values.next(), values.next()) {
+        (Some(value), None) => Some(value).filter(|value| is_secret(value)),
+        _ => None,
+    }
+}
+
+/// Gives the browser a cookie for `seconds`.
+pub(crate) fn set(
+    answer: &mut Answer,
+    name: &str,
+    value: &str,
+    seconds: u64,
+    scope: Scope<'_>,
+) -> Result<(), Code> {
+    let Scope { path, same_site } = scope;
+    let cookie = format!(
+        "{name}={value}; Path={path}; Max-Age={seconds}; Secure; HttpOnly; SameSite={same_site}"
+    );
+    let cookie = HeaderValue::try_from(cookie).map_err(|_| Code::Internal)?;
+    answer.headers_mut().append(header::SET_COOKIE, cookie);
+    Ok(())
+}
+
+/// The form of base64url, which stands in a cookie as it is.
+fn is_secret(text: &str) -> bool {
+    (1..=SECRET_CHARACTERS).contains(&text.len())
+        && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet))
+}
