@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[async_trait]
-    impl JpkiValidity for Arc<Counting> {
+    impl JpkiValidity for Counting {
         async fn check(
             &self,
             _certificate: &Certificate,

@@ -7,12 +7,12 @@
 
 mod cached;
 mod ocsp;
+mod period;
 mod responder;
 
 pub use cached::Cached;
 pub use cached::MAX_CACHE_SECONDS;
 pub use cached::MAX_REMEMBERED;
-pub use ocsp::CLOCK_SKEW_SECONDS;
 pub use ocsp::CertIdHash;
 pub use ocsp::MAX_ANSWERS;
 pub use ocsp::MAX_CERTIFICATES;
@@ -21,6 +21,9 @@ pub use ocsp::OcspFault;
 pub use ocsp::OcspQuestion;
 pub use ocsp::OcspRules;
 pub use ocsp::UNDATED_SECONDS;
+pub use period::CLOCK_SKEW_SECONDS;
+pub use period::PeriodFault;
+pub use period::believed_until;
 pub use responder::RevocationOfResponder;
 
 use crate::clock::UnixSeconds;
@@ -66,6 +69,21 @@ impl CertificateId {
     pub fn of(certificate: &Certificate, issuer: &Certificate) -> Self {
         let issuer_key = Fingerprint::of(issuer.spki_der());
         Self { issuer_key, serial: certificate.serial().to_vec() }
+    }
+
+    /// From the hexadecimal text of both: 64 digits in lower case, and what DER has as the content of a positive INTEGER
+    /// of at most 20 octets.
+    pub fn from_hex(issuer_key: &str, serial: &str) -> Option<Self> {
+        let is_lower = |text: &str| !text.bytes().any(|digit| digit.is_ascii_uppercase());
+        let is_key = hex::decode(issuer_key).is_ok_and(|key| key.len() == 32);
+        let octets = hex::decode(serial).ok()?;
+        let number = match octets.as_slice() {
+            [0, rest @ ..] if rest.first().is_some_and(|first| first & 0x80 != 0) => rest,
+            [first, ..] if first & 0x80 == 0 && *first != 0 => &octets,
+            _ => return None,
+        };
+        let is_id = is_key && is_lower(issuer_key) && is_lower(serial) && number.len() <= 20;
+        is_id.then(|| Self { issuer_key: Fingerprint(issuer_key.to_owned()), serial: octets })
     }
 }
 
@@ -135,6 +153,18 @@ pub trait JpkiValidity: Send + Sync {
         issuer: &Certificate,
         now: UnixSeconds,
     ) -> Result<Validity, ValidityError>;
+}
+
+#[async_trait]
+impl<P: JpkiValidity + ?Sized> JpkiValidity for Arc<P> {
+    async fn check(
+        &self,
+        certificate: &Certificate,
+        issuer: &Certificate,
+        now: UnixSeconds,
+    ) -> Result<Validity, ValidityError> {
+        self.as_ref().check(certificate, issuer, now).await
+    }
 }
 
 /// Nobody to ask: every certificate is refused, with what to do.

@@ -9,6 +9,9 @@
 
 use super::Validity;
 use super::ValidityError;
+use super::period::PeriodFault;
+use super::period::believed_until;
+use super::period::not_from_the_future;
 use super::responder;
 use super::responder::RevocationOfResponder;
 use crate::clock::UnixSeconds;
@@ -54,8 +57,6 @@ pub const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 pub const MAX_CERTIFICATES: usize = 8;
 /// Most answers in a response: one was asked for; responders that prepare theirs may add some.
 pub const MAX_ANSWERS: usize = 64;
-/// Seconds by which a responder's clock may be ahead of ours.
-pub const CLOCK_SKEW_SECONDS: u64 = 60;
 /// Seconds for which an answer without nextUpdate is believed: such a responder always has a newer one.
 pub const UNDATED_SECONDS: u64 = 300;
 /// Octets of a nonce (RFC 9654 §2.1).
@@ -155,15 +156,9 @@ pub enum OcspFault {
     /// Two answers about one certificate.
     #[error("the response answers twice")]
     Twice,
-    /// thisUpdate or producedAt lies in the future.
-    #[error("the response is from the future: it begins at {}", .0.0)]
-    Future(UnixSeconds),
-    /// nextUpdate lies before thisUpdate.
-    #[error("the response ends before it begins")]
-    EmptyPeriod,
-    /// It is over.
-    #[error("the response ended at {}", .0.0)]
-    Stale(UnixSeconds),
+    /// It may not be believed now.
+    #[error(transparent)]
+    Period(#[from] PeriodFault),
 }
 
 impl From<der::Error> for OcspFault {
@@ -192,9 +187,7 @@ impl From<OcspFault> for ValidityError {
             | OcspFault::Nonce
             | OcspFault::OtherCertificate
             | OcspFault::Twice
-            | OcspFault::Future(_)
-            | OcspFault::EmptyPeriod
-            | OcspFault::Stale(_) => Self::Unusable { reason },
+            | OcspFault::Period(_) => Self::Unusable { reason },
         }
     }
 }
@@ -281,10 +274,7 @@ impl<'a> OcspQuestion<'a> {
             return Err(OcspFault::Twice);
         }
         extensions(answer.single_extensions.as_ref())?;
-        let produced_at = seconds(data.produced_at);
-        if produced_at > latest(now) {
-            return Err(OcspFault::Future(produced_at));
-        }
+        not_from_the_future(seconds(data.produced_at), now)?;
         let until = self.until(answer, now)?;
         match answer.cert_status {
             CertStatus::Good(_) => Ok(Validity::Good { until, predecessor: None }),
@@ -315,19 +305,12 @@ impl<'a> OcspQuestion<'a> {
             && id.serial_number == self.id.serial_number
     }
 
-    /// §3.2 (5), (6): last second at which the answer may be believed, if that is not over.
-    fn until(&self, answer: &SingleResponse, now: UnixSeconds) -> Result<UnixSeconds, OcspFault> {
+    /// §3.2 (5), (6).
+    fn until(&self, answer: &SingleResponse, now: UnixSeconds) -> Result<UnixSeconds, PeriodFault> {
         let this_update = seconds(answer.this_update);
-        if this_update > latest(now) {
-            return Err(OcspFault::Future(this_update));
-        }
-        let after = |seconds: u64| UnixSeconds(this_update.0.saturating_add(seconds));
-        let end = answer.next_update.map_or(after(UNDATED_SECONDS), seconds);
-        if end < this_update {
-            return Err(OcspFault::EmptyPeriod);
-        }
-        let until = end.min(after(self.rules.max_age_seconds));
-        if now > until { Err(OcspFault::Stale(until)) } else { Ok(until) }
+        let undated = UnixSeconds(this_update.0.saturating_add(UNDATED_SECONDS));
+        let next_update = answer.next_update.map_or(undated, seconds);
+        believed_until(this_update, next_update, self.rules.max_age_seconds, now)
     }
 }
 
@@ -417,9 +400,4 @@ fn extensions(list: Option<&Extensions>) -> Result<Vec<&Extension>, OcspFault> {
 
 fn seconds(time: OcspGeneralizedTime) -> UnixSeconds {
     UnixSeconds(time.0.to_unix_duration().as_secs())
-}
-
-/// The latest time that a responder whose clock is ahead of ours may write.
-fn latest(now: UnixSeconds) -> UnixSeconds {
-    UnixSeconds(now.0.saturating_add(CLOCK_SKEW_SECONDS))
 }

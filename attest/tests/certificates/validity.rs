@@ -160,3 +160,23 @@ fn certificates_of_two_generations_with_one_number_are_told_apart() {
     assert_eq!(first.serial, second.serial);
     assert_ne!(first, second);
 }
+
+#[test]
+fn certificate_id_is_read_from_the_one_way_to_write_it() {
+    let key = "0a".repeat(32);
+    let read = |serial: &str| CertificateId::from_hex(&key, serial).map(|id| id.serial);
+    assert_eq!(read("0133c349"), Some(vec![0x01, 0x33, 0xC3, 0x49]));
+    assert_eq!(read("0080"), Some(vec![0, 0x80]), "the sign needs its octet");
+    let longest = format!("7f{}", "ff".repeat(19));
+    assert!(read(&longest).is_some() && read(&format!("00{}", "ff".repeat(20))).is_some());
+    assert!(
+        read(&format!("{longest}ff")).is_none()
+            && read(&format!("00{}", "ff".repeat(21))).is_none()
+    );
+    for wrong in ["", "00", "0001", "80", "1", "0133C349", "0x01", "01 "] {
+        assert_eq!(read(wrong), None, "{wrong:?}");
+    }
+    for wrong in ["", &key[2..], &"0A".repeat(32), &"0a".repeat(33)] {
+        assert_eq!(CertificateId::from_hex(wrong, "01"), None, "{wrong:?}");
+    }
+}

@@ -36,6 +36,7 @@ use attest::validity::MAX_RESPONSE_BYTES;
 use attest::validity::OcspFault;
 use attest::validity::OcspQuestion;
 use attest::validity::OcspRules;
+use attest::validity::PeriodFault;
 use attest::validity::UNDATED_SECONDS;
 use attest::validity::Validity;
 use certval::ocsp::CertStatus;
@@ -256,15 +257,15 @@ fn c8_times_hold_to_the_second() {
         |at: UnixSeconds| world.changed(|answer| answer.single().this_update = time(at));
     assert_eq!(this_update(later(CLOCK_SKEW_SECONDS)), good(later(DAY)));
     let future = later(CLOCK_SKEW_SECONDS + 1);
-    assert_eq!(this_update(future), Err(OcspFault::Future(future)));
+    assert_eq!(this_update(future), Err(OcspFault::Period(PeriodFault::Future(future))));
     let produced = |at: UnixSeconds| world.changed(|answer| answer.data.produced_at = time(at));
     assert_eq!(produced(later(CLOCK_SKEW_SECONDS)), good(later(DAY)));
-    assert_eq!(produced(future), Err(OcspFault::Future(future)));
+    assert_eq!(produced(future), Err(OcspFault::Period(PeriodFault::Future(future))));
     let next_update =
         |at: UnixSeconds| world.changed(|answer| answer.single().next_update = Some(time(at)));
     assert_eq!(next_update(NOW), good(NOW));
-    assert_eq!(next_update(earlier(1)), Err(OcspFault::Stale(earlier(1))));
-    assert_eq!(next_update(earlier(3601)), Err(OcspFault::EmptyPeriod));
+    assert_eq!(next_update(earlier(1)), Err(OcspFault::Period(PeriodFault::Over(earlier(1)))));
+    assert_eq!(next_update(earlier(3601)), Err(OcspFault::Period(PeriodFault::Empty)));
 }
 
 #[test]
@@ -279,7 +280,7 @@ fn answer_without_an_end_is_believed_for_a_while_only() {
     assert_eq!(undated(NOW), good(later(UNDATED_SECONDS)));
     assert_eq!(undated(earlier(UNDATED_SECONDS)), good(NOW));
     let over = undated(earlier(UNDATED_SECONDS + 1));
-    assert_eq!(over, Err(OcspFault::Stale(earlier(1))));
+    assert_eq!(over, Err(OcspFault::Period(PeriodFault::Over(earlier(1)))));
 }
 
 #[test]
@@ -287,7 +288,7 @@ fn answer_is_too_old_at_the_maximal_age_whatever_it_says_of_its_end() {
     let world = World::new();
     let from = |at: UnixSeconds| world.changed(|answer| answer.single().this_update = time(at));
     assert_eq!(from(earlier(10 * DAY)), good(NOW));
-    assert_eq!(from(earlier(10 * DAY + 1)), Err(OcspFault::Stale(earlier(1))));
+    assert_eq!(from(earlier(10 * DAY + 1)), Err(OcspFault::Period(PeriodFault::Over(earlier(1)))));
 }
 
 #[test]
