@@ -26,16 +26,5 @@ pub mod text;
 mod tls;
 pub mod wire;
 
-/// Doors for the fuzzers of `tests/fuzz`, in their build only.
-#[cfg(fuzzing)]
-pub mod fuzzing {
-    /// The strict JSON reader of every body.
-    ///
-    /// # Errors
-    /// `malformed_request`.
-    pub fn parse_json<T: serde::de::DeserializeOwned>(
-        octets: &[u8],
-    ) -> Result<T, crate::problem::Problem> {
-        crate::http::strict_json::parse(octets)
-    }
-}
+pub use crate::http::strict_json::parse as parse_strict_json;
+pub use crate::tls::client::ClientTls;

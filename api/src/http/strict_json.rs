@@ -23,7 +23,10 @@ const LARGEST: u64 = (1 << 53) - 1;
 const COMPLAINT: usize = 200;
 
 /// Parses `octets`.
-pub(crate) fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
+///
+/// # Errors
+/// `malformed_request`; its detail says where.
+pub fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
     check(octets)?;
     serde_json::from_slice(octets).map_err(|error| complaint(&error))
 }

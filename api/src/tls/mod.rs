@@ -1,6 +1,7 @@
 //! TLS identities: who the appliance is on each listener, and what it asks of the peer.
 
 pub(crate) mod card;
+pub(crate) mod client;
 pub(crate) mod files;
 pub(crate) mod identity;
 pub(crate) mod mutual;
