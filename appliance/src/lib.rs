@@ -12,7 +12,7 @@ pub mod doorway;
 pub mod fetch;
 pub mod harden;
 mod idempotency;
-mod jpki_validity;
+pub mod jpki_validity;
 pub mod keeper;
 pub mod metrics;
 mod problems;

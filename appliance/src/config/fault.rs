@@ -46,6 +46,13 @@ impl Fault {
         Self::new(Severity::Warning, key.into(), wrong.into(), instead.into())
     }
 
+    /// A number outside of its range, both ends included.
+    pub fn out_of_range(key: &str, value: u64, least: u64, most: u64) -> Option<Self> {
+        let is_outside = !(least..=most).contains(&value);
+        let instead = format!("write {least} to {most}");
+        is_outside.then(|| Self::error(key, format!("{value} is out of range"), instead))
+    }
+
     fn new(severity: Severity, key: String, wrong: String, instead: String) -> Self {
         Self { severity, key, line: None, wrong, instead }
     }

@@ -137,6 +137,36 @@ fn key_of_another_certificate_is_found() {
 }
 
 #[test]
+fn files_of_the_service_for_my_number_cards_are_looked_at() {
+    let folder = Folder::new();
+    let at = |name: &str| folder.path(name).display().to_string();
+    let service = |key: &str| {
+        format!(
+            "{}[jpki.validity]\nkind = \"http\"\n[jpki.validity.http]\nurl = \"https://a.example/\"\n\
+             ca = {:?}\ncertificate = {:?}\nkey = {:?}\n",
+            folder.toml(),
+            at("ca.pem"),
+            at("server.pem"),
+            at(key)
+        )
+    };
+    let examined = |key: &str| {
+        folder.write("inkan.toml", &service(key), 0o644);
+        examine(&folder.path("inkan.toml")).faults
+    };
+    assert_eq!(examined("server.key"), Vec::new());
+    folder.write("other.key", &KeyPair::generate().unwrap().serialize_pem(), 0o600);
+    for (key, words) in
+        [("other.key", "not the key of the certificate"), ("no.key", "put the file there")]
+    {
+        let faults = examined(key);
+        let [fault] = faults.as_slice() else { panic!("{faults:#?}") };
+        assert_eq!(fault.key, "jpki.validity.http.key");
+        assert!(fault.line.is_some() && fault.to_string().contains(words), "{fault}");
+    }
+}
+
+#[test]
 fn name_that_is_not_in_the_certificate_is_found() {
     let folder = Folder::new();
     folder.server(&["other.example", "*.inkan.example"], 365);

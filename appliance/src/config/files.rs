@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::config::Fault;
+use crate::config::jpki;
 use crate::config::rules::Named;
 use crate::config::rules::Purpose;
 use crate::config::rules::TlsListener;
@@ -37,6 +38,9 @@ pub fn check(config: &Config) -> Vec<Fault> {
     let mut faults: Vec<Fault> = named_files(config).iter().flat_map(file).collect();
     for listener in tls_listeners(config) {
         faults.extend(server_certificate(&listener));
+    }
+    if let Some(service) = config.jpki.http_service() {
+        faults.extend(identity(jpki::HTTP, &service.certificate, &service.key).1);
     }
     faults
 }
@@ -230,33 +234,10 @@ fn crl(named: &Named<'_>) -> Vec<Fault> {
 
 /// Chain and key belong together, the names are in the certificate, and it is valid.
 fn server_certificate(listener: &TlsListener<'_>) -> Vec<Fault> {
-    let key = format!("{}.certificate", listener.key);
-    let named =
-        Named { key: key.clone(), path: listener.certificate, purpose: Purpose::Certificate };
-    // Files that cannot be read at all were named already.
-    let Ok(chain) = certificates(&named) else {
-        return Vec::new();
+    let (facts, mut faults) = identity(listener.key, listener.certificate, listener.private_key);
+    let Some(facts) = facts else {
+        return faults;
     };
-    let Some(facts) = chain.first().map(|leaf| x509::Facts::of(leaf)) else {
-        return Vec::new();
-    };
-    let facts = match facts {
-        Ok(facts) => facts,
-        Err(error) => {
-            let wrong = format!("{}: {error}", listener.certificate.display());
-            return vec![Fault::error(key, wrong, "get the certificate again")];
-        }
-    };
-    let mut faults: Vec<Fault> = validity(&key, &facts).into_iter().collect();
-    if let Ok(private) = PrivateKeyDer::from_pem_file(listener.private_key)
-        && !belong_together(chain, &private)
-    {
-        faults.push(Fault::error(
-            format!("{}.key", listener.key),
-            format!("this is not the key of the certificate of {}", facts.subject),
-            "put key and certificate of one request side by side, the server's own certificate first",
-        ));
-    }
     for name in listener.host_names.iter().filter(|name| !facts.is_for_host(name)) {
         faults.push(Fault::error(
             listener.names_key,
@@ -265,6 +246,41 @@ fn server_certificate(listener: &TlsListener<'_>) -> Vec<Fault> {
         ));
     }
     faults
+}
+
+/// What the certificate of `table` says, if it can be read; chain and key belong together, and it is valid.
+fn identity(
+    table: &str,
+    certificate: &Path,
+    private_key: &Path,
+) -> (Option<x509::Facts>, Vec<Fault>) {
+    let key = format!("{table}.certificate");
+    let named = Named { key: key.clone(), path: certificate, purpose: Purpose::Certificate };
+    // Files that cannot be read at all were named already.
+    let Ok(chain) = certificates(&named) else {
+        return (None, Vec::new());
+    };
+    let Some(facts) = chain.first().map(|leaf| x509::Facts::of(leaf)) else {
+        return (None, Vec::new());
+    };
+    let facts = match facts {
+        Ok(facts) => facts,
+        Err(error) => {
+            let wrong = format!("{}: {error}", certificate.display());
+            return (None, vec![Fault::error(key, wrong, "get the certificate again")]);
+        }
+    };
+    let mut faults: Vec<Fault> = validity(&key, &facts).into_iter().collect();
+    if let Ok(private) = PrivateKeyDer::from_pem_file(private_key)
+        && !belong_together(chain, &private)
+    {
+        faults.push(Fault::error(
+            format!("{table}.key"),
+            format!("this is not the key of the certificate of {}", facts.subject),
+            "put key and certificate of one request side by side, the own certificate first",
+        ));
+    }
+    (Some(facts), faults)
 }
 
 fn belong_together(chain: Vec<CertificateDer<'static>>, private: &PrivateKeyDer<'_>) -> bool {

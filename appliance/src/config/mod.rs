@@ -13,9 +13,12 @@ pub use fault::ConfigFaults;
 pub use fault::Fault;
 pub use fault::Severity;
 pub use fault::nearest;
+pub use jpki::HttpService;
 pub use jpki::Jpki;
+pub use jpki::OcspResponder;
 pub use jpki::Validity;
 pub use jpki::ValidityKind;
+pub use jpki::ValidityProvider;
 pub use rules::addresses_of;
 
 use api::config::FrontConfig;

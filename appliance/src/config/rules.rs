@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::config::CrlSource;
 use crate::config::Fault;
+use crate::config::jpki;
 use attest::judge::HcRoleSource;
 use attest::records::SessionLimits;
 use hsm::error::HsmError;
@@ -67,6 +68,7 @@ pub fn check(config: &Config) -> Vec<Fault> {
     addresses(config, &mut faults);
     profiles(config, &mut faults);
     crls(config, &mut faults);
+    jpki::check(&config.jpki, &mut faults);
     numbers(config, &mut faults);
     log_filter(config, &mut faults);
     if let Some(origin) = &config.hpki.origin
@@ -116,6 +118,7 @@ pub fn named_files(config: &Config) -> Vec<Named<'_>> {
             purpose: Purpose::Crl,
         }));
     }
+    named.extend(jpki::named_files(&config.jpki));
     let hints = config.listeners.hpki.as_ref().and_then(|hpki| hpki.card_ca_hints.as_deref());
     named.extend(hints.map(|path| Named {
         key: "listeners.hpki.card_ca_hints".into(),
@@ -393,10 +396,7 @@ fn numbers(config: &Config, faults: &mut Vec<Fault>) {
         ),
     ];
     for (key, value, least, most) in ranges {
-        if !(least..=most).contains(&value) {
-            let instead = format!("write {least} to {most}");
-            faults.push(Fault::error(key, format!("{value} is out of range"), instead));
-        }
+        faults.extend(Fault::out_of_range(key, value, least, most));
     }
 }
 

@@ -53,6 +53,8 @@ fn example_has_every_key_that_is_known() {
         "hpki.profile",
         "hpki.profile.hc_role",
         "jpki.validity",
+        "jpki.validity.http",
+        "jpki.validity.ocsp",
         "second_certificates",
         "second_certificates.profile",
         "revocation",
@@ -206,7 +208,7 @@ fn no_revocation_list_at_all_is_refused() {
     let text =
         changed("medis-auth = { http = \"http://cert.medis.or.jp/auth/crl-auth2.crl\" }\n", "");
     one_error(&text, "hpki.crls", &["unknown is not good"]);
-    let text = changed("jpki-city-1 = { file = \"/var/lib/jpki/city-1.crl\" }\n", "");
+    let text = of_kind("crl").replacen("jpki-city-1 = {", "# {", 1);
     one_error(&text, "jpki.validity.crls", &["unknown is not good"]);
 }
 
@@ -214,19 +216,60 @@ fn no_revocation_list_at_all_is_refused() {
 fn one_name_for_two_revocation_lists_is_refused() {
     let list = "medis-auth = { http = \"http://cert.medis.or.jp/auth/crl-auth2.crl\" }";
     let jpki = "jpki-city-1 = { file = \"/var/lib/jpki/city-1.crl\" }";
-    assert_eq!(errors(&changed(jpki, list)), [""; 0], "the same list");
-    let text = changed(jpki, "medis-auth = { file = \"/var/lib/jpki/city-1.crl\" }");
+    let text = of_kind("crl");
+    assert_eq!(errors(&text.replacen(jpki, list, 1)), [""; 0], "the same list");
+    let text = text.replacen("jpki-city-1", "medis-auth", 1);
     one_error(&text, "jpki.validity.crls.medis-auth", &["hpki.crls has another source"]);
 }
 
 #[test]
 fn lists_of_the_jpki_are_fetched_only_where_they_are_asked() {
     let ids = |text: &str| read(text).0.unwrap().crl_targets().into_keys().collect::<Vec<_>>();
-    assert_eq!(ids(EXAMPLE), ["jpki-city-1", "medis-auth", "medis-sign"]);
-    let start = EXAMPLE.find("[jpki.validity]").unwrap();
-    let end = EXAMPLE.find("[second_certificates]").unwrap();
-    let without = [&EXAMPLE[..start], &EXAMPLE[end..]].concat();
-    assert_eq!(ids(&without), ["medis-auth", "medis-sign"]);
+    assert_eq!(ids(&of_kind("crl")), ["jpki-city-1", "medis-auth", "medis-sign"]);
+    for kind in ["ocsp", "http"] {
+        assert_eq!(ids(&of_kind(kind)), ["medis-auth", "medis-sign"], "{kind}");
+    }
+}
+
+#[test]
+fn provider_whose_table_is_missing_is_refused() {
+    let words = &["nobody could be asked", "--example"];
+    for (kind, others) in [("http", "ocsp"), ("ocsp", "crl")] {
+        let text = of_kind(kind);
+        assert_eq!(errors(&text), [""; 0]);
+        let start = text.find(&format!("[jpki.validity.{kind}]")).unwrap();
+        let end = start + 1 + text[start + 1..].find("\n[").unwrap();
+        let without = [&text[..start], &text[end..]].concat();
+        one_error(&without, "jpki.validity.kind", words);
+        let other = without.replacen(&format!("kind = {kind:?}"), &format!("kind = {others:?}"), 1);
+        assert_eq!(errors(&other), [""; 0], "{others} needs no table of {kind}");
+    }
+}
+
+#[test]
+fn provider_is_reached_as_its_answers_can_be_trusted() {
+    let plain = changed("https://jpki.platform.example", "http://jpki.platform.example");
+    one_error(&plain, "jpki.validity.http.url", &["only https://", "not signed"]);
+    let text = of_kind("ocsp").replacen("http://ocsp.platform", "https://ocsp.platform", 1);
+    one_error(&text, "jpki.validity.ocsp.url", &["only http://", "signed"]);
+}
+
+#[test]
+fn answers_are_remembered_for_an_hour_at_most() {
+    for (seconds, is_good) in [(0, true), (3_600, true), (3_601, false)] {
+        let text = changed("cache_seconds = 600", &format!("cache_seconds = {seconds}"));
+        assert_eq!(errors(&text).is_empty(), is_good, "{seconds}");
+    }
+}
+
+#[test]
+fn unknown_provider_is_named_with_those_that_are_known() {
+    one_error(&of_kind("ldap"), "jpki.validity.kind", &["crl", "ocsp", "http"]);
+}
+
+/// The example with another provider of validity.
+fn of_kind(kind: &str) -> String {
+    changed("\nkind = \"http\"\n", &format!("\nkind = {kind:?}\n"))
 }
 
 #[test]
@@ -248,6 +291,7 @@ fn each_number_holds_at_its_limits_and_not_past_them() {
         ("max_signatures = 1000", "max_signatures", 1, 100_000_000),
         ("digest_items = 500", "digest_items", 1, 5_000),
         ("sign_ins_per_minute = 20", "sign_ins_per_minute", 1, 100_000),
+        ("timeout_ms = 3000", "timeout_ms", 100, 10_000),
     ];
     for (line, key, least, most) in limits {
         for (value, is_good) in [(least, true), (most, true), (least - 1, false), (most + 1, false)]

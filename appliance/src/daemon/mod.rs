@@ -26,6 +26,7 @@ use crate::doorway::Doorway;
 use crate::doorway::Inside;
 use crate::fetch::Fetcher;
 use crate::jpki_validity;
+use crate::jpki_validity::ValidityMetrics;
 use crate::keeper::CertificateWatch;
 use crate::keeper::Keeper;
 use crate::keeper::KeeperSettings;
@@ -48,6 +49,7 @@ use attest::records::Mode;
 use attest::registry::Registry;
 use attest::sessions::Sessions;
 use attest::trust::TrustStore;
+use attest::validity::JpkiValidity;
 use hsm::Hsm;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,6 +83,7 @@ struct Opened {
     hsm: Arc<Hsm>,
     audit: Arc<AuditLog>,
     judge: Arc<Judge>,
+    jpki_validity: Arc<dyn JpkiValidity>,
     clock: Arc<dyn Clock>,
     material: ConfiguredMaterial,
 }
@@ -170,6 +173,10 @@ impl Daemon {
         let judge = Arc::new(material::judge(&material, &trust, config.crl_limits()).await?);
         let sessions = Arc::new(Sessions::new(trust.clone(), clock.clone()));
         sessions.load().await?;
+        let fetcher = Fetcher::new(config.crl_targets());
+        let fetcher = Arc::new(jpki_validity::with_service(fetcher, config)?);
+        let validity_metrics = ValidityMetrics::new(&self.registry)?;
+        let jpki_validity = jpki_validity::provider(config, &fetcher, &judge, &validity_metrics);
         // Step 6: the keeper, its certificates judged, a signature made for a test.
         let (hsm, audit) = (hsm.clone(), audit.clone());
         let opened = Opened {
@@ -180,11 +187,12 @@ impl Daemon {
             hsm: hsm.clone(),
             audit: audit.clone(),
             judge,
+            jpki_validity,
             clock: clock.clone(),
             material,
         };
         let keeper = Arc::new(Keeper::new(self.keeper_parts(opened))?);
-        let watch = CertificateWatch::new(keeper.clone(), Fetcher::new(config.crl_targets()));
+        let watch = CertificateWatch::new(keeper.clone(), fetcher);
         watch.once().await;
         hsm.self_test().await?;
         keeper.check_key_set().await?;
@@ -240,7 +248,7 @@ impl Daemon {
             store: opened.store,
             hsm: opened.hsm,
             audit: opened.audit,
-            jpki_validity: jpki_validity::provider(&config.jpki, &opened.judge),
+            jpki_validity: opened.jpki_validity,
             judge: opened.judge,
             clock: opened.clock,
             metrics: self.metrics.clone(),

@@ -22,12 +22,12 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Fetches revocation lists and judges what is in use by them.
 pub struct CertificateWatch {
     keeper: Arc<Keeper>,
-    fetcher: Fetcher,
+    fetcher: Arc<Fetcher>,
 }
 
 impl CertificateWatch {
     /// A watch over the keeper's certificates.
-    pub fn new(keeper: Arc<Keeper>, fetcher: Fetcher) -> Self {
+    pub fn new(keeper: Arc<Keeper>, fetcher: Arc<Fetcher>) -> Self {
         Self { keeper, fetcher }
     }
 

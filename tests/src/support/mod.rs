@@ -22,6 +22,7 @@ pub mod daemon;
 pub mod doctor;
 pub mod ehr;
 pub mod http;
+pub mod jpki_provider;
 pub mod letter;
 pub mod pki;
 pub mod portal;

@@ -97,7 +97,8 @@ pub struct Ca {
 }
 
 impl Ca {
-    fn root(folder: &Path, name: &str) -> Self {
+    /// A self-signed one, its files in `folder`.
+    pub fn root(folder: &Path, name: &str) -> Self {
         let (key, params) = (KeyPair::generate().expect("a key"), ca_params(name, &[]));
         let certificate = params.self_signed(&key).expect("a root");
         Self::in_files(folder, name, &certificate.pem(), Issuer::new(params, key))
@@ -158,7 +159,12 @@ impl Ca {
 
     /// A server certificate for `localhost`.
     pub fn server(&self, name: &str) -> Pair {
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        self.server_for(name, &["localhost", "127.0.0.1"])
+    }
+
+    /// A server certificate for these host names.
+    pub fn server_for(&self, name: &str, host_names: &[&str]) -> Pair {
+        let names: Vec<_> = host_names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue(name, params, Validity::CURRENT, KeyPair::generate().expect("a key"))
@@ -170,6 +176,17 @@ impl Ca {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         self.issue(name, params, validity, KeyPair::generate().expect("a key"))
+    }
+
+    /// A responder that answers for this CA and need not be checked itself.
+    pub fn ocsp_responder(&self, name: &str) -> Pair {
+        let mut params = CertificateParams::default();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::OcspSigning];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        let no_check = &[1, 3, 6, 1, 5, 5, 7, 48, 1, 5];
+        let no_check = CustomExtension::from_oid_content(no_check, vec![5, 0]);
+        params.custom_extensions = vec![no_check];
+        self.issue(name, params, Validity::CURRENT, KeyPair::generate().expect("a key"))
     }
 
     /// A card as cards are today: RSA-2048, with this CA's kind of policy.
