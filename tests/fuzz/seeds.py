@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VECTORS = pathlib.Path(os.environ.get("INKAN_VECTORS", ROOT.parent / "shared" / "vectors"))
@@ -49,6 +50,15 @@ ADMIN = [
     'POST keys\n{"holder_id":"u-17","credential_id":"p256","key_type":"p-256"}',
     "DELETE cards/" + "0" * 64 + "\n",
     "GET audit?from=1&limit=100&holder=u-17\n",
+]
+
+# The certificate asked about has the octets "card"; see targets/jpki_answer.rs.
+CARD = hashlib.sha256(b"card").hexdigest()
+JPKI_ANSWERS = [
+    f'{{"certificate_sha256":"{CARD}","status":"good","this_update":"2027-01-15T07:59:00Z",'
+    f'"next_update":"2027-01-15T17:09:00+09:00","predecessor":{{"issuer_spki_sha256":"{CARD}","serial_hex":"0133c349"}}}}',
+    f'{{"certificate_sha256":"{CARD}","status":"revoked","revoked_at":"2027-01-10T02:00:00Z","reason":"superseded"}}',
+    f'{{"certificate_sha256":"{CARD}","status":"unknown"}}',
 ]
 
 RECORD = (
@@ -93,6 +103,33 @@ def revocation_lists():
                 revoked = revoked.add_extension(x509.CRLReason(x509.ReasonFlags.key_compromise), critical=False)
             builder = builder.add_revoked_certificate(revoked.build())
         yield builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def ocsp_responses():
+    """What the CA of targets/ocsp.rs says about its card, and the signed part of each."""
+    key = ec.derive_private_key(7, ec.SECP256R1())
+    now = datetime.datetime(2027, 1, 15, 8)
+
+    def certificate(subject):
+        name = lambda text: x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+        builder = x509.CertificateBuilder().subject_name(name(subject)).issuer_name(name("CA"))
+        builder = builder.serial_number(7).public_key(key.public_key())
+        builder = builder.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=9))
+        return builder.sign(key, hashes.SHA256())
+
+    ca, card = certificate("CA"), certificate("card")
+    for status in ocsp.OCSPCertStatus:
+        is_revoked = status == ocsp.OCSPCertStatus.REVOKED
+        builder = ocsp.OCSPResponseBuilder().add_response(
+            cert=card, issuer=ca, algorithm=hashes.SHA256(), cert_status=status, this_update=now,
+            next_update=now + datetime.timedelta(days=1), revocation_time=now if is_revoked else None,
+            revocation_reason=x509.ReasonFlags.superseded if is_revoked else None)
+        for encoding in ocsp.OCSPResponderEncoding:
+            response = builder.responder_id(encoding, ca).certificates([ca]).sign(key, hashes.SHA256())
+            yield response.public_bytes(Encoding.DER)
+            yield b"\x01" + response.tbs_response_bytes
+    for status in (ocsp.OCSPResponseStatus.TRY_LATER, ocsp.OCSPResponseStatus.UNAUTHORIZED):
+        yield ocsp.OCSPResponseBuilder.build_unsuccessful(status).public_bytes(Encoding.DER)
 
 
 def frames(*records):
@@ -151,6 +188,10 @@ def seeds():
         yield "hc_role", base64.b64decode(text)
     for octets in revocation_lists():
         yield "crl", octets
+    for octets in ocsp_responses():
+        yield "ocsp", octets
+    for answer in JPKI_ANSWERS:
+        yield "jpki_answer", answer.encode()
     for body in BODIES:
         yield "wire_json", body.encode()
     for request in ADMIN:
