@@ -160,7 +160,7 @@ pub async fn sign_in(
     }
 }
 
-/// Presence of `holder_id`, proved at [`START`].
+/// Presence of `holder_id`, proved at [`START`], with more agreed to than any test allows.
 pub fn approval(holder_id: &str, evidence: &str) -> Approval {
     Approval {
         holder_id: holder_id.into(),
@@ -172,6 +172,11 @@ pub fn approval(holder_id: &str, evidence: &str) -> Approval {
         second_certificates: Vec::new(),
         second_certificates_not_after: None,
         authenticated_at: UnixSeconds(START),
+        limits: SessionLimits {
+            seconds: SessionLimits::CEILING_SECONDS,
+            idle_seconds: SessionLimits::CEILING_SECONDS,
+            signatures: u64::MAX,
+        },
     }
 }
 

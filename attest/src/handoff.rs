@@ -377,5 +377,6 @@ fn approval(proof: &VerifiedFido2, entitlement: &Entitlement) -> Approval {
         second_certificates: entitlement.certificates.clone(),
         second_certificates_not_after: Some(entitlement.not_after),
         authenticated_at: proof.proved_at(),
+        limits: proof.binding().limits,
     }
 }

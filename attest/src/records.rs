@@ -203,6 +203,22 @@ pub struct SessionLimits {
 impl SessionLimits {
     /// No session outlives a day.
     pub const CEILING_SECONDS: u64 = 24 * 3600;
+
+    /// What allows nothing.
+    pub const NOTHING: Self = Self { seconds: 0, idle_seconds: 0, signatures: 0 };
+
+    pub(crate) fn nothing() -> Self {
+        Self::NOTHING
+    }
+
+    /// These, but in nothing more than `present`.
+    pub fn at_most(self, present: Self) -> Self {
+        Self {
+            seconds: self.seconds.min(present.seconds),
+            idle_seconds: self.idle_seconds.min(present.idle_seconds),
+            signatures: self.signatures.min(present.signatures),
+        }
+    }
 }
 
 impl Default for SessionLimits {

@@ -53,6 +53,9 @@ pub struct Approval {
     pub second_certificates_not_after: Option<UnixSeconds>,
     /// When presence was proved.
     pub authenticated_at: UnixSeconds,
+    /// What the holder read and agreed to. A record from before this was kept says nothing: its code is good for two minutes.
+    #[serde(default = "SessionLimits::nothing")]
+    pub limits: SessionLimits,
 }
 
 /// Why a sign-in was denied.
@@ -97,7 +100,7 @@ pub enum Phase {
         token: Fingerprint,
         /// First second at which it is over.
         expires_at: UnixSeconds,
-        /// Limits agreed to.
+        /// Limits agreed to, or less where the signing system's had become smaller by then.
         limits: SessionLimits,
         /// Signatures that may have been used: the count in memory never passes it.
         reserved: u64,

@@ -290,6 +290,26 @@ async fn session_ends_with_the_first_certificate_that_it_rests_on() {
 }
 
 #[tokio::test]
+async fn session_has_what_was_agreed_to_and_never_more_than_the_system_has_now() {
+    let world = open().await;
+    let larger = SessionLimits { seconds: 7_200, idle_seconds: 1_200, signatures: 40 };
+    for (agreed, present) in [(LIMITS, larger), (larger, LIMITS)] {
+        let id = asked(&world).await;
+        let approval = attest::sign_in::Approval {
+            limits: agreed,
+            ..attest::danger_testing::approval("u-1", &id)
+        };
+        let once_key = Fingerprint::of(id.as_bytes());
+        let approved = world.sessions.approve(&id, approval, &once_key, None).await.unwrap();
+        let attest::sessions::Approved::Code(Some(code)) = approved else { panic!("no code") };
+        let outcome = world.sessions.activate(&id, &code, present).await.unwrap();
+        let attest::sessions::Activation::Active { session, .. } = outcome else { panic!("no") };
+        assert_eq!(session.limits, LIMITS);
+        assert_eq!(session.expires_at.0, START + LIMITS.seconds);
+    }
+}
+
+#[tokio::test]
 async fn second_certificate_has_fallen_when_it_is_revoked_and_not_when_its_status_is_unknown() {
     let world = open().await;
     let live = world.registry.credential("key").unwrap();

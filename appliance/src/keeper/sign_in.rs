@@ -22,6 +22,7 @@ use attest::judge::CardIdentity;
 use attest::records::Fingerprint;
 use attest::records::Holder;
 use attest::records::Method;
+use attest::records::SessionLimits;
 use attest::records::SigningSystem;
 use attest::sessions::Approved;
 use attest::sessions::SessionError;
@@ -44,6 +45,15 @@ struct Met {
     now: UnixSeconds,
 }
 
+impl Met {
+    /// What the form is bound to besides the card: the link, and the limits that its page says.
+    fn shown(&self) -> Fingerprint {
+        let SessionLimits { seconds, idle_seconds, signatures } = self.system.limits;
+        let link = &self.record.link.0;
+        Fingerprint::of(format!("{link}/{seconds}/{idle_seconds}/{signatures}").as_bytes())
+    }
+}
+
 /// Why a link and a card do not make a sign-in.
 enum NotMet {
     /// Nothing is proved: the same page for every reason.
@@ -62,7 +72,7 @@ impl SignIn for Keeper {
     ) -> SignInPage {
         match self.meet(request_id, link, card).await {
             Ok(met) => SignInPage::Confirm(Confirm {
-                form_token: self.forms.issue(&met.record.link, &met.card.fingerprint),
+                form_token: self.forms.issue(&met.shown(), &met.card.fingerprint),
                 asks_number: met.record.number.is_some(),
                 return_origin: met.record.return_url.as_deref().and_then(origin),
                 remaining_seconds: met.now.seconds_until(met.record.link_expires_at),
@@ -89,7 +99,7 @@ impl SignIn for Keeper {
             Err(NotMet::Nothing) => return Confirmed::Refused(SignInRefusal::ProofNotFresh),
             Err(NotMet::Refused(refusal)) => return Confirmed::Refused(refusal),
         };
-        if !self.forms.check(&met.record.link, &met.card.fingerprint, &confirmation.form_token) {
+        if !self.forms.check(&met.shown(), &met.card.fingerprint, &confirmation.form_token) {
             return Confirmed::Refused(SignInRefusal::FormOver);
         }
         match confirmation.approve {
@@ -193,6 +203,7 @@ impl Keeper {
             second_certificates: met.entitlement.certificates.clone(),
             second_certificates_not_after: Some(met.entitlement.not_after),
             authenticated_at: met.evidence.handshake_at,
+            limits: met.system.limits,
         };
         // The evidence is durable before anything that rests on it. A wrong number is no approval.
         // That nothing came of a recorded approval is recorded, too, and never thinned out.

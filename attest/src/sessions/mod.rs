@@ -288,7 +288,8 @@ impl Sessions {
         Err(SessionError::Contended)
     }
 
-    /// The code came back to the signing system: the session becomes live. A code works once.
+    /// The code came back to the signing system: the session becomes live, within what the holder agreed to and never beyond
+    /// the signing system's `present` limits. A code works once.
     ///
     /// # Errors
     /// [`SessionError`] when it could not be made durable.
@@ -296,7 +297,7 @@ impl Sessions {
         &self,
         session_id: &str,
         code: &str,
-        limits: SessionLimits,
+        present: SessionLimits,
     ) -> Result<Activation, SessionError> {
         for _ in 0..MAX_RETRIES {
             let now = self.clock.now()?;
@@ -329,6 +330,7 @@ impl Sessions {
             }
             let signing_token = random_secret()?;
             let token = Fingerprint::of(signing_token.as_bytes());
+            let limits = approval.limits.at_most(present);
             record.phase = Phase::Active {
                 expires_at: expiry(&approval, limits),
                 token: token.clone(),
@@ -503,7 +505,7 @@ fn facts(record: &SessionRecord, approval: &Approval) -> SessionFacts {
         second_certificates: approval.second_certificates.clone(),
         authenticated_at: approval.authenticated_at,
         expires_at: approval.authenticated_at,
-        limits: SessionLimits { seconds: 0, idle_seconds: 0, signatures: 0 },
+        limits: SessionLimits::NOTHING,
         used: 0,
         last_used: approval.authenticated_at,
     }
