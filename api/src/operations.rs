@@ -39,6 +39,8 @@ pub struct SignHead {
     pub idempotency_key: Option<String>,
     /// Value of `Document-Label`, decoded.
     pub label: Option<String>,
+    /// Digests that the content is announced to have (`Content-Digest`), raw octets.
+    pub announced: Vec<(wire::DigestName, Vec<u8>)>,
 }
 
 /// The gate opened for a head: what the front has to do with the body.
@@ -161,6 +163,17 @@ pub enum SignInPage {
     Refused(SignInRefusal),
 }
 
+/// One of the entries that a sign-in of purpose `once` is for, as its holder sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryShown {
+    /// What the signing system calls it.
+    pub label: String,
+    /// What its digest is of.
+    pub kind: wire::EntryKind,
+    /// The beginning of its digest, hexadecimal.
+    pub digest_start: String,
+}
+
 /// The confirming form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirm {
@@ -180,6 +193,8 @@ pub struct Confirm {
     pub session_seconds: u64,
     /// See `session_seconds`.
     pub signatures: u64,
+    /// What alone is to be signed; none: a day session.
+    pub entries: Vec<EntryShown>,
     /// True while published test cards may sign in.
     pub danger_test_mode: bool,
 }

@@ -1,5 +1,6 @@
 //! What crosses the wire of the native door: JSON bodies and answers, one type each. The OpenAPI file is made from these.
 
+use attest::activation;
 use attest::algorithm::DigestAlgorithm;
 use attest::records::Method;
 use schemars::JsonSchema;
@@ -35,6 +36,44 @@ pub enum Purpose {
     /// Signatures of the rest of the shift.
     #[default]
     Day,
+    /// The signatures that are listed, each once.
+    Once,
+}
+
+/// What the value of an entry is the digest of; kinds never serve each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EntryKind {
+    /// Content, for `/v1/sign` and for `output: cms`.
+    Content,
+    /// The octets that the key signs over, for `output: raw`.
+    Dtbsr,
+}
+
+impl From<EntryKind> for activation::EntryKind {
+    fn from(kind: EntryKind) -> Self {
+        match kind {
+            EntryKind::Content => Self::Content,
+            EntryKind::Dtbsr => Self::Dtbsr,
+        }
+    }
+}
+
+/// One signature that the holder is asked to approve, for `purpose: once`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewEntry {
+    /// What `value` is the digest of.
+    pub kind: EntryKind,
+    /// Algorithm of `value`: the one that the key signs with.
+    pub alg: DigestName,
+    /// base64 digest; no two entries have the same.
+    pub value: String,
+    /// Which key is to sign; one of the holder's.
+    pub credential: String,
+    /// What the document is called; shown to the holder as what the signing system says. `/v1/info` says how long at most.
+    #[schemars(length(min = 1))]
+    pub label: String,
 }
 
 /// A method on the wire.
@@ -82,9 +121,13 @@ pub struct NewSession {
     /// Registered URL to which the holder's browser brings the code. Without it a number is typed instead.
     #[serde(default)]
     pub return_url: Option<String>,
-    /// What for.
+    /// What for. With `once` a holder is named and entries are given.
     #[serde(default)]
     pub purpose: Purpose,
+    /// With `once`: what alone is to be signed, each once. `/v1/info` says how many at most.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub entries: Option<Vec<NewEntry>>,
 }
 
 /// Where a session stands.
@@ -128,6 +171,8 @@ pub struct SessionView {
     pub session_id: String,
     /// Where it stands.
     pub state: SessionState,
+    /// What for.
+    pub purpose: Purpose,
     /// How the holder signed in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<MethodName>,
@@ -139,6 +184,9 @@ pub struct SessionView {
     /// Signatures left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remaining_signatures: Option<u64>,
+    /// With `once`: entries left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remaining_entries: Option<u64>,
     /// Credential ids that may be named.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub credentials: Vec<String>,
@@ -160,6 +208,8 @@ pub struct Activate {
 pub struct Activated {
     /// For the `Signing-Session` header; 256 random bits, good only with a client certificate of the same registration.
     pub signing_token: String,
+    /// What for.
+    pub purpose: Purpose,
     /// Who signed in.
     pub holder: String,
     /// How.
@@ -168,6 +218,9 @@ pub struct Activated {
     pub expires_at: String,
     /// Signatures left.
     pub remaining_signatures: u64,
+    /// With `once`: entries left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remaining_entries: Option<u64>,
     /// Credential ids that may be named.
     pub credentials: Vec<String>,
 }
@@ -226,17 +279,18 @@ pub enum RawShape {
     SignedAttrs,
 }
 
-/// One item of `POST /v1/sign/digest`: a digest (for `cms`), or octets with their shape (for `raw`).
+/// One item of `POST /v1/sign/digest`: a digest (for `cms`), or octets with their shape (for `raw`). In a session of purpose
+/// `once`, and where the registration opens it, `raw` takes a digest without its octets, too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DigestItem {
     /// Caller's name for it, unique in the request, 1 to 64 characters.
     #[schemars(length(min = 1, max = 64))]
     pub id: String,
-    /// For `cms`: algorithm of `digest`.
+    /// Algorithm of `digest`.
     #[serde(default)]
     pub alg: Option<DigestName>,
-    /// For `cms`: base64 digest of the content.
+    /// For `cms`: base64 digest of the content. For `raw`: of the octets to sign over, instead of these.
     #[serde(default)]
     pub digest: Option<String>,
     /// For `raw`: base64 octets.
@@ -358,8 +412,14 @@ pub struct InfoLimits {
     pub detached_bytes: u64,
     /// Items in one `/v1/sign/digest`.
     pub digest_items: u64,
+    /// Entries in one sign-in of purpose `once`.
+    pub entries: u64,
+    /// Characters of an entry's label.
+    pub entry_label_characters: u64,
     /// Whether `output: raw` is open to this signing system.
     pub raw_allowed: bool,
+    /// Whether `output: raw` takes digests without their octets, in a session of purpose `once`.
+    pub bare_digests_allowed: bool,
     /// Requests a second.
     pub requests_per_second: u32,
 }
@@ -373,6 +433,8 @@ pub struct InfoSession {
     pub idle_seconds: u64,
     /// Signatures.
     pub signatures: u64,
+    /// Seconds from the evidence of a session of purpose `once`.
+    pub once_seconds: u64,
     /// Methods accepted.
     pub methods: Vec<MethodName>,
 }

@@ -32,6 +32,18 @@ pub fn gate(error: &GateError) -> Problem {
             Code::MalformedRequest,
             format!("this key signs {} digests; send that one", expected.name()),
         ),
+        GateError::NoEntry => Problem::with_detail(
+            Code::DigestNotAuthorized,
+            "this is none of the entries that the holder approved, in kind, algorithm, value and credential",
+        ),
+        GateError::EntryUsed => Problem::with_detail(
+            Code::DigestNotAuthorized,
+            "this entry was used before, or a request for it was under way when it broke off; each serves once",
+        ),
+        GateError::BareDigest => Problem::with_detail(
+            Code::NotPermitted,
+            "a digest without its octets is signed in a session of purpose once only, and only where an administrator allows it",
+        ),
         GateError::Clock(_) => Code::NotOperational.into(),
         GateError::Sessions(error) => session(error),
     }

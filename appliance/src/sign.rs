@@ -13,11 +13,11 @@ use crate::keeper::entries::Made;
 use crate::keeper::entries::Request;
 use crate::metrics::Metrics;
 use crate::metrics::Stage;
-use attest::algorithm::ContentDigest;
+use attest::activation::Requested;
 use attest::algorithm::Dtbsr;
 use attest::clock::UnixSeconds;
 use attest::permit::BindError;
-use attest::permit::ForContent;
+use attest::permit::ForRequested;
 use attest::permit::Lease;
 use attest::permit::LeaseWithdrawn;
 use attest::permit::Permit;
@@ -59,11 +59,11 @@ pub enum SignError {
 /// One signature to make: what the gate gave, and what the record says of it.
 pub struct Order {
     /// Leave to use the key once.
-    pub permit: Permit<ForContent>,
+    pub permit: Permit<ForRequested>,
     /// What can still be withdrawn.
     pub lease: Lease,
-    /// The content.
-    pub content_digest: ContentDigest,
+    /// What the permit is for.
+    pub requested: Requested,
     /// What the audit record says besides.
     pub request: Request,
 }
@@ -99,10 +99,13 @@ impl SigningLine {
         certificate: &SigningCertificate,
         signing_time: UnixSeconds,
     ) -> Result<Released<Vec<u8>>, SignError> {
-        let Order { permit, lease, content_digest, request } = order;
+        let Order { permit, lease, requested, request } = order;
+        let Requested::Content(content_digest) = &requested else {
+            return Err(BindError::OtherKind.into());
+        };
         let slot = self.audit.reserve(1).map_err(SignError::Audit)?;
         let scheme = permit.scheme();
-        let prepared = cades::prepare(certificate, scheme, &content_digest, signing_time)
+        let prepared = cades::prepare(certificate, scheme, content_digest, signing_time)
             .map_err(SignError::Format)?;
         let permit = permit.bind_signed_attrs(prepared.signed_attrs_der())?;
         let (value, dtbsr) = self.use_key(permit).await?;
@@ -110,32 +113,41 @@ impl SigningLine {
         let verified = prepared.verify(value.cms()).map_err(|_| SignError::Mismatch)?;
         drop(timer);
         let cms_der = verified.assemble();
-        let (content_digest, dtbsr) = (&content_digest, dtbsr.as_ref());
-        let made = Made { scheme, content_digest, dtbsr, signature: value.cms(), signing_time };
+        let (requested, dtbsr) = (&requested, dtbsr.as_ref());
+        let made = Made { scheme, requested, dtbsr, signature: value.cms(), signing_time };
         let seq = self.record(slot, entries::signature(request, &made, lease)).await?;
         Ok(Released { signature: cms_der, seq })
     }
 
-    /// Makes one raw signature of `octets`.
+    /// Makes one raw signature: of `octets`, or of the digest alone that the order is for.
     ///
     /// # Errors
     /// [`SignError`]; nothing leaves then.
     pub async fn sign_raw(
         &self,
         order: Order,
-        octets: &[u8],
+        octets: Option<&[u8]>,
         public_key: &PublicKey,
         signing_time: UnixSeconds,
     ) -> Result<Released<SignatureValue>, SignError> {
-        let Order { permit, lease, content_digest, request } = order;
+        let Order { permit, lease, requested, request } = order;
         let slot = self.audit.reserve(1).map_err(SignError::Audit)?;
         let scheme = permit.scheme();
-        let (value, dtbsr) = self.use_key(permit.bind_octets(octets)?).await?;
+        let permit = match octets {
+            Some(octets) => permit.bind_octets(octets)?,
+            None => permit.bind_bare_digest()?,
+        };
+        let (value, dtbsr) = self.use_key(permit).await?;
         let timer = self.metrics.stage(Stage::Verify);
-        public_key.verify(scheme, octets, value.cms()).map_err(|_| SignError::Mismatch)?;
+        let verified = match (octets, &dtbsr) {
+            (Some(octets), _) => public_key.verify(scheme, octets, value.cms()),
+            (None, Some(dtbsr)) => public_key.verify_digest(scheme, dtbsr, value.cms()),
+            (None, None) => return Err(BindError::NotByDigest.into()),
+        };
+        verified.map_err(|_| SignError::Mismatch)?;
         drop(timer);
-        let (content_digest, dtbsr) = (&content_digest, dtbsr.as_ref());
-        let made = Made { scheme, content_digest, dtbsr, signature: value.cms(), signing_time };
+        let (requested, dtbsr) = (&requested, dtbsr.as_ref());
+        let made = Made { scheme, requested, dtbsr, signature: value.cms(), signing_time };
         let seq = self.record(slot, entries::signature(request, &made, lease)).await?;
         Ok(Released { signature: value, seq })
     }

@@ -2,7 +2,8 @@
 
 mod phone;
 
-use crate::algorithm::ContentDigest;
+use crate::activation::Entries;
+use crate::activation::Requested;
 use crate::algorithm::KeyType;
 use crate::clock::Clock;
 use crate::clock::ClockBehindFloor;
@@ -11,7 +12,7 @@ use crate::gate::Gate;
 use crate::gate::GateError;
 use crate::gate::Presented;
 use crate::key_life::KeyLife;
-use crate::permit::ForContent;
+use crate::permit::ForRequested;
 use crate::permit::HolderKey;
 use crate::permit::Lease;
 use crate::permit::Permit;
@@ -107,17 +108,28 @@ impl OpenGate {
         Ok(Self { gate, registry, sessions, clock, store, certificate, signing_token, session })
     }
 
-    /// A permit for `content_digest` with the key's default scheme.
+    /// A permit for what is requested with the key's default scheme.
     ///
     /// # Errors
     /// [`GateError`] as the gate says.
     pub async fn permit(
         &self,
-        content_digest: ContentDigest,
-    ) -> Result<(Permit<ForContent>, Lease), GateError> {
+        requested: impl Into<Requested>,
+    ) -> Result<(Permit<ForRequested>, Lease), GateError> {
         let admission = self.gate.admit(self.presented())?;
         let scheme = admission.credential().record.key_type.default_scheme();
-        self.gate.permit(admission, scheme, content_digest).await
+        self.gate.permit(admission, scheme, requested).await
+    }
+
+    /// Signs the holder in for `entries` alone: from here on [`Self::presented`] shows that session's token.
+    ///
+    /// # Errors
+    /// [`SessionError`] never comes from a store in memory.
+    pub async fn activate(&mut self, entries: Entries) -> Result<(), SessionError> {
+        let system = self.registry.system("ehr").ok_or(SessionError::Contended)?;
+        let signed_in = sign_in_for(&self.sessions, &system, "u-1", Some(entries)).await?;
+        (self.signing_token, self.session) = signed_in;
+        Ok(())
     }
 
     /// What an honest request shows.
@@ -139,10 +151,20 @@ pub async fn sign_in(
     system: &SigningSystem,
     holder_id: &str,
 ) -> Result<(String, Arc<LiveSession>), SessionError> {
+    sign_in_for(sessions, system, holder_id, None).await
+}
+
+async fn sign_in_for(
+    sessions: &Sessions,
+    system: &SigningSystem,
+    holder_id: &str,
+    entries: Option<Entries>,
+) -> Result<(String, Arc<LiveSession>), SessionError> {
     let wanted = Wanted {
         holder_id: None,
         methods: vec![Method::Hpki],
         return_url: Some("https://ehr.example/return".into()),
+        entries,
     };
     let created = sessions.create(system, wanted).await?;
     let id = created.record.session_id;
@@ -212,6 +234,7 @@ pub fn system(system_id: &str, certificate: Fingerprint, limits: SessionLimits) 
         holders: None,
         methods: vec![Method::Hpki],
         raw_allowed: true,
+        bare_digests_allowed: true,
         limits,
         requests_per_second: 1_000,
         created_at: UnixSeconds(START),

@@ -1,6 +1,6 @@
 //! The gate: every signature goes through here, twice.
 //!
-//! [`Gate::admit`] answers before a body is read; [`Gate::permit`] looks again once the content digest is known, counts the
+//! [`Gate::admit`] answers before a body is read; [`Gate::permit`] looks again once the digest is known, counts the
 //! signatures, and hands out the only thing that opens a key. The rules, each with a test that breaks it alone:
 //!
 //! 1. the client certificate is pinned to a signing system;
@@ -17,15 +17,20 @@
 //! 12. the content digest is of the algorithm that the key signs with;
 //! 13. where the evidence has a certificate, that passed its last check, too;
 //! 14. the factor that proved presence is still the holder's: the card linked (HPKI or My Number), the authenticator
-//!     registered.
+//!     registered;
+//! 15. under an activation: what is asked for is one of its entries, of the same kind, algorithm, value and credential;
+//! 16. each entry serves once;
+//! 17. a bare digest is signed under an activation only, and only where the registration opens that.
 
+use crate::activation::NotSpent;
+use crate::activation::Requested;
 use crate::algorithm::ContentDigest;
 use crate::algorithm::DigestAlgorithm;
 use crate::algorithm::SignatureScheme;
 use crate::clock::Clock;
 use crate::clock::ClockBehindFloor;
 use crate::clock::UnixSeconds;
-use crate::permit::ForContent;
+use crate::permit::ForRequested;
 use crate::permit::Lease;
 use crate::permit::Permit;
 use crate::records::CredentialStatus;
@@ -85,12 +90,30 @@ pub enum GateError {
         /// What was given.
         actual: DigestAlgorithm,
     },
+    /// Rule 15.
+    #[error("this is none of the entries that were approved")]
+    NoEntry,
+    /// Rule 16.
+    #[error("the entry was used before")]
+    EntryUsed,
+    /// Rule 17.
+    #[error("a bare digest is not signed here")]
+    BareDigest,
     /// The clock cannot be trusted.
     #[error(transparent)]
     Clock(#[from] ClockBehindFloor),
     /// The session's durable record could not be written.
     #[error(transparent)]
     Sessions(#[from] SessionError),
+}
+
+impl From<NotSpent> for GateError {
+    fn from(fault: NotSpent) -> Self {
+        match fault {
+            NotSpent::NoEntry => Self::NoEntry,
+            NotSpent::Used => Self::EntryUsed,
+        }
+    }
 }
 
 /// What a request shows at the gate.
@@ -126,6 +149,15 @@ impl Admission {
     /// The credential that will sign.
     pub fn credential(&self) -> &Arc<LiveCredential> {
         &self.credential
+    }
+
+    /// Rules 15 and 16 as far as they can be known before the content: whether it may be what is `announced`, or anything.
+    ///
+    /// # Errors
+    /// [`GateError::NoEntry`], [`GateError::EntryUsed`].
+    pub fn expects(&self, announced: Option<&ContentDigest>) -> Result<(), GateError> {
+        let credential_id = &self.credential.record.credential_id;
+        self.session.expects(credential_id, announced).map_err(GateError::from)
     }
 
     /// When the gate opened.
@@ -175,13 +207,13 @@ impl Gate {
         &self,
         admission: Admission,
         scheme: SignatureScheme,
-        content_digest: ContentDigest,
-    ) -> Result<(Permit<ForContent>, Lease), GateError> {
-        let mut permits = self.permit_all(admission, scheme, vec![content_digest]).await?;
+        requested: impl Into<Requested>,
+    ) -> Result<(Permit<ForRequested>, Lease), GateError> {
+        let mut permits = self.permit_all(admission, scheme, vec![requested.into()]).await?;
         permits.pop().ok_or(GateError::SessionUnknown)
     }
 
-    /// As [`Gate::permit`] for several contents, all or nothing, also against the remaining count.
+    /// As [`Gate::permit`] for several at once, all or nothing, also against the remaining count.
     ///
     /// # Errors
     /// [`GateError`] with the rule that does not hold; nothing is counted then.
@@ -189,25 +221,42 @@ impl Gate {
         &self,
         admission: Admission,
         scheme: SignatureScheme,
-        content_digests: Vec<ContentDigest>,
-    ) -> Result<Vec<(Permit<ForContent>, Lease)>, GateError> {
+        requested: Vec<Requested>,
+    ) -> Result<Vec<(Permit<ForRequested>, Lease)>, GateError> {
         let Admission { system, session, credential, .. } = admission;
         let now = self.clock.now()?;
         self.check_session(&system, &session, now)?;
         check_credential(&credential, now)?;
         let expected = credential.record.key_type.digest();
-        let other =
-            content_digests.iter().map(ContentDigest::algorithm).find(|actual| *actual != expected);
-        if let Some(actual) = other {
+        if let Some(actual) =
+            requested.iter().map(Requested::algorithm).find(|actual| *actual != expected)
+        {
             return Err(GateError::DigestAlgorithm { expected, actual });
         }
-        let count = u64::try_from(content_digests.len()).unwrap_or(u64::MAX);
-        self.sessions.take(&session, count).await?.map_err(GateError::SessionOver)?;
+        let is_bare = |one: &Requested| matches!(one, Requested::BareDigest(_));
+        let may_be_bare = session.entries().is_some() && system.bare_digests_allowed;
+        if requested.iter().any(is_bare) && !may_be_bare {
+            return Err(GateError::BareDigest);
+        }
+        self.take(&session, &credential.record.credential_id, &requested).await?;
         session.touch(now);
         let lease = Lease::new(session, Arc::clone(&credential));
-        let permit =
-            |digest| (Permit::new(Arc::clone(&credential.key), scheme, digest), lease.clone());
-        Ok(content_digests.into_iter().map(permit).collect())
+        let permit = |one| (Permit::new(Arc::clone(&credential.key), scheme, one), lease.clone());
+        Ok(requested.into_iter().map(permit).collect())
+    }
+
+    /// Rules 6, 15 and 16, durably.
+    async fn take(
+        &self,
+        session: &LiveSession,
+        credential_id: &str,
+        requested: &[Requested],
+    ) -> Result<(), GateError> {
+        if session.entries().is_some() {
+            return self.sessions.spend(session, credential_id, requested).await;
+        }
+        let count = u64::try_from(requested.len()).unwrap_or(u64::MAX);
+        self.sessions.take(session, count).await?.map_err(GateError::SessionOver)
     }
 
     fn check_session(
@@ -294,7 +343,10 @@ pub fn may_name(system: &SigningSystem, holder_id: &str) -> bool {
 }
 
 /// Rules 10 and 11.
-fn check_credential(credential: &LiveCredential, now: UnixSeconds) -> Result<(), GateError> {
+///
+/// # Errors
+/// [`GateError`] with the one that does not hold.
+pub fn check_credential(credential: &LiveCredential, now: UnixSeconds) -> Result<(), GateError> {
     let record = &credential.record;
     if record.status != CredentialStatus::Active {
         return Err(GateError::CredentialNotActive(record.status));

@@ -9,9 +9,11 @@
 //! counter in one transaction, so that of two phones, two pages and a card one wins. The code that completes the sign-in is
 //! known to the PC's page alone.
 
+use crate::activation::Entries;
 use crate::authenticator::Authenticator;
 use crate::clock::Clock;
 use crate::clock::UnixSeconds;
+use crate::evidence::Binding;
 use crate::evidence::VerifiedFido2;
 use crate::qr_link::NumberTried;
 use crate::qr_link::PageSecret;
@@ -271,9 +273,9 @@ impl Handoffs {
                 return Ok(HandoffApproved::Over);
             };
             let found = self.sessions.record(&binding.session_id).await?;
-            let Some((mut record, record_rev)) =
-                found.filter(|(record, _)| !record.link_is_over(now) && is_for(record, &handoff))
-            else {
+            let Some((mut record, record_rev)) = found.filter(|(record, _)| {
+                !record.link_is_over(now) && is_for(record, &handoff, binding)
+            }) else {
                 return Ok(HandoffApproved::LinkOver);
             };
             let found = self.trust.load::<Authenticator>(&proof.authenticator_id().0).await?;
@@ -359,11 +361,13 @@ impl Handoffs {
     }
 }
 
-/// Whether the sign-in can be approved by this hand-off: by phone, by this holder, with this number.
-fn is_for(record: &SessionRecord, handoff: &Handoff) -> bool {
+/// Whether the sign-in can be approved by this hand-off: by phone, by this holder, with this number, and for what the
+/// authenticator was asked.
+fn is_for(record: &SessionRecord, handoff: &Handoff, binding: &Binding) -> bool {
     record.accepts(Method::Fido2)
         && record.holder_id.as_ref().is_none_or(|wanted| *wanted == handoff.holder_id)
         && record.number.as_ref().is_none_or(|number| number == handoff.link.number())
+        && record.entries.as_ref().map(Entries::digest) == binding.entries
 }
 
 fn approval(proof: &VerifiedFido2, entitlement: &Entitlement) -> Approval {

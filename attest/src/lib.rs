@@ -8,6 +8,7 @@
 //! It never talks to an HSM, never parses an HTTP request, and never fetches anything.
 #![forbid(unsafe_code)]
 
+pub mod activation;
 pub mod algorithm;
 pub mod authenticator;
 pub mod clock;

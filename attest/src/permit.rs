@@ -1,10 +1,10 @@
 //! The proof that the gate opened, and the part of it that can still be withdrawn.
 //!
 //! A [`Permit`] is made by [`Gate::permit`](crate::gate::Gate::permit) and by nothing else. It begins as a permit for
-//! one *content digest*; a key signs other octets, and [`Permit::bind_signed_attrs`] is the one place where that changes
-//! hands. What comes out can be used once, by value, by the HSM border.
+//! what was requested: mostly a *content digest*. A key signs other octets, and [`Permit::bind_signed_attrs`] is the one place
+//! where that changes hands; a permit for the octets themselves, or for their bare digest, binds to nothing else. What comes out can be used once, by value, by the HSM border.
 
-use crate::algorithm::ContentDigest;
+use crate::activation::Requested;
 use crate::algorithm::Dtbsr;
 use crate::algorithm::KeyType;
 use crate::algorithm::SignatureScheme;
@@ -30,9 +30,9 @@ pub struct HolderKey {
     pub key_type: KeyType,
 }
 
-/// State of a permit whose content is allowed but whose octets are not fixed yet.
-pub struct ForContent {
-    content_digest: ContentDigest,
+/// State of a permit for what was requested, whose octets are not fixed yet.
+pub struct ForRequested {
+    requested: Requested,
 }
 
 /// State of a permit for exact octets.
@@ -71,47 +71,68 @@ pub enum BindError {
     /// No or several message-digest attributes, or several values in it.
     #[error("the signed attributes do not have exactly one message-digest value")]
     NotOneMessageDigest,
-    /// The message-digest attribute names other content.
-    #[error("the message-digest attribute is not the permitted content digest")]
+    /// The octets, or the content that their message-digest attribute names, are not those permitted.
+    #[error("the octets are not those that were permitted")]
     OtherContent,
+    /// Permitted is another kind: content, octets at hand, or a bare digest. None serves for another.
+    #[error("the permit is for another kind of request")]
+    OtherKind,
+    /// This kind of key signs octets, never their digest.
+    #[error("this key cannot sign a bare digest")]
+    NotByDigest,
 }
 
-impl Permit<ForContent> {
-    pub(crate) fn new(
-        key: Arc<HolderKey>,
-        scheme: SignatureScheme,
-        content_digest: ContentDigest,
-    ) -> Self {
-        Self { key, scheme, state: ForContent { content_digest } }
+impl Permit<ForRequested> {
+    pub(crate) fn new(key: Arc<HolderKey>, scheme: SignatureScheme, requested: Requested) -> Self {
+        Self { key, scheme, state: ForRequested { requested } }
     }
 
-    /// Binds the permit to the DER of CMS signed attributes (tag 0x31), whose message-digest must be the permitted digest.
+    /// Binds a permit for content to the DER of CMS signed attributes (tag 0x31), whose message-digest must be its digest.
     ///
     /// # Errors
     /// [`BindError`] when it is not; the permit is gone then, too.
     /// # Source
     /// RFC 5652 §5.4 (what is signed when signedAttrs are present), §11.2 (messageDigest: one value, an OCTET STRING).
     pub fn bind_signed_attrs(self, signed_attrs_der: &[u8]) -> Result<Permit, BindError> {
+        let Requested::Content(content_digest) = &self.state.requested else {
+            return Err(BindError::OtherKind);
+        };
         let attributes = SetOfVec::<Attribute>::from_der(signed_attrs_der)
             .map_err(|_| BindError::NotSignedAttrs)?;
         let message_digest = message_digest(&attributes)?;
-        if message_digest != self.state.content_digest.as_bytes() {
+        if message_digest != content_digest.as_bytes() {
             return Err(BindError::OtherContent);
         }
         Ok(self.bind(signed_attrs_der))
     }
 
-    /// Binds the permit to octets that are themselves the content: a raw signature.
+    /// Binds a permit for octets to these: a raw signature.
     ///
     /// # Errors
     /// [`BindError::OtherContent`] when their digest is not the permitted one.
     pub fn bind_octets(self, octets: &[u8]) -> Result<Permit, BindError> {
-        match ContentDigest::of(self.state.content_digest.algorithm(), octets)
-            == self.state.content_digest
-        {
+        let Requested::Octets(dtbsr) = &self.state.requested else {
+            return Err(BindError::OtherKind);
+        };
+        match Dtbsr::of(dtbsr.algorithm(), octets) == *dtbsr {
             true => Ok(self.bind(octets)),
             false => Err(BindError::OtherContent),
         }
+    }
+
+    /// Binds a permit for a bare digest to just that: the key signs it as it is.
+    ///
+    /// # Errors
+    /// [`BindError::NotByDigest`] when the scheme signs messages, or digests of another algorithm.
+    pub fn bind_bare_digest(self) -> Result<Permit, BindError> {
+        let Requested::BareDigest(dtbsr) = self.state.requested else {
+            return Err(BindError::OtherKind);
+        };
+        if self.scheme.digest() != Some(dtbsr.algorithm()) {
+            return Err(BindError::NotByDigest);
+        }
+        let state = ForDtbs { to_sign: ToSign::Dtbsr(dtbsr) };
+        Ok(Permit { key: self.key, scheme: self.scheme, state })
     }
 
     fn bind(self, octets: &[u8]) -> Permit {

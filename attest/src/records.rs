@@ -246,6 +246,9 @@ pub struct SigningSystem {
     pub methods: Vec<Method>,
     /// Whether `output: raw` of `/v1/sign/digest` is open to it.
     pub raw_allowed: bool,
+    /// Whether digests of octets that nobody here sees are signed for it, under an activation.
+    #[serde(default)]
+    pub bare_digests_allowed: bool,
     /// Limits of its sessions.
     pub limits: SessionLimits,
     /// Requests a second, sustained.

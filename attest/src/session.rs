@@ -1,8 +1,15 @@
-//! Sessions: evidence cached for one holder and one signing system, within clock, count and idle limits.
+//! Sessions: evidence cached for one holder and one signing system, within clock, count and idle limits. An activation is one
+//! whose evidence is bound to particular entries.
 //!
 //! A [`LiveSession`] is the in-memory side. Signatures are counted in memory and reserved from the durable record in
 //! blocks, so that the count is never exceeded, not even over `kill -9`; what a clean stop did not use is given back.
 
+use crate::activation::Entries;
+use crate::activation::Entry;
+use crate::activation::NotSpent;
+use crate::activation::Requested;
+use crate::activation::Spending;
+use crate::algorithm::ContentDigest;
 use crate::clock::UnixSeconds;
 use crate::records::Fingerprint;
 use crate::records::Method;
@@ -86,6 +93,8 @@ pub struct LiveSession {
     pub expires_at: UnixSeconds,
     /// Limits it was made with.
     pub limits: SessionLimits,
+    /// What it is good for; a day session is good for any content.
+    pub(crate) spending: Option<Spending>,
     last_used: AtomicU64,
     count: Mutex<Count>,
     ended: AtomicU8,
@@ -129,6 +138,10 @@ pub struct SessionFacts {
     pub used: u64,
     /// Newest use known.
     pub last_used: UnixSeconds,
+    /// What an activation is good for.
+    pub entries: Option<Entries>,
+    /// Which of these are used up, counted from 0.
+    pub used_entries: Vec<usize>,
 }
 
 /// What [`LiveSession::take_one`] found.
@@ -160,6 +173,7 @@ impl LiveSession {
             authenticated_at: facts.authenticated_at,
             expires_at: facts.expires_at,
             limits: facts.limits,
+            spending: facts.entries.map(|entries| Spending::new(entries, &facts.used_entries)),
             last_used: AtomicU64::new(facts.last_used.0),
             count: Mutex::new(Count { used: facts.used, reserved: facts.used }),
             ended: AtomicU8::new(0),
@@ -197,7 +211,43 @@ impl LiveSession {
 
     /// Signatures used, as far as this process counted.
     pub fn used(&self) -> u64 {
-        self.count().used
+        match &self.spending {
+            Some(spending) => spending.used(),
+            None => self.count().used,
+        }
+    }
+
+    /// The entries of an activation; nothing: a day session.
+    pub fn entries(&self) -> Option<&Entries> {
+        self.spending.as_ref().map(Spending::entries)
+    }
+
+    /// The entry that allows `requested`, used or not.
+    pub fn entry(&self, credential_id: &str, requested: &Requested) -> Option<&Entry> {
+        self.spending.as_ref()?.entry(credential_id, requested)
+    }
+
+    /// Whether content may still be signed by this credential: `announced`, or any where its digest is not known yet.
+    ///
+    /// # Errors
+    /// [`NotSpent`], of an activation alone.
+    pub fn expects(
+        &self,
+        credential_id: &str,
+        announced: Option<&ContentDigest>,
+    ) -> Result<(), NotSpent> {
+        match &self.spending {
+            Some(spending) => spending.expects(credential_id, announced),
+            None => Ok(()),
+        }
+    }
+
+    /// Nothing more comes of `count` signatures that were taken: released, withheld or failed. An activation is over with
+    /// the last of its entries.
+    pub fn settle(&self, count: u64) {
+        if let Some(spending) = &self.spending {
+            spending.settle(count);
+        }
     }
 
     /// Signatures that the durable record covers.
@@ -245,12 +295,15 @@ impl LiveSession {
         EndReason::from_flag(self.ended.load(Ordering::Acquire))
     }
 
-    /// Why it is over at `now`, if it is: ended, or past its clock or idle limit.
+    /// Why it is over at `now`, if it is: ended, past its clock or idle limit, or an activation without an entry left.
     ///
     /// The session is good in the last second before `expires_at` and over in that second itself.
     pub fn over(&self, now: UnixSeconds) -> Option<EndReason> {
         if let Some(reason) = self.ended() {
             return Some(reason);
+        }
+        if self.spending.as_ref().is_some_and(Spending::is_done) {
+            return Some(EndReason::Exhausted);
         }
         if now >= self.expires_at {
             return Some(EndReason::Expired);
@@ -298,6 +351,8 @@ mod tests {
             limits: SessionLimits { seconds: 1_000, idle_seconds: 100, signatures: limit },
             used: 0,
             last_used: UnixSeconds(1_000),
+            entries: None,
+            used_entries: Vec::new(),
         })
     }
 

@@ -3,6 +3,7 @@
 //! Everything is one durable record that moves forward by guarded writes, so of two browsers, two codes or two restarts
 //! exactly one wins. Approval alone activates nothing: the code comes back through the holder's own browser.
 
+use crate::activation::Entries;
 use crate::clock::UnixSeconds;
 use crate::records::Fingerprint;
 use crate::records::Method;
@@ -106,6 +107,9 @@ pub enum Phase {
         reserved: u64,
         /// Newest use known to the record: the idle limit goes on from it over a restart.
         last_used: UnixSeconds,
+        /// Of an activation: entries that may have been used, counted from 0.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        used_entries: Vec<usize>,
     },
     /// Final.
     Denied {
@@ -155,6 +159,9 @@ pub struct SessionRecord {
     pub return_url: Option<String>,
     /// SHA-256 of session id and number, where a number is typed instead.
     pub number: Option<Fingerprint>,
+    /// What alone may be signed; nothing: a day session is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entries: Option<Entries>,
     /// Where it stands.
     pub phase: Phase,
 }

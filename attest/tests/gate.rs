@@ -3,8 +3,10 @@
 //! `admits_when_every_rule_holds` is the test where all of them hold; every other test starts from that world.
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
+use attest::activation::Requested;
 use attest::algorithm::ContentDigest;
 use attest::algorithm::DigestAlgorithm;
+use attest::algorithm::Dtbsr;
 use attest::algorithm::KeyType;
 use attest::danger_testing::OpenGate;
 use attest::danger_testing::START;
@@ -44,6 +46,7 @@ async fn asked(world: &OpenGate) -> String {
         holder_id: None,
         methods: vec![attest::records::Method::Hpki],
         return_url: Some("https://ehr.example/return".into()),
+        entries: None,
     };
     world.sessions.create(&ehr, wanted).await.unwrap().record.session_id
 }
@@ -151,7 +154,7 @@ async fn rule_6_batch_larger_than_what_is_left_takes_nothing() {
     let world = open().await;
     let admission = world.gate.admit(world.presented()).unwrap();
     let scheme = KeyType::P256.default_scheme();
-    let refused = world.gate.permit_all(admission, scheme, vec![digest(); 21]).await;
+    let refused = world.gate.permit_all(admission, scheme, vec![digest().into(); 21]).await;
     assert!(matches!(refused, Err(GateError::SessionOver(EndReason::Exhausted))));
     assert_eq!(world.session.used(), 0);
 }
@@ -385,9 +388,10 @@ async fn lease_is_withdrawn_by_logout_and_by_quarantine() {
 #[tokio::test]
 async fn permit_for_one_content_does_not_bind_other_content() {
     let world = open().await;
-    let (permit, _) = world.permit(digest()).await.unwrap();
+    let octets = || Requested::Octets(Dtbsr::of(DigestAlgorithm::Sha256, b"document"));
+    let (permit, _) = world.permit(octets()).await.unwrap();
     assert_eq!(permit.bind_octets(b"another document").err(), Some(BindError::OtherContent));
-    let (permit, _) = world.permit(digest()).await.unwrap();
+    let (permit, _) = world.permit(octets()).await.unwrap();
     assert!(permit.bind_octets(b"document").is_ok());
 }
 

@@ -103,6 +103,7 @@ impl World {
             holder_id: None,
             methods: vec![Method::Hpki],
             return_url: Some("https://ehr.example/return".into()),
+            entries: None,
         };
         let id = self.sessions.create(&ehr, wanted).await.unwrap().record.session_id;
         let once_key = Fingerprint::of(id.as_bytes());

@@ -12,8 +12,10 @@ use crate::write::BIT_STRING;
 use crate::write::INTEGER;
 use crate::write::SEQUENCE;
 use attest::algorithm::DigestAlgorithm;
+use attest::algorithm::Dtbsr;
 use attest::algorithm::KeyType;
 use attest::algorithm::SignatureScheme;
+use aws_lc_rs::digest::Digest;
 use aws_lc_rs::signature;
 use aws_lc_rs::signature::ParsedPublicKey;
 use aws_lc_rs::signature::RsaParameters;
@@ -81,6 +83,28 @@ impl PublicKey {
             algorithm.verify_sig(&self.spki_der, message, signature)
         };
         valid.map_err(|_| CmsError::SignatureInvalid)
+    }
+}
+
+impl PublicKey {
+    /// Verifies `signature` over the octets whose digest is `dtbsr`, by the default scheme of this key.
+    ///
+    /// # Errors
+    /// See [`PublicKey::verify`]. [`CmsError::Scheme`] for Ed25519 too, which signs no digest.
+    pub fn verify_digest(
+        &self,
+        scheme: SignatureScheme,
+        dtbsr: &Dtbsr,
+        signature: &[u8],
+    ) -> Result<(), CmsError> {
+        let other = CmsError::Scheme { key_type: self.key_type, scheme };
+        if scheme != self.key_type.default_scheme() || scheme.digest() != Some(dtbsr.algorithm()) {
+            return Err(other);
+        }
+        let implementation = dtbsr.algorithm().implementation();
+        Digest::import_less_safe(dtbsr.as_bytes(), implementation)
+            .and_then(|digest| self.parsed.verify_digest_sig(&digest, signature))
+            .map_err(|_| CmsError::SignatureInvalid)
     }
 }
 

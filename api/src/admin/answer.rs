@@ -247,6 +247,8 @@ pub struct SystemView {
     pub methods: Vec<MethodName>,
     /// Whether `output: raw` is open.
     pub raw_allowed: bool,
+    /// Whether bare digests are open.
+    pub bare_digests_allowed: bool,
     /// Seconds of a session.
     pub session_seconds: u64,
     /// Seconds without a signature.

@@ -366,6 +366,9 @@ pub struct NewSystem {
     /// Whether `output: raw` of `/v1/sign/digest` is open to it.
     #[serde(default)]
     pub raw_allowed: bool,
+    /// Whether raw signatures of bare digests, of octets that nobody here sees, are open to it, under an activation.
+    #[serde(default)]
+    pub bare_digests_allowed: bool,
     /// Limits of its sessions.
     #[serde(default)]
     pub limits: NewLimits,
@@ -401,6 +404,8 @@ pub struct SystemChange {
     pub methods: Option<Vec<MethodName>>,
     /// Whether `output: raw` is open.
     pub raw_allowed: Option<bool>,
+    /// Whether bare digests are open.
+    pub bare_digests_allowed: Option<bool>,
     /// Limits of its sessions; those left out stay.
     pub limits: NewLimits,
     /// Requests a second.

@@ -6,6 +6,7 @@ use crate::http::answer;
 use crate::http::answer::Answer;
 use crate::http::answer::Refusal;
 use crate::http::answer::malformed;
+use crate::http::label;
 use crate::openapi;
 use crate::wire;
 use http::StatusCode;
@@ -32,7 +33,12 @@ pub(crate) fn openapi(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
 pub(crate) async fn create(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
     let [] = exchange.query([])?;
     let caller = exchange.caller()?;
-    let new: wire::NewSession = exchange.json(exchange.door.limits.json_bytes).await?;
+    let mut new: wire::NewSession = exchange.json(exchange.door.limits.json_bytes).await?;
+    for (index, entry) in new.entries.iter_mut().flatten().enumerate() {
+        // What is empty afterwards is said to be missing: the holder would see nothing.
+        let label = label::clean(&entry.label)?;
+        entry.label = label.ok_or_else(|| malformed(format!("entry {}: no label", index + 1)))?;
+    }
     let operations = Arc::clone(exchange.operations());
     let work = async move { operations.create_session(&caller, new).await };
     let created = exchange.to_the_end(work).await?;

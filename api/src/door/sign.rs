@@ -39,11 +39,11 @@ const LARGE: usize = 512 * 1024;
 pub(crate) async fn sign(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
     // Step 1: everything the head says.
     let caller = exchange.caller()?;
-    let head = sign_head(exchange)?;
     let compared = match exchange.header(&CONTENT_DIGEST)? {
         Some(value) => ContentDigest::parse(value)?,
         None => ContentDigest::default(),
     };
+    let head = sign_head(exchange, &compared)?;
     refuse_envelope(&exchange.parts.headers)?;
     let documents = &exchange.door.documents;
     exchange.body.allow(match head.packaging {
@@ -139,7 +139,7 @@ pub(super) fn remaining(signatures: u64, seconds: u64) -> Result<HeaderValue, Re
     HeaderValue::try_from(value).map_err(|_| Code::Internal.into())
 }
 
-fn sign_head(exchange: &Exchange<'_>) -> Result<SignHead, Refusal> {
+fn sign_head(exchange: &Exchange<'_>, compared: &ContentDigest) -> Result<SignHead, Refusal> {
     let [level, packaging, credential] = exchange.query(["level", "packaging", "credential"])?;
     let packaging = match packaging.as_deref() {
         None | Some("detached") => Packaging::Detached,
@@ -155,6 +155,7 @@ fn sign_head(exchange: &Exchange<'_>) -> Result<SignHead, Refusal> {
         credential,
         idempotency_key: idempotency_key(exchange)?,
         label: label.map(label::parse).transpose()?.flatten(),
+        announced: compared.announced().to_vec(),
     })
 }
 

@@ -28,6 +28,11 @@ impl ContentDigest {
         Ok(Self(digests))
     }
 
+    /// What the peer says, for the keeper.
+    pub(crate) fn announced(&self) -> &[(DigestName, Vec<u8>)] {
+        &self.0
+    }
+
     /// # Errors
     /// `digest_mismatch` when one of the digests is not that of the body.
     pub(crate) fn check(&self, digests: &Digests) -> Result<(), Problem> {

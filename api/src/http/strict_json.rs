@@ -253,10 +253,11 @@ mod tests {
 
     #[test]
     fn complaint_says_where_to_the_last_digit() {
-        let problem = parse::<NewSession>(br#"{"methods":[],"purpose":"once"}"#).unwrap_err();
+        let problem = parse::<NewSession>(br#"{"methods":[],"purpose":"week"}"#).unwrap_err();
         let detail = problem.detail.unwrap();
         assert!(
-            detail.ends_with("unknown variant `once`, expected `day` at line 1 column 30"),
+            detail
+                .ends_with("unknown variant `week`, expected `day` or `once` at line 1 column 30"),
             "{detail}"
         );
     }

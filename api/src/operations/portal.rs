@@ -14,6 +14,7 @@
 //! A phone is enrolled the same way: the card listener proves the card and hands the browser a page secret for
 //! `POST /wait/{id}`. The pages are one for both; the keeper knows what an id stands for.
 
+use crate::operations::EntryShown;
 use crate::operations::SignInRefusal;
 use crate::wire::MethodName;
 use async_trait::async_trait;
@@ -177,6 +178,8 @@ pub enum PhonePage {
         session_seconds: u64,
         /// See `session_seconds`.
         signatures: u64,
+        /// What alone is to be signed; none: a day session.
+        entries: Vec<EntryShown>,
         /// Seconds until it is over.
         remaining_seconds: u64,
     },

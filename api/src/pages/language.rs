@@ -52,6 +52,20 @@ impl Language {
         }
     }
 
+    /// That what is listed is being allowed, and how long for.
+    pub(crate) fn scope_of_entries(self, seconds: u64, entries: usize) -> String {
+        let duration = self.duration(seconds);
+        match (self, entries) {
+            (Self::Japanese, _) => {
+                format!("下の {entries} 件の署名だけ、各 1 回（{duration}以内）")
+            }
+            (Self::English, 1) => format!("only the signature below, once, within {duration}"),
+            (Self::English, _) => {
+                format!("only the {entries} signatures below, each once, within {duration}")
+            }
+        }
+    }
+
     /// How long the page is good.
     pub(crate) fn time_left(self, seconds: u64) -> String {
         match self {
@@ -133,6 +147,13 @@ mod tests {
     fn large_counts_are_said_in_groups() {
         assert_eq!(Language::Japanese.scope(43_200, 1_000_000), "12時間、最大 1,000,000 件の署名");
         assert_eq!(Language::English.scope(43_200, 250), "up to 250 signatures in 12 hours");
+        assert_eq!(
+            Language::Japanese.scope_of_entries(300, 2),
+            "下の 2 件の署名だけ、各 1 回（5分以内）"
+        );
+        let english = |entries| Language::English.scope_of_entries(300, entries);
+        assert_eq!(english(1), "only the signature below, once, within 5 minutes");
+        assert_eq!(english(3), "only the 3 signatures below, each once, within 5 minutes");
         assert_eq!([1, 999, 1_000].map(grouped), ["1", "999", "1,000"]);
     }
 

@@ -11,8 +11,10 @@ use crate::door::exchange::Exchange;
 use crate::http::answer;
 use crate::http::answer::Answer;
 use crate::operations::Confirm;
+use crate::operations::EntryShown;
 use crate::operations::SignInRefusal;
 use crate::problem::Code;
+use crate::wire::EntryKind;
 use askama::Template;
 use aws_lc_rs::digest;
 use base64::Engine;
@@ -40,6 +42,7 @@ struct ConfirmPage<'a> {
     request_id: &'a str,
     path: &'a str,
     confirm: &'a Confirm,
+    entries: &'a [EntryShown],
     scope: String,
     time_left: String,
 }
@@ -74,11 +77,25 @@ pub(crate) fn confirm(context: &Context<'_>, confirm: &Confirm) -> Answer {
         request_id: context.request_id,
         path: context.path.unwrap_or_default(),
         confirm,
-        scope: context.language.scope(confirm.session_seconds, confirm.signatures),
+        entries: &confirm.entries,
+        scope: scope(
+            context.language,
+            &confirm.entries,
+            confirm.session_seconds,
+            confirm.signatures,
+        ),
         time_left: context.language.time_left(confirm.remaining_seconds),
     };
     let allowed = Allowed { form_origin: confirm.return_origin.as_deref(), ..Allowed::NOTHING };
     html(StatusCode::OK, &page, context.language, allowed)
+}
+
+/// How much is being allowed: so many signatures of any kind, or those listed.
+fn scope(language: Language, entries: &[EntryShown], seconds: u64, signatures: u64) -> String {
+    match entries {
+        [] => language.scope(seconds, signatures),
+        listed => language.scope_of_entries(seconds, listed.len()),
+    }
 }
 
 /// A page that says something; with `code` it is a refusal.

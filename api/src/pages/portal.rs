@@ -8,8 +8,10 @@ use super::language::Language;
 use super::messages::Message;
 use super::qr;
 use super::refusal;
+use super::scope;
 use super::told;
 use crate::http::answer::Answer;
+use crate::operations::EntryShown;
 use crate::operations::SignInRefusal;
 use crate::operations::confirm_enrol::ConfirmEnrol;
 use crate::operations::portal::Choice;
@@ -17,6 +19,7 @@ use crate::operations::portal::PhonePage;
 use crate::operations::portal::PortalIndex;
 use crate::operations::portal::Purpose;
 use crate::operations::portal::Waiting;
+use crate::wire::EntryKind;
 use crate::wire::MethodName;
 use askama::Template;
 use aws_lc_rs::digest;
@@ -116,6 +119,7 @@ struct PhoneTemplate<'a> {
     purpose: &'a Purpose,
     terminal: &'a str,
     number_of_asking_screen: bool,
+    entries: &'a [EntryShown],
     scope: String,
     seconds: u64,
     left: String,
@@ -141,9 +145,10 @@ pub(crate) fn phone(context: &Context<'_>, page: &PhonePage) -> Answer {
             number_of_asking_screen,
             session_seconds,
             signatures,
+            entries,
             remaining_seconds,
         } => {
-            let limits = (*session_seconds, *signatures);
+            let limits = (*session_seconds, *signatures, entries.as_slice());
             (purpose, terminal, *number_of_asking_screen, limits, *remaining_seconds)
         }
     };
@@ -158,7 +163,8 @@ pub(crate) fn phone(context: &Context<'_>, page: &PhonePage) -> Answer {
         purpose,
         terminal,
         number_of_asking_screen,
-        scope: language.scope(limits.0, limits.1),
+        entries: limits.2,
+        scope: scope(language, limits.2, limits.0, limits.1),
         seconds,
         left: clock(seconds),
         said: [

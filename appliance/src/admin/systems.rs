@@ -55,6 +55,7 @@ impl AdminDesk {
             holders,
             methods: new.methods.iter().map(|method| Method::from(*method)).collect(),
             raw_allowed: new.raw_allowed,
+            bare_digests_allowed: new.bare_digests_allowed,
             limits: self.limits(self.default_limits(), new.limits)?,
             requests_per_second: new.requests_per_second.unwrap_or(DEFAULT_REQUESTS_PER_SECOND),
             created_at: now,
@@ -150,6 +151,7 @@ impl AdminDesk {
             new.methods = methods.iter().map(|method| Method::from(*method)).collect();
         }
         new.raw_allowed = change.raw_allowed.unwrap_or(new.raw_allowed);
+        new.bare_digests_allowed = change.bare_digests_allowed.unwrap_or(new.bare_digests_allowed);
         new.limits = self.limits(new.limits, change.limits)?;
         new.requests_per_second = change.requests_per_second.unwrap_or(new.requests_per_second);
         Ok(new)
@@ -233,6 +235,7 @@ fn is_wider(old: &SigningSystem, new: &SigningSystem) -> bool {
         || adds_holders
         || has_more(&old.methods, &new.methods)
         || (new.raw_allowed && !old.raw_allowed)
+        || (new.bare_digests_allowed && !old.bare_digests_allowed)
         || new.limits.seconds > old.limits.seconds
         || new.limits.idle_seconds > old.limits.idle_seconds
         || new.limits.signatures > old.limits.signatures
@@ -260,14 +263,15 @@ fn described(system: &SigningSystem, certificates: &[String]) -> Vec<(&'static s
         None => "every holder, also later ones".to_owned(),
         Some(holders) => holders.join(" "),
     };
-    let raw = if system.raw_allowed { "open" } else { "closed" };
+    let door = |is_open| if is_open { "open" } else { "closed" }.to_owned();
     vec![
         ("name", system.display_name.clone()),
         ("certificates", certificates.join(", ")),
         ("return URLs", system.return_urls.join(" ")),
         ("holders", holders),
         ("methods", methods.join(" ")),
-        ("raw signatures", raw.to_owned()),
+        ("raw signatures", door(system.raw_allowed)),
+        ("bare digests", door(system.bare_digests_allowed)),
         ("seconds of a session", system.limits.seconds.to_string()),
         ("seconds without a signature", system.limits.idle_seconds.to_string()),
         ("signatures of a session", system.limits.signatures.to_string()),
@@ -292,6 +296,7 @@ mod tests {
             holders: Some(vec!["u-1".into(), "u-2".into()]),
             methods: vec![Method::Hpki, Method::Fido2],
             raw_allowed: true,
+            bare_digests_allowed: true,
             limits: SessionLimits { seconds: 100, idle_seconds: 100, signatures: 100 },
             requests_per_second: 100,
             created_at: UnixSeconds(0),
@@ -323,12 +328,13 @@ mod tests {
             change(&mut new);
             assert!(is_wider(&system(), &new), "{name}");
         }
-        let narrower: [(&str, Change); 8] = [
+        let narrower: [(&str, Change); 9] = [
             ("certificate", |s| s.certificates.truncate(1)),
             ("return URL", |s| s.return_urls.clear()),
             ("holder", |s| s.holders = Some(vec!["u-2".into()])),
             ("method", |s| s.methods.truncate(1)),
             ("raw", |s| s.raw_allowed = false),
+            ("bare digests", |s| s.bare_digests_allowed = false),
             ("seconds", |s| s.limits.seconds = 99),
             ("signatures", |s| s.limits.signatures = 99),
             ("rate", |s| s.requests_per_second = 99),

@@ -172,6 +172,7 @@ fn system(system: &SigningSystem) -> SystemView {
         holders: system.holders.clone(),
         methods: system.methods.iter().map(|method| (*method).into()).collect(),
         raw_allowed: system.raw_allowed,
+        bare_digests_allowed: system.bare_digests_allowed,
         session_seconds: system.limits.seconds,
         session_idle_seconds: system.limits.idle_seconds,
         session_signatures: system.limits.signatures,

@@ -1,5 +1,6 @@
 //! What can happen: the kinds of record in the audit log.
 
+use crate::audit::record::ActivationAsked;
 use crate::audit::record::AlarmSource;
 use crate::audit::record::Asked;
 use crate::audit::record::Enrolment;
@@ -28,6 +29,8 @@ pub enum Event {
         #[serde(flatten)]
         facts: Box<SignatureFacts>,
     },
+    /// A signing system asks a holder to approve these entries and nothing else. Nobody has seen them yet.
+    ActivationAsked(Box<ActivationAsked>),
     /// An authenticator is about to be asked under this challenge: what it will stand for if it answers. Nothing is proved.
     SignInAsked(Box<Asked>),
     /// A card proved its holder, who may now register a phone.
@@ -169,9 +172,10 @@ pub enum Event {
 
 impl Event {
     /// Every wire name.
-    pub const KINDS: [&str; 20] = [
+    pub const KINDS: [&str; 21] = [
         "signature",
         "signature_withheld",
+        "activation_asked",
         "sign_in_asked",
         "enrolment_started",
         "enrolment_confirmed",
@@ -197,6 +201,7 @@ impl Event {
         match self {
             Self::Signature(_) => "signature",
             Self::SignatureWithheld { .. } => "signature_withheld",
+            Self::ActivationAsked(_) => "activation_asked",
             Self::SignInAsked(_) => "sign_in_asked",
             Self::EnrolmentStarted(_) => "enrolment_started",
             Self::EnrolmentConfirmed(_) => "enrolment_confirmed",
@@ -224,6 +229,7 @@ impl Event {
             Self::Signature(facts) | Self::SignatureWithheld { facts, .. } => {
                 Some(&facts.holder_id)
             }
+            Self::ActivationAsked(asked) => Some(&asked.holder_id),
             Self::SignInAsked(asked) => Some(&asked.binding.holder_id),
             Self::EnrolmentStarted(enrolment) | Self::EnrolmentConfirmed(enrolment) => {
                 Some(&enrolment.holder_id)
@@ -244,6 +250,7 @@ impl Event {
             Self::Signature(facts) | Self::SignatureWithheld { facts, .. } => {
                 Some(&facts.system_id)
             }
+            Self::ActivationAsked(asked) => Some(&asked.system_id),
             Self::SignInAsked(asked) => Some(&asked.binding.system_id),
             Self::SignInApproved(sign_in) => Some(&sign_in.system_id),
             Self::SessionActivated { system_id, .. } | Self::SessionEnded { system_id, .. } => {

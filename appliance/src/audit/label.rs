@@ -7,6 +7,7 @@
 use crate::audit::frame::frame_at;
 use crate::audit::frame::put_frame;
 use crate::audit::hash::sha256;
+use attest::activation::LABEL_SALT_BYTES;
 use attest::records::Fingerprint;
 use std::collections::HashMap;
 use std::fs::File;
@@ -43,12 +44,20 @@ impl Label {
     /// # Errors
     /// [`LabelError`].
     pub fn new(text: &str) -> Result<Self, LabelError> {
-        if text.len() > MAX_LABEL_BYTES {
-            return Err(LabelError::TooLong);
-        }
         let mut salt = [0; SALT_BYTES];
         aws_lc_rs::rand::fill(&mut salt).map_err(|_| LabelError::Random)?;
-        Ok(Self { salt, text: text.to_owned() })
+        Self::salted(salt, text)
+    }
+
+    /// `text` with the salt it has elsewhere, so that both commitments are one.
+    ///
+    /// # Errors
+    /// [`LabelError::TooLong`].
+    pub fn salted(salt: [u8; SALT_BYTES], text: &str) -> Result<Self, LabelError> {
+        match text.len() <= MAX_LABEL_BYTES {
+            true => Ok(Self { salt, text: text.to_owned() }),
+            false => Err(LabelError::TooLong),
+        }
     }
 
     /// What the record says of it.
@@ -189,7 +198,8 @@ fn read_all(file: &File) -> io::Result<Vec<u8>> {
     Ok(octets)
 }
 
-const SALT_BYTES: usize = 32;
+/// Octets of a salt.
+const SALT_BYTES: usize = LABEL_SALT_BYTES;
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,9 @@
 //! stand for them; evidence is kept whole, because a third party has to be able to judge it again.
 
 use crate::audit::event::Event;
+use attest::activation::Entry;
+use attest::activation::EntryKind;
+use attest::activation::Requested;
 use attest::algorithm::ContentDigest;
 use attest::algorithm::DigestAlgorithm;
 use attest::algorithm::Dtbsr;
@@ -168,6 +171,50 @@ pub struct SignIn {
     pub evidence: Fingerprint,
     /// The evidence in checkable form, JSON text kept octet by octet; at most [`MAX_EVIDENCE_BYTES`].
     pub evidence_json: String,
+    /// The entries approved, by the digest of their list, as in [`ActivationAsked`]; nothing: a day session.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub entries: Option<Fingerprint>,
+}
+
+/// The entries that an activation is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActivationAsked {
+    /// The transaction, hashed.
+    pub session: Fingerprint,
+    /// Holder who is to approve them.
+    pub holder_id: String,
+    /// Signing system that asks.
+    pub system_id: String,
+    /// Names the whole list: SHA-256 over a line `kind/algorithm/value/credential/label` with a line feed for each entry.
+    pub digest: Fingerprint,
+    /// The list.
+    pub entries: Vec<ListedEntry>,
+}
+
+/// One entry, without what may name a patient.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListedEntry {
+    /// What the value is the digest of.
+    pub kind: EntryKind,
+    /// Algorithm and value.
+    pub digest: DigestValue,
+    /// Which key is to sign.
+    pub credential_id: String,
+    /// Commitment to the label that the holder reads; the signature's record has the same.
+    pub label: Fingerprint,
+}
+
+impl From<&Entry> for ListedEntry {
+    fn from(entry: &Entry) -> Self {
+        Self {
+            kind: entry.kind,
+            digest: DigestValue { alg: entry.algorithm, value: entry.value.clone() },
+            credential_id: entry.credential_id.clone(),
+            label: entry.label_commitment(),
+        }
+    }
 }
 
 /// A question to an authenticator.
@@ -279,6 +326,12 @@ impl From<&ContentDigest> for DigestValue {
     }
 }
 
+impl From<&Requested> for DigestValue {
+    fn from(requested: &Requested) -> Self {
+        Self { alg: requested.algorithm(), value: requested.as_bytes().to_vec() }
+    }
+}
+
 impl From<&Dtbsr> for DigestValue {
     fn from(digest: &Dtbsr) -> Self {
         Self { alg: digest.algorithm(), value: digest.as_bytes().to_vec() }
@@ -379,7 +432,20 @@ pub(crate) mod tests {
                     session_id: "t".to_owned(),
                     handoff_id: "d".to_owned(),
                     limits: SessionLimits { seconds: 1, idle_seconds: 1, signatures: 1 },
+                    entries: Some(Fingerprint::of(b"list")),
                 },
+            })),
+            Event::ActivationAsked(Box::new(ActivationAsked {
+                session: session_hash("t"),
+                holder_id: "u-17".to_owned(),
+                system_id: "ehr".to_owned(),
+                digest: Fingerprint::of(b"list"),
+                entries: vec![ListedEntry {
+                    kind: EntryKind::Dtbsr,
+                    digest: (&Dtbsr::of(DigestAlgorithm::Sha256, b"dtbs")).into(),
+                    credential_id: "rsa2048".to_owned(),
+                    label: Fingerprint::of(b"label"),
+                }],
             })),
             Event::EnrolmentStarted(Box::new(Enrolment {
                 ticket: session_hash("e"),
@@ -399,6 +465,7 @@ pub(crate) mod tests {
                 authenticated_at: UnixSeconds(1),
                 evidence: Fingerprint::of(b"{\"a\":1}"),
                 evidence_json: "{\"a\":1}".to_owned(),
+                entries: None,
             })),
             Event::TrustProposed(change.clone()),
             {

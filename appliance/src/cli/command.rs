@@ -180,6 +180,7 @@ fn new_system(add: &SystemAdd) -> Result<NewSystem, CliError> {
         all_holders: add.all_holders,
         methods: add.method.iter().map(|method| method_name(*method)).collect(),
         raw_allowed: add.raw,
+        bare_digests_allowed: add.bare_digests,
         limits: limits(add.limits),
         requests_per_second: add.limits.requests_per_second,
     })
@@ -202,6 +203,7 @@ fn system_change(update: &SystemUpdate) -> Result<SystemChange, CliError> {
         all_holders,
         methods: methods.map(|list| list.iter().map(|method| method_name(*method)).collect()),
         raw_allowed: update.raw.map(|switch| switch == Switch::On),
+        bare_digests_allowed: update.bare_digests.map(|switch| switch == Switch::On),
         limits: limits(update.limits),
         requests_per_second: update.limits.requests_per_second,
     })

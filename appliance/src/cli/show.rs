@@ -223,11 +223,19 @@ fn systems(list: &[SystemView]) -> String {
             certificates.join(" "),
             holders,
             methods.join(" "),
-            yes(system.raw_allowed),
+            raw(system).to_owned(),
             limits,
         ]);
     }
     table.to_string()
+}
+
+fn raw(system: &SystemView) -> &'static str {
+    match (system.raw_allowed, system.bare_digests_allowed) {
+        (true, true) => "yes, digests too",
+        (true, false) => "yes",
+        (false, _) => "no",
+    }
 }
 
 fn operators(list: &[OperatorView]) -> String {

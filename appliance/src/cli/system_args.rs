@@ -31,6 +31,9 @@ pub struct SystemAdd {
     /// Opens `output: raw` of /v1/sign/digest
     #[arg(long)]
     pub raw: bool,
+    /// Opens raw signatures of bare digests, which the holder has approved one by one
+    #[arg(long)]
+    pub bare_digests: bool,
     /// Limits
     #[command(flatten)]
     pub limits: Limits,
@@ -65,6 +68,9 @@ pub struct SystemUpdate {
     /// on opens `output: raw`, off closes it
     #[arg(long)]
     pub raw: Option<Switch>,
+    /// on opens raw signatures of bare digests under an activation, off closes them
+    #[arg(long)]
+    pub bare_digests: Option<Switch>,
     /// Limits
     #[command(flatten)]
     pub limits: Limits,

@@ -167,12 +167,18 @@ pub struct Sessions {
     pub max_seconds: u64,
     /// Signatures.
     pub max_signatures: u64,
+    /// Seconds from the evidence in which entries that were approved one by one are signed (`purpose: once`).
+    pub once_seconds: u64,
 }
 
 impl Default for Sessions {
-    /// A day, and four times what the heaviest day seen needed.
+    /// A day, and four times what the heaviest day seen needed. Five minutes: the documents are there already.
     fn default() -> Self {
-        Self { max_seconds: SessionLimits::CEILING_SECONDS, max_signatures: 1_000 }
+        Self {
+            max_seconds: SessionLimits::CEILING_SECONDS,
+            max_signatures: 1_000,
+            once_seconds: 300,
+        }
     }
 }
 
@@ -182,6 +188,10 @@ impl Default for Sessions {
 pub struct Limits {
     /// Items in one digest batch.
     pub digest_items: usize,
+    /// Entries that one approval may be asked for (`purpose: once`).
+    pub entries: usize,
+    /// Characters of an entry's label.
+    pub entry_label_characters: usize,
     /// Sign-ins a minute that one signing system may open for one holder.
     pub sign_ins_per_minute: u32,
     /// Questions to a phone a minute for one holder id, whether anybody has it or not.
@@ -197,6 +207,10 @@ impl Default for Limits {
         Self {
             // A day's documents of one ward, signed within a few seconds.
             digest_items: 500,
+            // What a person reads before allowing it, on a phone too.
+            entries: 20,
+            // Two lines of a phone.
+            entry_label_characters: 60,
             // A locked-out colleague needs two or three.
             sign_ins_per_minute: 20,
             // A QR code that ran out, a number mistyped: a person needs two or three; each is one picture and one answer.

@@ -378,7 +378,11 @@ fn numbers(config: &Config, faults: &mut Vec<Fault>) {
         ("keys.destroy_after_seconds", config.keys.destroy_after_seconds, 1, 10 * 365 * 86_400),
         ("sessions.max_seconds", config.sessions.max_seconds, 60, SessionLimits::CEILING_SECONDS),
         ("sessions.max_signatures", config.sessions.max_signatures, 1, 100_000_000),
+        ("sessions.once_seconds", config.sessions.once_seconds, 30, 3_600),
         ("limits.digest_items", config.limits.digest_items as u64, 1, 5_000),
+        // A list of the longest is still one record of the store.
+        ("limits.entries", config.limits.entries as u64, 1, 100),
+        ("limits.entry_label_characters", config.limits.entry_label_characters as u64, 1, 120),
         ("limits.sign_ins_per_minute", config.limits.sign_ins_per_minute.into(), 1, 100_000),
         ("limits.notification_card_days", config.limits.notification_card_days, 1, 365),
         ("limits.phones_per_minute", config.limits.phones_per_minute.into(), 1, 100_000),

@@ -289,7 +289,10 @@ fn each_number_holds_at_its_limits_and_not_past_them() {
         ("max_age_hours = 240", "max_age_hours", 1, 8_760),
         ("max_seconds = 86400", "max_seconds", 60, 86_400),
         ("max_signatures = 1000", "max_signatures", 1, 100_000_000),
+        ("once_seconds = 300", "once_seconds", 30, 3_600),
         ("digest_items = 500", "digest_items", 1, 5_000),
+        ("entries = 20", "entries", 1, 100),
+        ("entry_label_characters = 60", "entry_label_characters", 1, 120),
         ("sign_ins_per_minute = 20", "sign_ins_per_minute", 1, 100_000),
         ("timeout_ms = 3000", "timeout_ms", 100, 10_000),
     ];

@@ -13,8 +13,10 @@ use api::operations::SignedBatch;
 use api::problem::Code;
 use api::problem::Problem;
 use api::wire;
+use attest::activation::Requested;
 use attest::algorithm::ContentDigest;
 use attest::algorithm::DigestAlgorithm;
+use attest::algorithm::Dtbsr;
 use attest::algorithm::KeyType;
 use attest::clock::UnixSeconds;
 use attest::registry::LiveCredential;
@@ -60,15 +62,15 @@ impl Keeper {
                         && item.shape.is_none()
                 }
                 wire::Output::Raw => {
-                    item.octets.is_some()
-                        && item.shape.is_some()
-                        && item.alg.is_none()
-                        && item.digest.is_none()
+                    let is_bare = item.alg.is_some();
+                    item.digest.is_some() == is_bare
+                        && item.octets.is_some() != is_bare
+                        && item.shape.is_some() != is_bare
                 }
             };
             if !complete {
                 return Err(malformed(format!(
-                    "item {:?}: output cms takes alg and digest, output raw takes octets and shape",
+                    "item {:?}: output cms takes alg and digest, output raw takes octets and shape, or alg and digest",
                     item.id
                 )));
             }
@@ -104,6 +106,36 @@ impl Keeper {
         for (item, known) in request.items.iter().zip(known.into_iter().flatten()) {
             left = self.left_of(&known.session)?;
             items.push(self.repeat_item(request, &item.id, &known)?);
+        }
+        let (remaining_signatures, remaining_seconds) = left;
+        Ok(SignedBatch {
+            answer: wire::SignedDigests { items },
+            remaining_signatures,
+            remaining_seconds,
+        })
+    }
+
+    /// The rest of the batch is refused as `problem` says; what was signed before under its key is answered all the same.
+    fn repeat_what_is_known(
+        &self,
+        request: &wire::SignDigests,
+        known: Vec<Option<KnownSignature>>,
+        problem: Problem,
+    ) -> Result<SignedBatch, Problem> {
+        if known.iter().all(Option::is_none) {
+            return Err(problem);
+        }
+        let mut items = Vec::with_capacity(known.len());
+        let mut left = (0, 0);
+        for (item, known) in request.items.iter().zip(known) {
+            let id = item.id.clone();
+            items.push(match known {
+                Some(known) => {
+                    left = self.left_of(&known.session)?;
+                    self.repeat_item(request, &id, &known)?
+                }
+                None => wire::ItemOutcome::Refused { id, problem: problem.code },
+            });
         }
         let (remaining_signatures, remaining_seconds) = left;
         Ok(SignedBatch {
@@ -149,28 +181,33 @@ impl Keeper {
         idempotency: &Idempotencies,
         known: Vec<Option<KnownSignature>>,
     ) -> Result<SignedBatch, Problem> {
-        let admission = self
-            .admission(caller, &idempotency.signing_token, request.credential.as_deref())
-            .await?;
+        let admission =
+            self.admission(caller, &idempotency.signing_token, request.credential.as_deref()).await;
+        let admission = match admission {
+            Ok(admission) => admission,
+            Err(problem) => return self.repeat_what_is_known(&request, known, problem),
+        };
         let (session, credential) = (admission.session().clone(), admission.credential().clone());
         let (scheme, at) = (credential.record.key_type.default_scheme(), admission.at());
         let contents = request
             .items
             .iter()
-            .map(|item| Content::of(item, credential.record.key_type.digest()))
+            .map(|item| Content::of(item, request.output, credential.record.key_type.digest()))
             .collect::<Result<Vec<_>, _>>()?;
         let fresh: Vec<_> = known
             .iter()
             .zip(&contents)
             .filter(|(known, _)| known.is_none())
-            .map(|(_, content)| content.digest.clone())
+            .map(|(_, content)| content.requested.clone())
             .collect();
+        let fresh_count = u64::try_from(fresh.len()).unwrap_or(u64::MAX);
         let permits = self.gate.permit_all(admission, scheme, fresh).await;
         let permits = match permits {
             Ok(permits) => permits,
             Err(error) => {
                 let id = Some(credential.record.credential_id.as_str());
-                return Err(self.shut(caller, &error, id, scheme.name()).await);
+                let problem = self.shut(caller, &error, id, scheme.name()).await;
+                return self.repeat_what_is_known(&request, known, problem);
             }
         };
         let mut permits = permits.into_iter();
@@ -188,13 +225,14 @@ impl Keeper {
                         credential: credential.clone(),
                         idempotency: idempotency.of(index),
                         label,
-                        packaging: match request.output {
-                            wire::Output::Cms => "cms",
-                            wire::Output::Raw => "raw",
+                        packaging: match &content.requested {
+                            Requested::Content(_) => "cms",
+                            Requested::Octets(_) => "raw",
+                            Requested::BareDigest(_) => "digest",
                         },
                     };
-                    let order =
-                        Order { permit, lease, content_digest: content.digest, request: asked };
+                    let requested = content.requested;
+                    let order = Order { permit, lease, requested, request: asked };
                     Job::Fresh(Box::new(order), content.octets)
                 }
             };
@@ -204,6 +242,7 @@ impl Keeper {
             jobs.into_iter().map(|(id, job)| self.run(caller, &request, &credential, id, job, at));
         // Never more at once than the HSM's queue takes beside other callers.
         let items: Vec<_> = stream::iter(running).buffered(AT_ONCE).collect().await;
+        self.settle(caller, &session, fresh_count).await;
         let now = self.now()?;
         Ok(SignedBatch {
             answer: wire::SignedDigests { items },
@@ -228,10 +267,12 @@ impl Keeper {
                     Err(problem) => wire::ItemOutcome::Refused { id, problem: problem.code },
                 };
             }
-            Job::Fresh(order, Some(octets)) => {
-                self.make_raw(request, credential, *order, &octets, at).await
-            }
-            Job::Fresh(order, None) => self.make_cms(credential, *order, at).await,
+            Job::Fresh(order, octets) => match request.output {
+                wire::Output::Cms => self.make_cms(credential, *order, at).await,
+                wire::Output::Raw => {
+                    self.make_raw(request, credential, *order, octets.as_deref(), at).await
+                }
+            },
         };
         match made {
             Ok((signature, seq)) => {
@@ -267,7 +308,7 @@ impl Keeper {
         request: &wire::SignDigests,
         credential: &Arc<LiveCredential>,
         order: Order,
-        octets: &[u8],
+        octets: Option<&[u8]>,
         at: UnixSeconds,
     ) -> Result<(Vec<u8>, u64), SignError> {
         let certificate =
@@ -281,18 +322,22 @@ impl Keeper {
 enum Job {
     /// Signed before under the same idempotency key.
     Known(KnownSignature),
-    /// To be signed; with octets: raw.
+    /// To be signed, with the octets where they are at hand.
     Fresh(Box<Order>, Option<Vec<u8>>),
 }
 
 /// What an item asks to have signed.
 struct Content {
-    digest: ContentDigest,
+    requested: Requested,
     octets: Option<Vec<u8>>,
 }
 
 impl Content {
-    fn of(item: &wire::DigestItem, expected: DigestAlgorithm) -> Result<Self, Problem> {
+    fn of(
+        item: &wire::DigestItem,
+        output: wire::Output,
+        expected: DigestAlgorithm,
+    ) -> Result<Self, Problem> {
         let malformed = |what: &str| {
             Problem::with_detail(Code::MalformedRequest, format!("item {:?}: {what}", item.id))
         };
@@ -308,8 +353,8 @@ impl Content {
                 None => return Err(malformed("shape is missing")),
             };
             shape.check(&octets).map_err(|error| malformed(&error.to_string()))?;
-            let digest = ContentDigest::of(expected, &octets);
-            return Ok(Self { digest, octets: Some(octets) });
+            let requested = Requested::Octets(Dtbsr::of(expected, &octets));
+            return Ok(Self { requested, octets: Some(octets) });
         }
         let digest_b64 = item.digest.as_deref().unwrap_or_default();
         let digest = STANDARD.decode(digest_b64).map_err(|_| malformed("digest is not base64"))?;
@@ -321,9 +366,12 @@ impl Content {
                 expected.name()
             )));
         }
-        let digest =
-            ContentDigest::new(algorithm, digest).map_err(|error| malformed(&error.to_string()))?;
-        Ok(Self { digest, octets: None })
+        let requested = match output {
+            wire::Output::Cms => ContentDigest::new(algorithm, digest).map(Requested::Content),
+            wire::Output::Raw => Dtbsr::new(algorithm, digest).map(Requested::BareDigest),
+        };
+        let requested = requested.map_err(|error| malformed(&error.to_string()))?;
+        Ok(Self { requested, octets: None })
     }
 }
 

@@ -239,6 +239,7 @@ impl Keeper {
             number_of_asking_screen: false,
             session_seconds: 0,
             signatures: 0,
+            entries: Vec::new(),
             remaining_seconds: now.seconds_until(ticket.link.expires_at()),
         }
     }

@@ -6,16 +6,20 @@ use crate::audit::Label;
 use crate::audit::Opened;
 use crate::audit::Principal;
 use crate::audit::SignatureFacts;
+use crate::audit::record::ActivationAsked;
 use crate::audit::record::AlarmSource;
 use crate::audit::record::Asked;
 use crate::audit::record::DigestValue;
 use crate::audit::record::Enrolment;
 use crate::audit::record::Idempotency;
+use crate::audit::record::ListedEntry;
 use crate::audit::record::SignIn;
 use crate::audit::record::TrustChange;
 use crate::audit::record::session_hash;
 use crate::time::TimeStep;
-use attest::algorithm::ContentDigest;
+use attest::activation::Entries;
+use attest::activation::EntryKind;
+use attest::activation::Requested;
 use attest::algorithm::Dtbsr;
 use attest::algorithm::SignatureScheme;
 use attest::clock::UnixSeconds;
@@ -44,9 +48,9 @@ pub struct Request {
     pub credential: Arc<LiveCredential>,
     /// What a retry is recognised by.
     pub idempotency: Option<Idempotency>,
-    /// Label of the document.
+    /// Label of the document, as the signing system says now; an activation has its own.
     pub label: Option<String>,
-    /// `detached`, `attached`, `cms` or `raw`.
+    /// `detached`, `attached`, `cms`, `raw`, or `digest`: a raw signature of octets that were never here.
     pub packaging: &'static str,
 }
 
@@ -54,8 +58,8 @@ pub struct Request {
 pub struct Made<'a> {
     /// The scheme.
     pub scheme: SignatureScheme,
-    /// The content.
-    pub content_digest: &'a ContentDigest,
+    /// What was asked for.
+    pub requested: &'a Requested,
     /// What the key signed, unless it signed the octets themselves.
     pub dtbsr: Option<&'a Dtbsr>,
     /// The value, in the form CMS has it.
@@ -68,6 +72,10 @@ pub struct Made<'a> {
 pub fn signature(request: Request, made: &Made<'_>, lease: Lease) -> Entry {
     let Request { request_id, session, credential, idempotency, label, packaging } = request;
     let record = &credential.record;
+    let approved = session.entry(&record.credential_id, made.requested);
+    let label = approved
+        .map(|entry| Label::salted(entry.label_salt, &entry.label))
+        .or_else(|| label.map(|label| Label::new(&label)));
     let facts = SignatureFacts {
         holder_id: session.holder_id.clone(),
         system_id: session.system_id.clone(),
@@ -76,7 +84,7 @@ pub fn signature(request: Request, made: &Made<'_>, lease: Lease) -> Entry {
         evidence: Fingerprint(session.evidence.clone()),
         credential_id: record.credential_id.clone(),
         certificate: credential.certificate.clone(),
-        content_digest: DigestValue::from(made.content_digest),
+        content_digest: DigestValue::from(made.requested),
         dtbsr: made.dtbsr.map(DigestValue::from),
         algorithm: made.scheme.name().to_owned(),
         salt_len: match made.scheme {
@@ -84,7 +92,10 @@ pub fn signature(request: Request, made: &Made<'_>, lease: Lease) -> Entry {
             _ => None,
         },
         packaging: packaging.to_owned(),
-        level: if packaging == "raw" { String::new() } else { "B-B".to_owned() },
+        level: match made.requested.kind() {
+            EntryKind::Content => "B-B".to_owned(),
+            EntryKind::Dtbsr => String::new(),
+        },
         signing_time: made.signing_time,
         signature: STANDARD.encode(made.signature),
         label: None,
@@ -92,7 +103,7 @@ pub fn signature(request: Request, made: &Made<'_>, lease: Lease) -> Entry {
     };
     let system = Principal::System(session.system_id.clone());
     let entry = Entry::signature(&request_id, system, facts, lease);
-    match label.map(|label| Label::new(&label)) {
+    match label {
         Some(Ok(label)) => entry.labelled(label),
         Some(Err(error)) => {
             tracing::warn!(request_id, %error, "a document label is not kept");
@@ -118,7 +129,22 @@ pub fn sign_in(record: &SessionRecord, approval: &Approval, evidence_json: Strin
         authenticated_at: approval.authenticated_at,
         evidence: Fingerprint(approval.evidence.clone()),
         evidence_json,
+        entries: record.entries.as_ref().map(Entries::digest),
     }
+}
+
+/// A signing system asks for an activation, if that is what it does.
+pub fn activation_asked(request_id: &str, record: &SessionRecord) -> Option<Entry> {
+    let (entries, holder_id) = (record.entries.as_ref()?, record.holder_id.clone()?);
+    let asked = ActivationAsked {
+        session: session_hash(&record.session_id),
+        holder_id,
+        system_id: record.system_id.clone(),
+        digest: entries.digest(),
+        entries: entries.as_slice().iter().map(ListedEntry::from).collect(),
+    };
+    let system = Principal::System(record.system_id.clone());
+    Some(Entry::new(request_id, system, Event::ActivationAsked(Box::new(asked))))
 }
 
 /// Somebody proved presence and confirmed a sign-in; its `evidence_json` lets anybody check it again.

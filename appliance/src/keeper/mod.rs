@@ -2,6 +2,7 @@
 //!
 //! [`Keeper`] is the appliance while it is operational; [`crate::doorway::Doorway`] stands before it in every state.
 
+mod activation;
 mod batch;
 mod card;
 mod certificates;
@@ -85,6 +86,12 @@ pub struct KeeperSettings {
     pub attached_bytes: u64,
     /// Items in one digest batch.
     pub digest_items: usize,
+    /// Seconds of an activation, from the evidence.
+    pub once_seconds: u64,
+    /// Entries of an activation.
+    pub entries: usize,
+    /// Characters of an entry's label.
+    pub entry_label_characters: usize,
     /// Sign-ins a minute that one signing system may open for one holder.
     pub sign_ins_per_minute: u32,
     /// Questions to a phone a minute for one holder id.

@@ -3,6 +3,7 @@
 //! Until an authenticator has answered, nobody is told whether there is such a holder, or whether they have a phone.
 
 use super::Keeper;
+use super::activation;
 use super::entries;
 use super::phones::Phones;
 use super::sign_in::refusal_name;
@@ -13,6 +14,7 @@ use api::operations::portal::PhoneAsked;
 use api::operations::portal::PhoneDone;
 use api::operations::portal::PhonePage;
 use api::operations::portal::Purpose;
+use attest::activation::Entries;
 use attest::clock::UnixSeconds;
 use attest::evidence::Binding;
 use attest::evidence::Fido2Error;
@@ -45,8 +47,9 @@ impl Keeper {
             },
             terminal: handoff.terminal.clone(),
             number_of_asking_screen: record.number.is_some(),
-            session_seconds: system.limits.seconds,
-            signatures: system.limits.signatures,
+            session_seconds: self.offered(&system, &record).seconds,
+            signatures: self.offered(&system, &record).signatures,
+            entries: activation::shown(&record),
             remaining_seconds: now.seconds_until(handoff.link.expires_at()),
         }
     }
@@ -85,12 +88,16 @@ impl Keeper {
         }
         // Step 2: what an answer would approve, durable under the challenge before anybody sees it.
         let binding = Binding {
-            purpose: Approves::Day,
+            purpose: match record.entries {
+                Some(_) => Approves::Once,
+                None => Approves::Day,
+            },
             system_id: system.system_id.clone(),
             holder_id: holder_id.clone(),
             session_id: record.session_id.clone(),
             handoff_id: handoff.handoff_id.clone(),
-            limits: system.limits,
+            limits: self.offered(&system, &record),
+            entries: record.entries.as_ref().map(Entries::digest),
         };
         let known = self.parts.registry.authenticators_of(holder_id);
         let started = match phones.fido2.start_assertion(binding.clone(), &known) {
@@ -147,6 +154,7 @@ impl Keeper {
             authenticated_at: proof.proved_at(),
             evidence: proof.digest(),
             evidence_json: proof.evidence_json().to_owned(),
+            entries: proof.binding().entries.clone(),
         };
         if let Err(error) =
             self.parts.audit.append(entries::sign_in_approved(request_id, sign_in)).await
@@ -190,7 +198,7 @@ impl Keeper {
         }
         let system = self.system_for(record, &holder.holder_id, Method::Fido2)?;
         // What the person read and the evidence says is what the session gets.
-        if system.limits != proof.binding().limits {
+        if self.offered(&system, record) != proof.binding().limits {
             return Err(SignInRefusal::FormOver);
         }
         self.entitlement(&holder, &[], now)

@@ -2,6 +2,7 @@
 
 use super::Keeper;
 use super::entries;
+use super::views;
 use crate::audit::Principal;
 use crate::problems;
 use api::operations::Caller;
@@ -42,10 +43,12 @@ impl Keeper {
         let mut view = wire::SessionView {
             session_id: record.session_id.clone(),
             state: wire::SessionState::Pending,
+            purpose: views::purpose(record.entries.is_some()),
             method: None,
             holder: None,
             remaining_seconds: now.seconds_until(record.link_expires_at),
             remaining_signatures: None,
+            remaining_entries: None,
             credentials: Vec::new(),
             reason: None,
         };
@@ -72,6 +75,7 @@ impl Keeper {
                         view.state = wire::SessionState::Active;
                         view.remaining_seconds = now.seconds_until(*expires_at);
                         view.remaining_signatures = Some(session.remaining());
+                        view.remaining_entries = views::remaining_entries(session);
                         view.credentials = self.usable_credentials(session, now);
                     }
                     Some((_, Some(reason))) => set_ended(&mut view, reason),
@@ -171,6 +175,7 @@ fn set_ended(view: &mut wire::SessionView, reason: EndReason) {
     view.state = wire::SessionState::Ended;
     view.remaining_seconds = 0;
     view.remaining_signatures = Some(0);
+    view.remaining_entries = (view.purpose == wire::Purpose::Once).then_some(0);
     let reason = serde_json::to_value(reason).ok();
     view.reason = reason.and_then(|value| value.as_str().map(str::to_owned));
 }

@@ -4,6 +4,7 @@
 //! step. Opening the page changes nothing; only the confirmed form does.
 
 use super::Keeper;
+use super::activation;
 use super::card::CardFault;
 use super::card::ProvedCard;
 use super::entries;
@@ -38,6 +39,8 @@ use std::sync::Arc;
 struct Met {
     record: SessionRecord,
     system: Arc<SigningSystem>,
+    /// What is being agreed to.
+    offered: SessionLimits,
     holder: Arc<Holder>,
     entitlement: Entitlement,
     card: CardIdentity,
@@ -46,11 +49,13 @@ struct Met {
 }
 
 impl Met {
-    /// What the form is bound to besides the card: the link, and the limits that its page says.
+    /// What the form is bound to besides the card: the link, and what its page says is allowed.
     fn shown(&self) -> Fingerprint {
-        let SessionLimits { seconds, idle_seconds, signatures } = self.system.limits;
-        let link = &self.record.link.0;
-        Fingerprint::of(format!("{link}/{seconds}/{idle_seconds}/{signatures}").as_bytes())
+        let SessionLimits { seconds, idle_seconds, signatures } = self.offered;
+        let entries = self.record.entries.as_ref().map(|entries| entries.digest().0);
+        let (link, entries) = (&self.record.link.0, entries.unwrap_or_default());
+        let text = format!("{link}/{seconds}/{idle_seconds}/{signatures}/{entries}");
+        Fingerprint::of(text.as_bytes())
     }
 }
 
@@ -76,8 +81,9 @@ impl SignIn for Keeper {
                 asks_number: met.record.number.is_some(),
                 return_origin: met.record.return_url.as_deref().and_then(origin),
                 remaining_seconds: met.now.seconds_until(met.record.link_expires_at),
-                session_seconds: met.system.limits.seconds,
-                signatures: met.system.limits.signatures,
+                session_seconds: met.offered.seconds,
+                signatures: met.offered.signatures,
+                entries: activation::shown(&met.record),
                 system: met.system.display_name.clone(),
                 holder: met.holder.display_name.clone(),
                 danger_test_mode: self.danger_test_mode(),
@@ -152,7 +158,8 @@ impl Keeper {
                 return Err(NotMet::Refused(refusal));
             }
         };
-        Ok(Met { record, system, holder, entitlement, card, evidence, now })
+        let offered = self.offered(&system, &record);
+        Ok(Met { record, system, offered, holder, entitlement, card, evidence, now })
     }
 
     /// The sign-in of a login link, in whatever state.
@@ -203,7 +210,7 @@ impl Keeper {
             second_certificates: met.entitlement.certificates.clone(),
             second_certificates_not_after: Some(met.entitlement.not_after),
             authenticated_at: met.evidence.handshake_at,
-            limits: met.system.limits,
+            limits: met.offered,
         };
         // The evidence is durable before anything that rests on it. A wrong number is no approval.
         // That nothing came of a recorded approval is recorded, too, and never thinned out.

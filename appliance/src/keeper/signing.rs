@@ -64,13 +64,18 @@ impl Signing for Keeper {
                 attached_bytes: settings.attached_bytes,
                 detached_bytes: settings.detached_bytes,
                 digest_items: u64::try_from(settings.digest_items).unwrap_or(u64::MAX),
+                entries: u64::try_from(settings.entries).unwrap_or(u64::MAX),
+                entry_label_characters: u64::try_from(settings.entry_label_characters)
+                    .unwrap_or(u64::MAX),
                 raw_allowed: system.raw_allowed,
+                bare_digests_allowed: system.bare_digests_allowed,
                 requests_per_second: system.requests_per_second,
             },
             session: wire::InfoSession {
                 seconds: system.limits.seconds,
                 idle_seconds: system.limits.idle_seconds,
                 signatures: system.limits.signatures,
+                once_seconds: settings.once_seconds.min(system.limits.seconds),
                 methods: system.methods.iter().map(|method| (*method).into()).collect(),
             },
             time_source: "system-clock".to_owned(),
@@ -101,6 +106,7 @@ impl Signing for Keeper {
             return Err(Problem::with_detail(Code::NotPermitted, detail));
         }
         let wanted = Wanted {
+            entries: self.entries_of(&system, &new)?,
             holder_id: new.holder,
             methods: self.methods(&system, new.methods)?,
             return_url: new.return_url,
@@ -112,6 +118,14 @@ impl Signing for Keeper {
             .await
             .map_err(|error| problems::session(&error))?;
         let record = created.record;
+        if let Some(asked) = entries::activation_asked(&caller.request_id, &record) {
+            // What is to be approved is durable before anybody is shown it.
+            self.parts.audit.append(asked).await.map_err(|error| {
+                let request_id = &caller.request_id;
+                tracing::error!(request_id, %error, "what is to be approved could not be recorded");
+                Problem::new(Code::AuditUnavailable)
+            })?;
+        }
         let link = link_token(&record.session_id, &created.link_secret);
         Ok(wire::SessionCreated {
             login_url: format!("{}/login/{link}", self.login_origin(&record)),
@@ -154,16 +168,19 @@ impl Signing for Keeper {
     ) -> Result<wire::Activated, Problem> {
         let system = self.system(caller)?;
         let record = self.own_session(&system, session_id).await?;
-        let outcome = self.parts.sessions.activate(session_id, &activate.code, system.limits).await;
+        let present = self.offered(&system, &record);
+        let outcome = self.parts.sessions.activate(session_id, &activate.code, present).await;
         match outcome.map_err(|error| problems::session(&error))? {
             Activation::Active { signing_token, session } => {
                 let now = self.activated(caller, &session).await?;
                 Ok(wire::Activated {
                     signing_token,
+                    purpose: views::purpose(session.entries().is_some()),
                     holder: session.holder_id.clone(),
                     method: session.method.into(),
                     expires_at: session.expires_at.to_string(),
                     remaining_signatures: session.remaining(),
+                    remaining_entries: views::remaining_entries(&session),
                     credentials: self.usable_credentials(&session, now),
                 })
             }
@@ -237,7 +254,12 @@ impl Signing for Keeper {
             return Ok(admitted);
         }
         let credential_id = head.credential.as_deref();
-        match self.gate.admit(presented(caller, &head.signing_token, credential_id)) {
+        let admission = self.gate.admit(presented(caller, &head.signing_token, credential_id));
+        let admission = admission.and_then(|admission| {
+            admission.expects(announced(head, admission.credential()).as_ref())?;
+            Ok(admission)
+        });
+        match admission {
             Ok(admission) => Ok(admitted(admission.credential())),
             Err(error) => {
                 // The request that this one repeats may have taken the last signature: it runs, or has just ended.
@@ -308,8 +330,10 @@ impl Signing for Keeper {
                 return Err(self.shut(caller, &error, id, scheme.name()).await);
             }
         };
-        let order = Order { permit, lease, content_digest: digest, request: asked };
-        match self.line.sign_cms(order, &certificate, at).await {
+        let order = Order { permit, lease, requested: digest.into(), request: asked };
+        let made = self.line.sign_cms(order, &certificate, at).await;
+        self.settle(caller, &session, 1).await;
+        match made {
             Ok(Released { signature, seq }) => {
                 self.parts.metrics.signature(SignatureResult::Released, scheme.name());
                 Ok(self.signed(&session, signature, seq, at))
@@ -420,6 +444,14 @@ fn presented<'a>(
     credential_id: Option<&'a str>,
 ) -> Presented<'a> {
     Presented { certificate: &caller.certificate, signing_token, credential_id }
+}
+
+/// The digest that the content is announced to have, with the algorithm that the key signs with.
+fn announced(head: &SignHead, credential: &LiveCredential) -> Option<ContentDigest> {
+    let algorithm = credential.record.key_type.digest();
+    let mut digests = head.announced.iter();
+    let (_, value) = digests.find(|(name, _)| DigestAlgorithm::from(*name) == algorithm)?;
+    ContentDigest::new(algorithm, value.clone()).ok()
 }
 
 fn admitted(credential: &LiveCredential) -> Admitted {

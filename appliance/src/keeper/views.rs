@@ -29,6 +29,19 @@ pub fn credential(credential: &LiveCredential, now: UnixSeconds) -> wire::Creden
     }
 }
 
+/// What a session is for on the wire.
+pub fn purpose(has_entries: bool) -> wire::Purpose {
+    match has_entries {
+        true => wire::Purpose::Once,
+        false => wire::Purpose::Day,
+    }
+}
+
+/// Entries left, of an activation.
+pub fn remaining_entries(session: &LiveSession) -> Option<u64> {
+    session.entries().map(|_| session.remaining())
+}
+
 fn algorithms(key_type: KeyType) -> Vec<String> {
     vec![key_type.default_scheme().name().to_owned()]
 }

@@ -47,6 +47,8 @@ const FLAG_UV: u8 = 0x04;
 pub enum Purpose {
     /// A session within its limits.
     Day,
+    /// Signatures of particular entries, each once.
+    Once,
 }
 
 /// What an assertion approves. The same words go into the audit log under the challenge before the authenticator is asked.
@@ -65,6 +67,9 @@ pub struct Binding {
     pub handoff_id: String,
     /// Limits of the session.
     pub limits: SessionLimits,
+    /// The list of entries, by its digest ([`Entries::digest`](crate::activation::Entries::digest)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entries: Option<Fingerprint>,
 }
 
 /// One assertion, with everything that a third party needs to check it again.

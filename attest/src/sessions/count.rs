@@ -72,7 +72,8 @@ impl Sessions {
     /// # Errors
     /// [`SessionError`] when a record could not be written; the rest counts as used, which is the safe side.
     pub async fn give_back(&self) -> Result<(), SessionError> {
-        for session in self.all() {
+        // An activation reserves nothing.
+        for session in self.all().into_iter().filter(|session| session.entries().is_none()) {
             let _one_at_a_time = session.reserving.lock().await;
             let Some((mut record, rev)) = self.record(&session.session_id).await? else {
                 continue;

@@ -2,7 +2,9 @@
 
 mod count;
 mod live;
+mod spend;
 
+use crate::activation::Entries;
 use crate::clock::Clock;
 use crate::clock::ClockBehindFloor;
 use crate::clock::UnixSeconds;
@@ -74,6 +76,7 @@ pub struct Created {
 }
 
 /// What a signing system wants.
+#[derive(Default)]
 pub struct Wanted {
     /// Who has to sign in.
     pub holder_id: Option<String>,
@@ -81,6 +84,8 @@ pub struct Wanted {
     pub methods: Vec<Method>,
     /// Where the browser goes with the code.
     pub return_url: Option<String>,
+    /// What alone is to be signed; nothing: a day session.
+    pub entries: Option<Entries>,
 }
 
 /// What became of an approval.
@@ -189,6 +194,7 @@ impl Sessions {
             holder_id: wanted.holder_id,
             methods: wanted.methods,
             return_url: wanted.return_url,
+            entries: wanted.entries,
             phase: Phase::Pending { tries: 0 },
         };
         self.trust.create(&record).await?;
@@ -330,13 +336,17 @@ impl Sessions {
             }
             let signing_token = random_secret()?;
             let token = Fingerprint::of(signing_token.as_bytes());
-            let limits = approval.limits.at_most(present);
+            let mut limits = approval.limits.at_most(present);
+            if let Some(entries) = &record.entries {
+                limits.signatures = limits.signatures.min(entries.count());
+            }
             record.phase = Phase::Active {
                 expires_at: expiry(&approval, limits),
                 token: token.clone(),
                 limits,
                 reserved: 0,
                 last_used: now,
+                used_entries: Vec::new(),
                 approval,
             };
             let Some(session) = live_session(&record) else {
@@ -479,7 +489,8 @@ fn would_be_session(record: &SessionRecord, approval: &Approval) -> LiveSession 
 }
 
 fn live_session(record: &SessionRecord) -> Option<LiveSession> {
-    let Phase::Active { approval, expires_at, limits, reserved, last_used, .. } = &record.phase
+    let Phase::Active { approval, expires_at, limits, reserved, last_used, used_entries, .. } =
+        &record.phase
     else {
         return None;
     };
@@ -488,6 +499,7 @@ fn live_session(record: &SessionRecord) -> Option<LiveSession> {
         limits: *limits,
         used: *reserved,
         last_used: *last_used,
+        used_entries: used_entries.clone(),
         ..facts(record, approval)
     }))
 }
@@ -508,5 +520,7 @@ fn facts(record: &SessionRecord, approval: &Approval) -> SessionFacts {
         limits: SessionLimits::NOTHING,
         used: 0,
         last_used: approval.authenticated_at,
+        entries: record.entries.clone(),
+        used_entries: Vec::new(),
     }
 }

@@ -98,6 +98,8 @@ async fn rule_13_holds_where_there_is_no_certificate_and_for_a_phone_alone() {
             limits: LIMITS,
             used: 0,
             last_used: open.session.authenticated_at,
+            entries: None,
+            used_entries: Vec::new(),
         };
         assert_eq!(LiveSession::new(facts).evidence_standing(), expected, "{method:?}");
     }

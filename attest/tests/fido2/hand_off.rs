@@ -80,7 +80,7 @@ async fn asking_screens_number_is_typed_on_the_phone_and_is_the_code() {
     let wanted = attest::sessions::Wanted {
         holder_id: Some("u-1".into()),
         methods: vec![Method::Fido2],
-        return_url: None,
+        ..Default::default()
     };
     let created = world.sessions.create(&world.system, wanted).await.unwrap();
     let number = created.number.unwrap();
@@ -199,7 +199,7 @@ async fn sign_in_for_another_holder_or_another_method_is_not_approved() {
     let return_url = Some("https://ehr.example/return".to_owned());
     let for_another = world.sign_in_wanting(Some("u-2".into()), return_url.clone()).await;
     let methods = vec![Method::Hpki];
-    let wanted = attest::sessions::Wanted { holder_id: None, methods, return_url };
+    let wanted = attest::sessions::Wanted { methods, return_url, ..Default::default() };
     let by_card_only = world.sessions.create(&world.system, wanted).await.unwrap().record;
     for record in [for_another, by_card_only] {
         let (handoff, _) = world.handoff(&record, "u-1").await;

@@ -264,7 +264,7 @@ impl World {
         return_url: Option<String>,
     ) -> SessionRecord {
         let methods = vec![Method::Hpki, Method::Fido2];
-        let wanted = Wanted { holder_id, methods, return_url };
+        let wanted = Wanted { holder_id, methods, return_url, entries: None };
         self.sessions.create(&self.system, wanted).await.unwrap().record
     }
 
@@ -329,6 +329,7 @@ pub fn binding(handoff: &Handoff) -> Binding {
         session_id: handoff.session_id.clone(),
         handoff_id: handoff.handoff_id.clone(),
         limits: LIMITS,
+        entries: None,
     }
 }
 

@@ -52,7 +52,7 @@ async fn unjudged() -> OpenGate {
     // No card of the other kind is left that could stand for it.
     world.registry.remove_card(&Fingerprint::of(b"u-1"));
     let return_url = Some("https://ehr.example/return".into());
-    let wanted = Wanted { holder_id: None, methods: vec![Method::Jpki], return_url };
+    let wanted = Wanted { holder_id: None, methods: vec![Method::Jpki], return_url, entries: None };
     let id = world.sessions.create(&ehr, wanted).await.unwrap().record.session_id;
     let approval = Approval {
         method: Method::Jpki,

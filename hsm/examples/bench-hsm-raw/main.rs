@@ -17,7 +17,8 @@ mod raw;
 mod token;
 
 use crate::raw::Raw;
-use attest::algorithm::ContentDigest;
+use attest::activation::Requested;
+use attest::algorithm::Dtbsr;
 use attest::algorithm::KeyType;
 use attest::danger_testing::OpenGate;
 use attest::permit::HolderKey;
@@ -116,8 +117,8 @@ impl Bench {
     }
 
     async fn permit(&self) -> Permit {
-        let digest = ContentDigest::of(self.key.key_type.digest(), MESSAGE);
-        let (permit, _lease) = self.world.permit(digest).await.unwrap();
+        let dtbsr = Dtbsr::of(self.key.key_type.digest(), MESSAGE);
+        let (permit, _lease) = self.world.permit(Requested::Octets(dtbsr)).await.unwrap();
         permit.bind_octets(MESSAGE).unwrap()
     }
 }

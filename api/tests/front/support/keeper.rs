@@ -13,6 +13,7 @@ use api::operations::CardHandshake;
 use api::operations::Confirm;
 use api::operations::Confirmation;
 use api::operations::Confirmed;
+use api::operations::EntryShown;
 use api::operations::Health;
 use api::operations::SignHead;
 use api::operations::SignIn;
@@ -51,6 +52,8 @@ pub struct PaperKeeper {
     pub refusal: Mutex<Option<SignInRefusal>>,
     pub problem: Mutex<Option<Problem>>,
     pub asks_number: AtomicBool,
+    /// What a card is asked to approve, one by one.
+    pub entries: Mutex<Vec<EntryShown>>,
     /// Makes real CMS instead of the digest in hexadecimal digits.
     pub signer: Mutex<Option<Signer>>,
     pub portal: PaperPortal,
@@ -100,13 +103,17 @@ impl Signing for PaperKeeper {
                 attached_bytes: 0,
                 detached_bytes: 0,
                 digest_items: 500,
+                entries: 20,
+                entry_label_characters: 60,
                 raw_allowed: false,
+                bare_digests_allowed: false,
                 requests_per_second: 10,
             },
             session: wire::InfoSession {
                 seconds: 1,
                 idle_seconds: 1,
                 signatures: 1,
+                once_seconds: 300,
                 methods: vec![wire::MethodName::Hpki],
             },
             time_source: "system-clock".into(),
@@ -140,10 +147,12 @@ impl Signing for PaperKeeper {
         Ok(wire::SessionView {
             session_id: session_id.to_owned(),
             state: wire::SessionState::Pending,
+            purpose: wire::Purpose::Day,
             method: None,
             holder: None,
             remaining_seconds: 1,
             remaining_signatures: None,
+            remaining_entries: None,
             credentials: vec![],
             reason: None,
         })
@@ -158,10 +167,12 @@ impl Signing for PaperKeeper {
         self.note(format!("activate {session_id} {}", activate.code));
         Ok(wire::Activated {
             signing_token: TOKEN.into(),
+            purpose: wire::Purpose::Day,
             holder: "u-1".into(),
             method: wire::MethodName::Hpki,
             expires_at: "2026-01-01T00:00:00Z".into(),
             remaining_signatures: 1,
+            remaining_entries: None,
             credentials: vec![],
         })
     }
@@ -255,6 +266,7 @@ impl SignIn for PaperKeeper {
             remaining_seconds: 120,
             session_seconds: 43_200,
             signatures: 250,
+            entries: self.entries.lock().unwrap().clone(),
             danger_test_mode: true,
         })
     }

@@ -65,6 +65,7 @@ pub fn ask(purpose: Purpose) -> PhonePage {
         number_of_asking_screen: false,
         session_seconds: 43_200,
         signatures: 250,
+        entries: Vec::new(),
         remaining_seconds: 100,
     }
 }
