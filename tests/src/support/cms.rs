@@ -5,6 +5,7 @@ use crate::verify::Signed;
 use crate::verify::openssl_cms_verify;
 use crate::verify::second_verify;
 use std::path::Path;
+use std::process::Command;
 
 /// OpenSSL and the second verifier both accept `signature` over `content`, up to the world's HPKI root.
 ///
@@ -29,5 +30,23 @@ pub fn assert_files_good(world: &World, signature: &Path, content: &Path, detach
     }
     if let Err(refused) = second_verify(signed) {
         panic!("second verifier: {refused:?}");
+    }
+}
+
+/// OpenSSL accepts `signature`, not in CMS, of the digest `dtbsr` by the key of the certificate `leaf_der`; `openssl pkeyutl` takes SHA-256.
+#[track_caller]
+pub fn assert_raw_good(world: &World, leaf_der: &[u8], dtbsr: &[u8], signature: &[u8]) {
+    let folder = tempfile::tempdir_in(&world.folder).expect("a folder");
+    for (name, octets) in [("leaf.der", leaf_der), ("digest", dtbsr), ("signature", signature)] {
+        std::fs::write(folder.path().join(name), octets).expect("a file");
+    }
+    for arguments in [
+        "x509 -inform DER -in leaf.der -pubkey -noout -out leaf.pub",
+        "pkeyutl -verify -pubin -inkey leaf.pub -in digest -sigfile signature -pkeyopt digest:sha256",
+    ] {
+        let mut openssl = Command::new("openssl");
+        openssl.args(arguments.split(' ')).current_dir(folder.path());
+        let output = openssl.output().expect("openssl");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }

@@ -89,7 +89,11 @@ impl Ehr {
 
     /// The whole way: sign-in asked for, confirmed with `card`, activated.
     pub async fn sign_in(&self, card: &Pair) -> Session {
-        let pending = self.ask_sign_in(None).await;
+        self.sign_in_with(card, &json!({ "return_url": RETURN_URL })).await
+    }
+
+    pub async fn sign_in_with(&self, card: &Pair, wanted: &Value) -> Session {
+        let pending = self.ask_sign_in_with(wanted).await;
         let confirmed = self.portal.approve(card, &pending.login_path, None).await.expect(303);
         let reply = self.activate(&pending.session_id, &code_of(&confirmed)).await.expect(200);
         let answer = reply.json();
@@ -97,10 +101,12 @@ impl Ehr {
         Session { session_id: pending.session_id, token, answer }
     }
 
+    pub async fn view(&self, session_id: &str) -> Value {
+        self.connect().await.get(&format!("/v1/sessions/{session_id}")).await.expect(200).json()
+    }
+
     pub async fn state(&self, session_id: &str) -> String {
-        let reply =
-            self.connect().await.get(&format!("/v1/sessions/{session_id}")).await.expect(200);
-        reply.json()["state"].as_str().expect("a state").to_owned()
+        self.view(session_id).await["state"].as_str().expect("a state").to_owned()
     }
 
     pub async fn log_out(&self, session_id: &str) -> Reply {
@@ -158,4 +164,17 @@ pub fn content_digest(content: &[u8]) -> String {
 /// base64 of the SHA-256 digest.
 pub fn sha256_b64(content: &[u8]) -> String {
     STANDARD.encode(digest::digest(&digest::SHA256, content))
+}
+
+/// What `purpose: once` asks for.
+pub fn once(holder: &str, entries: &[Value]) -> Value {
+    json!({ "holder": holder, "return_url": RETURN_URL, "purpose": "once", "entries": entries })
+}
+
+/// One entry of it, SHA-256.
+pub fn entry(kind: &str, credential: &str, octets: &[u8], label: &str) -> Value {
+    let value = sha256_b64(octets);
+    json!({
+        "kind": kind, "alg": "sha-256", "value": value, "credential": credential, "label": label,
+    })
 }

@@ -245,6 +245,7 @@ impl World {
         let system = json!({
             "system_id": "ehr", "display_name": "電子カルテ", "certificates_pem": [pki.ehr.pem()],
             "return_urls": [RETURN_URL], "all_holders": true, "methods": ["hpki"], "raw_allowed": true,
+            "bare_digests_allowed": true,
             "limits": limits, "requests_per_second": 100_000,
         });
         admin::grant(self, "POST /systems", Some(&system)).await;

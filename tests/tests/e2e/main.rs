@@ -23,6 +23,7 @@ mod idempotency;
 mod listeners;
 mod logout;
 mod monitoring;
+mod once;
 mod operators;
 mod portal;
 mod renewal;

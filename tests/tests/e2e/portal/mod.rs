@@ -5,4 +5,5 @@ mod denials;
 mod devices;
 mod house;
 mod letter;
+mod once;
 mod sign_in;
