@@ -220,6 +220,7 @@ pub fn card(holder_id: &str) -> CardLink {
         card: Fingerprint::of(holder_id.as_bytes()),
         holder_id: holder_id.into(),
         subject: format!("CN={holder_id}"),
+        not_after: None,
         linked_at: UnixSeconds(START),
     }
 }

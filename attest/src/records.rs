@@ -10,6 +10,7 @@ use crate::withdrawn::Withdrawn;
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 
 /// A record kept sealed in the store.
 pub trait TrustRecord: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -85,8 +86,19 @@ pub struct CardLink {
     pub holder_id: String,
     /// Subject, printable, for the two operators who compare it.
     pub subject: String,
+    /// Last second of the certificate; links made before this was kept do not say.
+    #[serde(default)]
+    pub not_after: Option<UnixSeconds>,
     /// Since when.
     pub linked_at: UnixSeconds,
+}
+
+impl CardLink {
+    /// Last second of the last of these cards; none where there is no card, or one whose link does not say.
+    pub fn last_end(cards: &[Arc<Self>]) -> Option<UnixSeconds> {
+        let ends: Option<Vec<UnixSeconds>> = cards.iter().map(|link| link.not_after).collect();
+        ends?.into_iter().max()
+    }
 }
 
 impl TrustRecord for CardLink {

@@ -304,6 +304,14 @@ impl Registry {
         self.read().cards.get(card).cloned()
     }
 
+    /// A holder's cards, by card.
+    pub fn cards_of(&self, holder_id: &str) -> Vec<Arc<CardLink>> {
+        let tables = self.read();
+        sorted(tables.cards.values().filter(|link| link.holder_id == holder_id), |link| {
+            &link.card.0
+        })
+    }
+
     /// Whose authenticator this is.
     pub fn authenticator(&self, authenticator_id: &Fingerprint) -> Option<Arc<Authenticator>> {
         self.read().authenticators.get(authenticator_id).cloned()

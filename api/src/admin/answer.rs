@@ -140,6 +140,8 @@ pub struct CardView {
     pub holder_id: String,
     /// Subject of the certificate.
     pub subject: String,
+    /// End of the certificate, RFC 3339, UTC; absent where it was linked before this was kept.
+    pub not_after: Option<String>,
     /// RFC 3339, UTC.
     pub linked_at: String,
 }

@@ -6,6 +6,7 @@ use crate::admin::command::AuditQuery;
 use crate::admin::command::NewLimits;
 use crate::admin::command::NewSystem;
 use crate::admin::command::SystemChange;
+use crate::admin::holder::HolderChange;
 use crate::http::answer::malformed;
 use crate::problem::Problem;
 use crate::text::is_deceptive;
@@ -63,8 +64,16 @@ pub fn check(command: &AdminCommand) -> Result<(), Problem> {
             id("holder_id", holder_id)?;
             because(reason)?;
         }
-        C::HolderEnable { holder_id } | C::SessionEndAll { holder_id } => {
+        C::HolderEnable { holder_id }
+        | C::SessionEndAll { holder_id }
+        | C::HolderShow { holder_id } => id("holder_id", holder_id)?,
+        C::HolderUpdate { holder_id, change } => {
             id("holder_id", holder_id)?;
+            if *change == HolderChange::default() {
+                return Err(malformed("nothing is named that would change"));
+            }
+            optional(&change.display_name, |new| name("display_name", new))?;
+            optional(&change.ca_contact, |contact| text("ca_contact", contact))?;
         }
         C::CardLink(new) => {
             id("holder_id", &new.holder_id)?;

@@ -1,11 +1,16 @@
 //! The commands of the admin API, one type each for what they carry.
 
+pub use crate::admin::key::NewCertificate;
+pub use crate::admin::key::NewChain;
+pub use crate::admin::key::NewKey;
+pub use crate::admin::key::NewRenewal;
+pub use crate::admin::key::NewSubject;
 pub use crate::admin::names::AnchorPurposeName;
 pub use crate::admin::names::RoleName;
 
 use crate::admin::check;
+use crate::admin::holder::HolderChange;
 use crate::admin::letter::NewLetter;
-use attest::algorithm::KeyType;
 use attest::records::Fingerprint;
 use attest::records::SessionLimits;
 use schemars::JsonSchema;
@@ -27,6 +32,18 @@ pub enum AdminCommand {
     HolderAdd(NewHolder),
     /// Lists holders.
     HolderList {},
+    /// Everything about one holder, and what is wrong.
+    HolderShow {
+        /// Whose.
+        holder_id: String,
+    },
+    /// Changes what people read of a holder.
+    HolderUpdate {
+        /// Whose.
+        holder_id: String,
+        /// What changes.
+        change: HolderChange,
+    },
     /// Withdraws: the holder signs nothing until they are enabled again, every session ends.
     HolderDisable {
         /// Whose.
@@ -260,64 +277,6 @@ pub struct NewCard {
     pub certificate_pem: String,
 }
 
-/// `POST /admin/v1/keys`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewKey {
-    /// Name on the wire: 1 to 64 characters of `[A-Za-z0-9._-]`, unique on the appliance.
-    #[schemars(regex(pattern = check::ID))]
-    pub credential_id: String,
-    /// Whose.
-    #[schemars(regex(pattern = check::ID))]
-    pub holder_id: String,
-    /// `rsa-2048`, `rsa-3072`, `rsa-4096`, `p-256`, `p-384`, `p-521` or `ed25519`.
-    #[schemars(with = "String", extend("enum" = KEY_TYPES))]
-    pub key_type: KeyType,
-    /// Subject of the certification request, RFC 4514 text; `CN=<display name>` when absent.
-    #[serde(default)]
-    #[schemars(length(min = 1, max = check::MAX_TEXT_CHARS))]
-    pub subject: Option<String>,
-}
-
-/// Another pair for a credential.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NewRenewal {
-    /// Which credential.
-    pub credential_id: String,
-    /// Subject of the certification request, RFC 4514 text; that of the present certificate when absent.
-    pub subject: Option<String>,
-}
-
-/// `POST /admin/v1/keys/{credential_id}/renew`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewSubject {
-    /// Subject of the certification request, RFC 4514 text; that of the present certificate when absent.
-    #[serde(default)]
-    #[schemars(length(min = 1, max = check::MAX_TEXT_CHARS))]
-    pub subject: Option<String>,
-}
-
-/// The certificate of a key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NewCertificate {
-    /// Which key.
-    pub credential_id: String,
-    /// Certificate, then its issuers (the root may be left out), PEM.
-    pub chain_pem: String,
-}
-
-/// `POST /admin/v1/keys/{credential_id}/certificate`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewChain {
-    /// Certificate, then its issuers (the root may be left out), PEM.
-    #[schemars(length(max = check::MAX_CHAIN_PEM_BYTES), regex(pattern = check::PEM))]
-    pub chain_pem: String,
-}
-
 /// Limits of sessions, each the default of the appliance when absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -489,6 +448,8 @@ impl AdminCommand {
             Self::Doctor {} => "doctor",
             Self::HolderAdd(_) => "holder_add",
             Self::HolderList {} => "holder_list",
+            Self::HolderShow { .. } => "holder_show",
+            Self::HolderUpdate { .. } => "holder_update",
             Self::HolderDisable { .. } => "holder_disable",
             Self::HolderRetire { .. } => "holder_retire",
             Self::HolderEnable { .. } => "holder_enable",
@@ -535,7 +496,3 @@ impl AdminCommand {
         }
     }
 }
-
-/// The names of [`KeyType`], for the document.
-const KEY_TYPES: [&str; 7] =
-    ["rsa-2048", "rsa-3072", "rsa-4096", "p-256", "p-384", "p-521", "ed25519"];

@@ -6,11 +6,14 @@
 pub mod answer;
 pub mod check;
 pub mod command;
+pub mod holder;
+pub mod key;
 pub mod letter;
 pub mod names;
 mod parts;
 pub mod request;
 pub mod rest;
+mod route;
 
 pub use command::AdminCommand;
 pub use request::request_of;

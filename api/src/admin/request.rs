@@ -27,6 +27,10 @@ pub fn request_of(command: &AdminCommand) -> AdminRequest {
         C::Doctor {} => get("/doctor"),
         C::HolderAdd(new) => post("/holders", new),
         C::HolderList {} => get("/holders"),
+        C::HolderShow { holder_id } => get(format!("/holders/{holder_id}")),
+        C::HolderUpdate { holder_id, change } => {
+            AdminRequest { method: "PATCH", ..post(format!("/holders/{holder_id}"), change) }
+        }
         C::HolderDisable { holder_id, reason } => {
             post(format!("/holders/{holder_id}/disable"), &because(reason))
         }
@@ -156,6 +160,7 @@ mod tests {
     use crate::admin::command::NewKey;
     use crate::admin::command::NewRenewal;
     use crate::admin::command::SystemChange;
+    use crate::admin::holder::HolderChange;
     use crate::admin::rest::command_of;
     use attest::algorithm::KeyType;
     use attest::records::Fingerprint;
@@ -183,6 +188,11 @@ mod tests {
         let commands = [
             AdminCommand::Status {},
             AdminCommand::HolderDisable { holder_id: id.clone(), reason: None },
+            AdminCommand::HolderShow { holder_id: id.clone() },
+            AdminCommand::HolderUpdate {
+                holder_id: id.clone(),
+                change: HolderChange { ca_contact: Some("03-0000".into()), ..Default::default() },
+            },
             AdminCommand::HolderRetire { holder_id: id.clone(), reason: Some("退職".into()) },
             AdminCommand::CardUnlink { card, reason: Some("lost".into()) },
             AdminCommand::KeyList { holder_id: Some(id.clone()) },

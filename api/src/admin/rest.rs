@@ -20,41 +20,29 @@ use crate::admin::command::NewSubject;
 use crate::admin::command::NewSystem;
 use crate::admin::command::SystemChange;
 use crate::admin::command::TestMode;
+use crate::admin::holder::HolderChange;
+use crate::admin::holder::HolderSheet;
 use crate::admin::letter::LetterView;
 use crate::admin::letter::NewLetter;
 use crate::admin::letter::SheetView;
 use crate::admin::parts::Parts;
 use crate::admin::parts::matched;
 use crate::admin::parts::parsed;
+pub use crate::admin::route::Route;
+use crate::admin::route::get;
+use crate::admin::route::grant;
+use crate::admin::route::grant_by_name;
+use crate::admin::route::make;
+use crate::admin::route::withdraw;
+use crate::admin::route::withdraw_because;
 use crate::http::answer::malformed;
 use crate::problem::Code;
 use crate::problem::Problem;
 use attest::records::Fingerprint;
-use schemars::JsonSchema;
-use schemars::Schema;
 use schemars::SchemaGenerator;
 
 /// Where all of it stands.
 pub const PREFIX: &str = "/admin/v1";
-
-/// One route.
-pub struct Route {
-    /// HTTP method.
-    pub method: &'static str,
-    /// Path below [`PREFIX`], parameters in braces.
-    pub path: &'static str,
-    /// What it does, one line.
-    pub summary: &'static str,
-    /// Query parameters that it knows.
-    pub query: &'static [&'static str],
-    /// Schema of its body, if it takes one.
-    pub body: Option<fn(&mut SchemaGenerator) -> Schema>,
-    /// Schema of its answer.
-    pub answer: fn(&mut SchemaGenerator) -> Schema,
-    /// Whether it may answer 202 with [`answer::ProposedView`].
-    pub may_be_proposed: bool,
-    command: fn(&Parts<'_>) -> Result<AdminCommand, Problem>,
-}
 
 /// Reads a request.
 ///
@@ -107,6 +95,18 @@ pub const ROUTES: &[Route] = &[
     grant::<NewHolder, answer::DoneView>("POST", "/holders", "Registers a holder", |parts| {
         Ok(AdminCommand::HolderAdd(parts.body()?))
     }),
+    get::<HolderSheet>("/holders/{holder_id}", "Everything about one holder", &[], |parts| {
+        Ok(AdminCommand::HolderShow { holder_id: parts.named("holder_id") })
+    }),
+    grant::<HolderChange, answer::DoneView>(
+        "PATCH",
+        "/holders/{holder_id}",
+        "Changes what people read of a holder",
+        |parts| {
+            let holder_id = parts.named("holder_id");
+            Ok(AdminCommand::HolderUpdate { holder_id, change: parts.body()? })
+        },
+    ),
     withdraw_because(
         "POST",
         "/holders/{holder_id}/disable",
@@ -347,86 +347,6 @@ pub const ROUTES: &[Route] = &[
     ),
 ];
 
-type Build = fn(&Parts<'_>) -> Result<AdminCommand, Problem>;
-
-const fn get<A: JsonSchema>(
-    path: &'static str,
-    summary: &'static str,
-    query: &'static [&'static str],
-    command: Build,
-) -> Route {
-    Route {
-        method: "GET",
-        path,
-        summary,
-        query,
-        body: None,
-        answer: SchemaGenerator::subschema_for::<A>,
-        may_be_proposed: false,
-        command,
-    }
-}
-
-const fn grant<B: JsonSchema, A: JsonSchema>(
-    method: &'static str,
-    path: &'static str,
-    summary: &'static str,
-    command: Build,
-) -> Route {
-    Route {
-        body: Some(SchemaGenerator::subschema_for::<B>),
-        answer: SchemaGenerator::subschema_for::<A>,
-        ..grant_by_name(method, path, summary, command)
-    }
-}
-
-const fn grant_by_name(
-    method: &'static str,
-    path: &'static str,
-    summary: &'static str,
-    command: Build,
-) -> Route {
-    Route { may_be_proposed: true, ..withdraw(method, path, summary, command) }
-}
-
-const fn make<B: JsonSchema, A: JsonSchema>(
-    path: &'static str,
-    summary: &'static str,
-    command: Build,
-) -> Route {
-    Route { may_be_proposed: false, ..grant::<B, A>("POST", path, summary, command) }
-}
-
-const fn withdraw(
-    method: &'static str,
-    path: &'static str,
-    summary: &'static str,
-    command: Build,
-) -> Route {
-    Route {
-        method,
-        path,
-        summary,
-        query: &[],
-        body: None,
-        answer: SchemaGenerator::subschema_for::<answer::DoneView>,
-        may_be_proposed: false,
-        command,
-    }
-}
-
-const fn withdraw_because(
-    method: &'static str,
-    path: &'static str,
-    summary: &'static str,
-    command: Build,
-) -> Route {
-    Route {
-        body: Some(SchemaGenerator::subschema_for::<Because>),
-        ..withdraw(method, path, summary, command)
-    }
-}
-
 fn purpose(name: &str) -> Result<AnchorPurposeName, Problem> {
     match name {
         "hpki_card" => Ok(AnchorPurposeName::HpkiCard),
@@ -470,8 +390,7 @@ mod tests {
 
     #[test]
     fn path_that_is_not_there_is_not_found() {
-        for path in ["/", "/nothing", "/holders/", "/holders/u/disable/x", "//holders", "/Holders"]
-        {
+        for path in ["/", "/nothing", "/holders/u/disable/x", "//holders", "/Holders"] {
             assert_eq!(ask("GET", path, "", ""), Err(Code::NotFound), "{path}");
         }
     }

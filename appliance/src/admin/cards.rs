@@ -36,6 +36,7 @@ impl AdminDesk {
             card: card.fingerprint,
             holder_id: holder.holder_id.clone(),
             subject: x509::printable(&card.subject),
+            not_after: Some(card.not_after),
             linked_at: now,
         };
         let summary = format!("link a card to holder {}", holder.holder_id);
@@ -48,8 +49,12 @@ impl AdminDesk {
             .adds("card serial number", &facts.serial)
             .adds("card until", date(facts.not_after))
             .adds("card", &link.card.0);
-        for subject in self.second_certificate_subjects(&holder.holder_id) {
-            plan = plan.about("second certificate", subject);
+        let credentials = self.parts().registry.credentials_of(&holder.holder_id);
+        let active =
+            credentials.iter().filter(|live| live.record.status == CredentialStatus::Active);
+        for record in active.map(|live| &live.record) {
+            let key = format!("the certificate of {}", record.credential_id);
+            plan = plan.comparing(&key, &link.subject, &record.subject);
         }
         if card.is_test_card {
             plan = plan.about("WARNING", "a published test card: anybody has its key");
@@ -77,20 +82,6 @@ impl AdminDesk {
             .then(Effect::RemoveCard(link.card))
             .ending(EndReason::EvidenceRevoked, move |session| session.factor == of);
         self.noting(plan, reason, now).await
-    }
-
-    /// What two people compare a card with.
-    fn second_certificate_subjects(&self, holder_id: &str) -> Vec<String> {
-        let credentials = self.parts().registry.credentials_of(holder_id);
-        let active =
-            credentials.iter().filter(|live| live.record.status == CredentialStatus::Active);
-        let shown =
-            active.map(|live| format!("{} ({})", live.record.subject, live.record.credential_id));
-        let subjects: Vec<String> = shown.collect();
-        match subjects.is_empty() {
-            true => vec!["none yet".to_owned()],
-            false => subjects,
-        }
     }
 }
 

@@ -180,6 +180,9 @@ impl AdminDesk {
                 self.plan_holder_retire(holder_id, reason, now).await
             }
             C::HolderEnable { holder_id } => self.plan_holder_enable(holder_id).await,
+            C::HolderUpdate { holder_id, change } => {
+                self.plan_holder_update(holder_id, change).await
+            }
             C::CardLink(new) => self.plan_card_link(new, now),
             C::CardUnlink { card, reason } => self.plan_card_unlink(card, reason, now).await,
             C::DeviceRemove { device, reason } => {
@@ -403,7 +406,8 @@ fn is_change(command: &AdminCommand) -> bool {
         C::AuditExport { .. } | C::KeyCreate(_) | C::KeyRenew(_) | C::KeyRequest { .. } => false,
         C::ProposalApprove { .. } | C::ProposalReject { .. } => false,
         C::HolderAdd(_) | C::HolderDisable { .. } | C::HolderEnable { .. } => true,
-        C::HolderRetire { .. } => true,
+        C::HolderRetire { .. } | C::HolderUpdate { .. } => true,
+        C::HolderShow { .. } => false,
         C::CardLink(_) | C::CardUnlink { .. } | C::DeviceRemove { .. } => true,
         C::LetterIssue(_) | C::LetterWithdraw { .. } => true,
         C::KeyInstall(_) | C::KeyRevoke { .. } | C::KeyRelease { .. } => true,

@@ -16,13 +16,14 @@ use attest::records::AnchorPurpose;
 use attest::records::CredentialStatus;
 use attest::records::Method;
 use attest::records::Role;
+use attest::registry::LiveCredential;
 use attest::registry::Standing;
 use attest::trust::TrustError;
 use hsm::HsmState;
 use std::sync::Arc;
 
 /// Days before the end of a second certificate at which a new one should be under way: the authority takes weeks.
-const CERTIFICATE_WARNING_DAYS: u64 = 60;
+pub(super) const CERTIFICATE_WARNING_DAYS: u64 = 60;
 /// Certificates named one by one; the rest is counted.
 const NAMED: usize = 10;
 
@@ -194,41 +195,8 @@ impl AdminDesk {
 
     fn keys_and_certificates(&self, now: UnixSeconds) -> Vec<DoctorCheck> {
         let credentials = self.parts().registry.credentials();
-        let mut checks = Vec::new();
-        for live in &credentials {
-            let (record, id) = (&live.record, &live.record.credential_id);
-            let days = now.seconds_until(record.not_after) / 86_400;
-            let subject = format!("key {id}");
-            match (record.status, live.standing()) {
-                (CredentialStatus::Quarantined, _) => checks.push(bad(
-                    subject,
-                    "in quarantine: a signature of it did not verify",
-                    format!("find out why, then inkan key release {id}, or inkan key revoke {id}"),
-                )),
-                (CredentialStatus::Active, Standing::Revoked) => {
-                    checks.push(bad(subject, "its certificate is revoked", format!("inkan key revoke {id}")));
-                }
-                (CredentialStatus::Active, Standing::Refused | Standing::Unknown) => checks.push(bad(
-                    subject,
-                    "its certificate does not pass: it signs nothing",
-                    "see the revocation lists and anchors above",
-                )),
-                (CredentialStatus::Active, Standing::Good) if days < CERTIFICATE_WARNING_DAYS => {
-                    let next = match record.life.next {
-                        None => format!("inkan key renew {id} --out REQUEST.pem"),
-                        Some(_) => format!("inkan key install {id} --chain FILE   (the request again: inkan key request {id})"),
-                    };
-                    checks.push(warning(subject, format!("its certificate ends in {days} days"), next));
-                }
-                (CredentialStatus::Generated, _) => checks.push(warning(
-                    subject,
-                    "has no certificate yet",
-                    format!("inkan key install {id} --chain FILE   (the request again: inkan key request {id})"),
-                )),
-                (CredentialStatus::Active, Standing::Good) => {}
-                (CredentialStatus::Revoked | CredentialStatus::Destroyed, _) => {}
-            }
-        }
+        let mut checks: Vec<_> =
+            credentials.iter().filter_map(|live| key_check(live, now)).collect();
         let more = checks.len().saturating_sub(NAMED);
         checks.truncate(NAMED);
         if more > 0 {
@@ -353,6 +321,51 @@ impl AdminDesk {
     }
 }
 
+/// What is wrong with a key, or will be soon.
+pub(super) fn key_check(live: &Arc<LiveCredential>, now: UnixSeconds) -> Option<DoctorCheck> {
+    let (record, id) = (&live.record, &live.record.credential_id);
+    let days = now.seconds_until(record.not_after) / 86_400;
+    let subject = format!("key {id}");
+    let install = format!(
+        "inkan key install {id} --chain FILE   (the request again: inkan key request {id})"
+    );
+    match (record.status, live.standing()) {
+        (CredentialStatus::Quarantined, _) => Some(bad(
+            subject,
+            "in quarantine: a signature of it did not verify",
+            format!("find out why, then inkan key release {id}, or inkan key revoke {id}"),
+        )),
+        (CredentialStatus::Active, Standing::Revoked) => {
+            Some(bad(subject, "its certificate is revoked", format!("inkan key revoke {id}")))
+        }
+        (CredentialStatus::Active, Standing::Refused | Standing::Unknown) => Some(bad(
+            subject,
+            "its certificate does not pass: it signs nothing",
+            "inkan doctor: see revocation lists and anchors",
+        )),
+        (CredentialStatus::Active, Standing::Good) if days < CERTIFICATE_WARNING_DAYS => {
+            let next = match record.life.next {
+                None => format!("inkan key renew {id} --out REQUEST.pem"),
+                Some(_) => install,
+            };
+            Some(warning(subject, format!("its certificate ends in {days} days"), next))
+        }
+        (CredentialStatus::Generated, _) => {
+            Some(warning(subject, "has no certificate yet", install))
+        }
+        (CredentialStatus::Active, Standing::Good) => None,
+        (CredentialStatus::Revoked | CredentialStatus::Destroyed, _) => None,
+    }
+}
+
+/// A phone of which there may be a copy.
+pub(super) fn copied_phone(phone: &Arc<Authenticator>) -> Option<DoctorCheck> {
+    phone.counter_went_back_at?;
+    let (id, holder) = (&phone.authenticator_id.0, &phone.holder_id);
+    let found = format!("its counter went back: somebody may have a copy; of {holder}");
+    Some(bad(phone.label.as_str(), found, format!("inkan device remove {id}")))
+}
+
 fn unread(subject: &str, error: &TrustError) -> DoctorCheck {
     bad(subject, format!("cannot be read: {error}"), "see the store above; journalctl -u inkan")
 }
@@ -361,7 +374,7 @@ fn good(subject: impl Into<String>, found: impl Into<String>) -> DoctorCheck {
     DoctorCheck { subject: subject.into(), verdict: Verdict::Good, found: found.into(), next: None }
 }
 
-fn warning(
+pub(super) fn warning(
     subject: impl Into<String>,
     found: impl Into<String>,
     next: impl Into<String>,
@@ -370,7 +383,7 @@ fn warning(
     DoctorCheck { subject: subject.into(), verdict: Verdict::Warning, found: found.into(), next }
 }
 
-fn bad(
+pub(super) fn bad(
     subject: impl Into<String>,
     found: impl Into<String>,
     next: impl Into<String>,

@@ -7,6 +7,7 @@ use crate::admin::plan::Plan;
 use crate::admin::plan::Subject;
 use crate::admin::refusal;
 use api::admin::command::NewHolder;
+use api::admin::holder::HolderChange;
 use api::problem::Code;
 use api::problem::Problem;
 use attest::clock::UnixSeconds;
@@ -112,6 +113,33 @@ impl AdminDesk {
         }
         let plan = plan.replacing(&self.parts().trust, &enabled, rev).map_err(refusal::trust)?;
         Ok(plan.then(Effect::PutHolder(enabled)))
+    }
+
+    /// Names and contacts are what people trust when something is wrong: two look at them.
+    pub(super) async fn plan_holder_update(
+        &self,
+        holder_id: &str,
+        change: &HolderChange,
+    ) -> Result<Plan, Problem> {
+        let (holder, rev) = self.stored_holder(holder_id).await?;
+        let HolderChange { display_name, ca_contact } = change.clone();
+        let changed = Holder {
+            display_name: display_name.unwrap_or_else(|| holder.display_name.clone()),
+            ca_contact: ca_contact.or_else(|| holder.ca_contact.clone()),
+            ..holder.clone()
+        };
+        if changed == holder {
+            return Err(refusal::conflict("it says so already"));
+        }
+        let contact = |holder: &Holder| holder.ca_contact.clone().unwrap_or_else(|| "-".into());
+        let summary = format!("change what people read of holder {holder_id}");
+        let plan = Plan::new(summary, subject(holder_id, "changed"), true)
+            .about("holder", holder_id)
+            .turns("name", &holder.display_name, &changed.display_name)
+            .turns("CA contact", contact(&holder), contact(&changed))
+            .replacing(&self.parts().trust, &changed, rev)
+            .map_err(refusal::trust)?;
+        Ok(plan.then(Effect::PutHolder(changed)))
     }
 
     /// `plan`, which takes something from its holder, with a note of it in their record.

@@ -35,6 +35,9 @@ use attest::session::EndReason;
 use attest::store::Guard;
 use attest::store::Rev;
 
+/// Digits of a card's fingerprint that tell a holder's cards apart.
+const SHORT_CARD: usize = 16;
+
 impl AdminDesk {
     /// Makes a pair and its request. Nothing is granted: a key without certificate signs nothing but this request.
     pub(super) async fn create_key(
@@ -214,10 +217,9 @@ impl AdminDesk {
     ) -> Result<Plan, Problem> {
         let holder = self.holder(&credential.holder_id)?;
         let mut plan = plan.about("holder", &holder.holder_id).about("name", &holder.display_name);
-        for link in
-            self.parts().registry.cards().iter().filter(|link| link.holder_id == holder.holder_id)
-        {
-            plan = plan.about("card subject", &link.subject);
+        for link in self.parts().registry.cards_of(&holder.holder_id) {
+            let card: String = link.card.0.chars().take(SHORT_CARD).collect();
+            plan = plan.comparing(&format!("card {card}"), &link.subject, &credential.subject);
         }
         Ok(plan)
     }

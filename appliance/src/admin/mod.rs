@@ -11,10 +11,12 @@
 pub(crate) mod audit_view;
 mod cards;
 mod certificate;
+mod compare;
 mod desk;
 mod destroy;
 mod devices;
 mod doctor;
+mod holder_sheet;
 mod holders;
 mod house;
 mod key_views;

@@ -36,13 +36,14 @@ pub fn rule(command: &AdminCommand) -> Rule {
         C::ProposalList {} | C::ProposalShow { .. } => one(EVERYBODY),
         C::AuditHead {} => one(EVERYBODY),
         C::HolderList {} | C::CardList { .. } | C::KeyList { .. } => one(READ_HOLDERS),
-        C::DeviceList { .. } => one(READ_HOLDERS),
+        C::DeviceList { .. } | C::HolderShow { .. } => one(READ_HOLDERS),
         C::SystemList {} => one(READ_SYSTEMS),
         C::SessionList { .. } => one(EVERYBODY),
         C::AuditSearch(_) | C::AuditExport { .. } => one(READ_AUDIT),
 
         // People, cards, keys.
         C::HolderAdd(_) | C::HolderEnable { .. } => two(REGISTRATION, REGISTRATION),
+        C::HolderUpdate { .. } => two(REGISTRATION, REGISTRATION),
         C::CardLink(_) | C::KeyInstall(_) => two(REGISTRATION, REGISTRATION),
         C::KeyCreate(_) | C::KeyRenew(_) | C::KeyRequest { .. } => one(REGISTRATION),
         C::KeyDestroy { .. } => two(REGISTRATION, REGISTRATION),
@@ -122,6 +123,7 @@ mod tests {
                         "all_holders":true,"methods":["hpki"]}}"#
                 ),
             ),
+            ("PATCH /holders/{holder_id}", r#"{"ca_contact":"x"}"#.to_owned()),
             ("PATCH /systems/{system_id}", r#"{"raw_allowed":false}"#.to_owned()),
             (
                 "POST /operators",
@@ -205,6 +207,7 @@ mod tests {
         let grants = [
             "holder_add",
             "holder_enable",
+            "holder_update",
             "card_link",
             "letter_issue",
             "key_install",
@@ -261,6 +264,7 @@ mod tests {
         match name {
             "holder_add" => ("POST", "/holders"),
             "holder_enable" => ("POST", "/holders/{holder_id}/enable"),
+            "holder_update" => ("PATCH", "/holders/{holder_id}"),
             "card_link" => ("POST", "/cards"),
             "letter_issue" => ("POST", "/letters"),
             "key_install" => ("POST", "/keys/{credential_id}/certificate"),

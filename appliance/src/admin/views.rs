@@ -22,9 +22,12 @@ use api::admin::answer::SystemView;
 use api::problem::Code;
 use api::problem::Problem;
 use attest::records::Anchor;
+use attest::records::CardLink;
+use attest::records::Holder;
 use attest::records::SigningSystem;
 use attest::session::LiveSession;
 use serde::Serialize;
+use std::sync::Arc;
 
 impl AdminDesk {
     pub(super) async fn read(
@@ -37,6 +40,7 @@ impl AdminDesk {
             C::Status {} => done(&self.status(asking).await),
             C::Doctor {} => done(&self.doctor().await),
             C::HolderList {} => done(&self.holders()),
+            C::HolderShow { holder_id } => done(&self.holder_sheet(holder_id)?),
             C::CardList { holder_id } => done(&self.cards(holder_id.as_deref())),
             C::DeviceList { holder_id } => done(&self.devices(holder_id.as_deref())),
             C::KeyList { holder_id } => done(&self.key_views(holder_id.as_deref())?),
@@ -64,29 +68,30 @@ impl AdminDesk {
     fn holders(&self) -> Vec<HolderView> {
         let registry = &self.parts().registry;
         let cards = registry.cards();
-        let view = |holder: &attest::records::Holder| HolderView {
+        registry.holders().iter().map(|holder| self.holder_view(holder, &cards)).collect()
+    }
+
+    pub(super) fn holder_view(&self, holder: &Holder, cards: &[Arc<CardLink>]) -> HolderView {
+        let credentials = self.parts().registry.credentials_of(&holder.holder_id);
+        HolderView {
             holder_id: holder.holder_id.clone(),
             display_name: holder.display_name.clone(),
             enabled: holder.enabled,
             ca_contact: holder.ca_contact.clone(),
             cards: cards.iter().filter(|link| link.holder_id == holder.holder_id).count() as u64,
-            credentials: registry
-                .credentials_of(&holder.holder_id)
-                .iter()
-                .map(|live| live.record.credential_id.clone())
-                .collect(),
+            credentials: credentials.iter().map(|live| live.record.credential_id.clone()).collect(),
             created_at: rfc3339(holder.created_at.0),
-        };
-        registry.holders().iter().map(|holder| view(holder)).collect()
+        }
     }
 
-    fn cards(&self, holder_id: Option<&str>) -> Vec<CardView> {
+    pub(super) fn cards(&self, holder_id: Option<&str>) -> Vec<CardView> {
         let cards = self.parts().registry.cards();
         let wanted = cards.iter().filter(|link| holder_id.is_none_or(|of| link.holder_id == of));
-        let view = |link: &attest::records::CardLink| CardView {
+        let view = |link: &CardLink| CardView {
             card: link.card.0.clone(),
             holder_id: link.holder_id.clone(),
             subject: link.subject.clone(),
+            not_after: link.not_after.map(|end| rfc3339(end.0)),
             linked_at: rfc3339(link.linked_at.0),
         };
         wanted.map(|link| view(link)).collect()
@@ -118,7 +123,7 @@ impl AdminDesk {
         Ok(anchors.iter().map(view).collect())
     }
 
-    fn live_sessions(
+    pub(super) fn live_sessions(
         &self,
         holder_id: Option<&str>,
         system_id: Option<&str>,
@@ -181,7 +186,7 @@ fn system(system: &SigningSystem) -> SystemView {
     }
 }
 
-fn session(session: &std::sync::Arc<LiveSession>) -> SessionEntry {
+fn session(session: &Arc<LiveSession>) -> SessionEntry {
     SessionEntry {
         session_id: session.session_id.clone(),
         holder_id: session.holder_id.clone(),

@@ -177,6 +177,22 @@ pub enum Holder {
     },
     /// Lists holders
     List,
+    /// Everything about one holder on one screen, and what to type next
+    Show {
+        /// 本人ID
+        holder_id: String,
+    },
+    /// Changes what people read of a holder (takes two operators)
+    Update {
+        /// 本人ID
+        holder_id: String,
+        /// What people call them
+        #[arg(long)]
+        name: Option<String>,
+        /// Whom to call at their certification authority
+        #[arg(long)]
+        ca_contact: Option<String>,
+    },
     /// Suspends a holder at once, until two operators enable them; every session ends
     #[command(alias = "suspend")]
     Disable {

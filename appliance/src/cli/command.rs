@@ -27,6 +27,7 @@ use api::admin::command::NewRenewal;
 use api::admin::command::NewSystem;
 use api::admin::command::RoleName;
 use api::admin::command::SystemChange;
+use api::admin::holder::HolderChange;
 use api::wire::MethodName;
 use attest::algorithm::KeyType;
 use attest::records::Fingerprint;
@@ -81,6 +82,11 @@ fn holder(holder: &args::Holder) -> Result<AdminCommand, CliError> {
             ca_contact: ca_contact.clone(),
         }),
         H::List => AdminCommand::HolderList {},
+        H::Show { holder_id } => AdminCommand::HolderShow { holder_id: holder_id.clone() },
+        H::Update { holder_id, name, ca_contact } => AdminCommand::HolderUpdate {
+            holder_id: holder_id.clone(),
+            change: HolderChange { display_name: name.clone(), ca_contact: ca_contact.clone() },
+        },
         H::Disable { holder_id, reason } => {
             AdminCommand::HolderDisable { holder_id: holder_id.clone(), reason: reason.clone() }
         }

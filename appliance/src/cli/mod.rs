@@ -9,6 +9,7 @@ pub mod error;
 mod init;
 pub mod letter;
 pub mod show;
+mod show_holder;
 pub mod system_args;
 pub mod text;
 pub mod values;

@@ -1,6 +1,7 @@
 //! Answers of the admin API for people.
 
 use crate::cli::letter;
+use crate::cli::show_holder;
 use crate::cli::text::TextTable;
 use crate::cli::text::pairs;
 use api::admin::AdminAnswer;
@@ -47,6 +48,7 @@ pub fn answer(command: &AdminCommand, answer: &AdminAnswer) -> Result<String, se
         C::Status {} => status(&read(body)?),
         C::Doctor {} => doctor(&read(body)?),
         C::HolderList {} => holders(&read::<Vec<_>>(body)?),
+        C::HolderShow { .. } => show_holder::sheet(&read(body)?),
         C::CardList { .. } => cards(&read::<Vec<_>>(body)?),
         C::DeviceList { .. } => devices(&read::<Vec<_>>(body)?),
         C::LetterList {} => letter::list(&read::<Vec<_>>(body)?),
@@ -153,16 +155,17 @@ fn holders(list: &[HolderView]) -> String {
     table.to_string()
 }
 
-fn cards(list: &[CardView]) -> String {
-    let mut table = TextTable::new(&["CARD", "HOLDER", "SUBJECT", "SINCE"]);
+pub(super) fn cards(list: &[CardView]) -> String {
+    let mut table = TextTable::new(&["CARD", "HOLDER", "SUBJECT", "SINCE", "UNTIL"]);
     for card in list {
-        let cells = [&card.card, &card.holder_id, &card.subject, &card.linked_at];
+        let until = card.not_after.clone().unwrap_or_else(|| "-".to_owned());
+        let cells = [&card.card, &card.holder_id, &card.subject, &card.linked_at, &until];
         table.row(cells.map(Clone::clone).to_vec());
     }
     table.to_string()
 }
 
-fn devices(list: &[DeviceView]) -> String {
+pub(super) fn devices(list: &[DeviceView]) -> String {
     let mut table = TextTable::new(&["DEVICE", "HOLDER", "LABEL", "SINCE", "LAST USED", "NOTE"]);
     for device in list {
         let note = match (&device.counter_went_back_at, device.key_may_be_copied) {
@@ -178,7 +181,7 @@ fn devices(list: &[DeviceView]) -> String {
     table.to_string()
 }
 
-fn keys(list: &[KeyView]) -> String {
+pub(super) fn keys(list: &[KeyView]) -> String {
     let mut table =
         TextTable::new(&["KEY", "HOLDER", "TYPE", "STATUS", "CERTIFICATE", "DAYS LEFT", "SUBJECT"]);
     for key in list {
@@ -264,7 +267,7 @@ fn anchors(list: &[AnchorView]) -> String {
     table.to_string()
 }
 
-fn sessions(list: &[SessionEntry]) -> String {
+pub(super) fn sessions(list: &[SessionEntry]) -> String {
     let mut table = TextTable::new(&[
         "SESSION", "HOLDER", "SYSTEM", "METHOD", "SINCE", "UNTIL", "USED", "LEFT",
     ]);

@@ -17,6 +17,7 @@ mod certificates;
 mod clock;
 mod crash;
 mod disk;
+mod holder_show;
 mod hsm;
 mod hsm_start;
 mod idempotency;
