@@ -227,7 +227,7 @@ pub enum SignInRefusal {
     HolderDisabled,
     /// The signing system does not accept this holder or method.
     NotAllowedHere,
-    /// None of the holder's second certificates can be used now: no method signs in.
+    /// None of the holder's second certificates can be used now, or their last card has ended: no method signs in.
     EntitlementOver,
     /// The number typed is not the one on the asking screen.
     WrongNumber,

@@ -272,8 +272,8 @@ fn words(refusal: SignInRefusal) -> Words {
             Code::CredentialExpired,
             ["署名用の証明書が使えません", "You have no certificate to sign with"],
             [
-                "あなたの署名用の証明書（セカンド証明書）は、発行されていないか、有効期限が切れているか、失効しています。どの認証方法でも利用できません。",
-                "Your second certificate has not been issued, has expired or is revoked. No way to sign in works without one.",
+                "あなたの署名用の証明書（セカンド証明書）は、発行されていないか、有効期限が切れているか、失効しています。または、HPKIカードの有効期限が切れています。どの認証方法でも利用できません。",
+                "Your second certificate has not been issued, has expired or is revoked, or your HPKI card has expired. No way to sign in works without them.",
             ],
             [
                 "HPKIカードの有効期限を確かめ、カードを発行した認証局または施設の登録担当者に問い合わせてください。",

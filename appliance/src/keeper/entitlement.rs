@@ -6,6 +6,7 @@ use attest::clock::UnixSeconds;
 use attest::gate::may_name;
 use attest::handoff::Entitlement;
 use attest::hc_role::HcRole;
+use attest::records::CardLink;
 use attest::records::Holder;
 use attest::records::Method;
 use attest::records::SigningSystem;
@@ -14,8 +15,9 @@ use attest::sign_in::SessionRecord;
 use std::sync::Arc;
 
 impl Keeper {
-    /// Whether `holder` may sign in at `now`, by whatever method: enabled, with a second certificate that can be used, and
-    /// with the qualification in it or in the card, as the profile wants it. Without a card `card_roles` is empty.
+    /// Whether `holder` may sign in at `now`, by whatever method: enabled, with a second certificate that can be used, with a
+    /// card that has not ended where one is linked, and with the qualification in certificate or card, as the profile wants
+    /// it. Without a card `card_roles` is empty.
     pub(super) fn entitlement(
         &self,
         holder: &Holder,
@@ -29,6 +31,13 @@ impl Keeper {
         let good = || credentials.iter().filter(|credential| may_sign(credential, now));
         let not_after = good().map(|live| live.record.not_after).min();
         let not_after = not_after.ok_or(SignInRefusal::EntitlementOver)?;
+        // Whose last card has ended is no member of HPKI any more, by whatever method they come. A card that was unlinked
+        // because it is lost ends nothing: its holder goes on by the other methods until there is a new one.
+        let cards_end = CardLink::last_end(&self.parts.registry.cards_of(&holder.holder_id));
+        let not_after = cards_end.map_or(not_after, |end| end.min(not_after));
+        if now > not_after {
+            return Err(SignInRefusal::EntitlementOver);
+        }
         // Only texts of HPKI's own coding scheme are stored with a credential.
         let texts = good().flat_map(|credential| credential.record.hc_roles.iter());
         let second: Vec<HcRole> =

@@ -345,6 +345,16 @@ pub(super) fn refusal_name(refusal: SignInRefusal) -> &'static str {
         SignInRefusal::NotAllowedHere => "not_allowed_here",
         SignInRefusal::RoleMissing => "role_missing",
         SignInRefusal::EntitlementOver => "entitlement_over",
-        _ => "refused",
+        SignInRefusal::CardExpired => "card_expired",
+        SignInRefusal::CardNotYetValid => "card_not_yet_valid",
+        SignInRefusal::CardRevoked => "card_revoked",
+        SignInRefusal::RevocationUnknown => "revocation_unknown",
+        SignInRefusal::WrongCertificate => "wrong_certificate",
+        SignInRefusal::TestCard => "test_card",
+        SignInRefusal::WrongNumber => "wrong_number",
+        SignInRefusal::LinkOver => "link_over",
+        SignInRefusal::FormOver => "form_over",
+        SignInRefusal::ProofNotFresh => "proof_not_fresh",
+        SignInRefusal::Unavailable => "unavailable",
     }
 }

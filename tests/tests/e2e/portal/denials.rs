@@ -5,7 +5,9 @@ use attest::danger_testing::SoftPhone;
 use serde_json::Value;
 use serde_json::json;
 use std::time::Duration;
+use tests::support::admin;
 use tests::support::http::Reply;
+use tests::support::pki::AUTHENTICATION_POLICY;
 use tests::support::pki::Validity;
 use tests::support::world::Plan;
 
@@ -213,6 +215,38 @@ async fn f32_expired_second_certificate_refuses_every_method() {
     let (_, page) = house.enrol_page(&doctor.card).await;
     assert!(page.text().contains("second certificate"), "{page}");
     assert_eq!(house.clinic().state(&pending.session_id).await, "pending");
+}
+
+#[tokio::test]
+async fn f32_expired_card_ends_the_phone_as_well_and_a_lost_one_does_not() {
+    let house = House::shared().await;
+    let pki = &house.world.pki;
+    let doctor = house.doctor(Validity::CURRENT).await;
+    let mut phone = house.new_phone();
+    house.enrol(&doctor.card, &mut phone).await.expect(200);
+    // The card is lost: the phone goes on (F29).
+    let listed = format!("GET /cards?holder={}", doctor.holder_id);
+    let cards = admin::ask(&house.world, &pki.registrar, &listed, None).await.expect(200).json();
+    let unlink = format!("DELETE /cards/{}", cards[0]["card"].as_str().unwrap());
+    admin::ask(&house.world, &pki.registrar, &unlink, None).await.expect(200);
+    house.sign_in(&doctor, &mut phone).await;
+    // Another one is linked and ends: nothing does any more (F32), and the log has the reason.
+    let validity = Validity::for_seconds(20);
+    let card = pki.hpki_auth.card(&doctor.holder_id, AUTHENTICATION_POLICY, validity);
+    let link = json!({ "holder_id": doctor.holder_id, "certificate_pem": card.pem() });
+    admin::grant(&house.world, "POST /cards", Some(&link)).await;
+    tokio::time::sleep(Duration::from_secs(21)).await;
+    let pending = house.clinic().ask_sign_in(Some(&doctor.holder_id)).await;
+    let pc = house.hand_off(&pending, None).await;
+    let (link, number) = house.shown(&pc).await;
+    let question = house.ask(&link, &number.unwrap()).await;
+    let answer = phone.get(&question.options.to_string()).unwrap();
+    let refused = house.finish(&link, &question.ceremony_id, &answer).await;
+    assert!(refused.text().contains("HPKIカードの有効期限が切れています"), "{refused}");
+    let query = format!("event=sign_in_denied&holder={}", doctor.holder_id);
+    let records = admin::audit_records(&house.world, &query).await;
+    let codes: Vec<_> = records.iter().map(|record| &record["event"]["code"]).collect();
+    assert!(codes.iter().any(|code| **code == "entitlement_over"), "{codes:?}");
 }
 
 #[tokio::test]
