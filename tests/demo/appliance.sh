@@ -66,6 +66,7 @@ provision() {
         --operator officer1:security_officer:pki/officer1.pem \
         --operator officer2:security_officer:pki/officer2.pem \
         --operator registrar:registration_officer:pki/registrar.pem \
+        --operator registrar2:registration_officer:pki/registrar2.pem \
         --operator administrator:administrator:pki/administrator.pem \
         --operator auditor:auditor:pki/auditor.pem \
         --anchor hpki_card:pki/hpki-root.pem \
@@ -107,6 +108,8 @@ write_env() {
         [INKAN_HPKI_REVOKED_CERT]=$pki/card-hanako-lost.pem [INKAN_HPKI_REVOKED_KEY]=$pki/card-hanako-lost.key
         [INKAN_ADMIN_CERT]=$pki/officer1.pem [INKAN_ADMIN_KEY]=$pki/officer1.key
         [INKAN_ADMIN2_CERT]=$pki/officer2.pem [INKAN_ADMIN2_KEY]=$pki/officer2.key
+        [INKAN_RA_CERT]=$pki/registrar.pem [INKAN_RA_KEY]=$pki/registrar.key
+        [INKAN_RA2_CERT]=$pki/registrar2.pem [INKAN_RA2_KEY]=$pki/registrar2.key
         [INKAN_CLI]=$bin/inkan
         [INKAN_CONFIG]=$demo/inkan.toml
         [INKAN_HOLDER]=hanako
