@@ -2,6 +2,7 @@
 
 pub mod args;
 mod audit;
+pub mod audit_args;
 pub mod client;
 pub mod command;
 mod doctor;
