@@ -33,6 +33,7 @@ use attest::notification_card::CardStanding;
 use attest::notification_card::CardState;
 use attest::notification_card::NotificationCard;
 use attest::sign_in::MAX_TRIES;
+use std::cmp::Reverse;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -42,7 +43,11 @@ impl AdminDesk {
     pub(super) async fn letters(&self) -> Result<Vec<LetterView>, Problem> {
         let now = self.now()?;
         let mut cards = notification_cards(self.parts()).all().await.map_err(refusal::session)?;
-        cards.sort_by(|a, b| (&a.holder_id, b.issued_at).cmp(&(&b.holder_id, a.issued_at)));
+        // Of each holder the one that can be used, then the newest.
+        cards.sort_by_cached_key(|card| {
+            let is_over = card.standing(now) == CardStanding::Over;
+            (card.holder_id.clone(), is_over, Reverse(card.issued_at))
+        });
         Ok(cards.iter().map(|card| self.letter(card, now)).collect())
     }
 

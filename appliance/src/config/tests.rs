@@ -293,6 +293,7 @@ fn each_number_holds_at_its_limits_and_not_past_them() {
         ("digest_items = 500", "digest_items", 1, 5_000),
         ("entries = 20", "entries", 1, 100),
         ("entry_label_characters = 60", "entry_label_characters", 1, 120),
+        ("notification_card_days = 30", "notification_card_days", 1, 365),
         ("sign_ins_per_minute = 20", "sign_ins_per_minute", 1, 100_000),
         ("timeout_ms = 3000", "timeout_ms", 100, 10_000),
     ];

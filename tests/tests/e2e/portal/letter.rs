@@ -10,6 +10,7 @@ use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
 use tests::support::admin;
+use tests::support::config::Settings;
 use tests::support::doctor::Doctor;
 use tests::support::http::Connection;
 use tests::support::http::Reply;
@@ -364,11 +365,36 @@ async fn try_stays_counted_over_kill_9_between_count_and_answer() {
     let late = type_password(&world, &sheets, &sheets.password).await;
     assert!(late.status == 403 && late.text().contains("registration is locked"), "{late}");
     assert_eq!(letter(&world, &doctor.holder_id).await["state"], "locked");
+    // A registration that the right password began goes on over a restart.
+    let other = world.new_doctor(Validity::CURRENT).await.holder_id;
+    let going_on = issue(&world, &other).await;
+    let cookie = log_in(&world, &going_on).await;
+    world.daemon.kill();
+    world.restart();
+    prove(&world, &going_on, &cookie, &mut new_phone(&world)).await.expect(200);
     // What nobody fetched is gone with the process that had it.
     let line = format!("POST /letters/{unfetched}/sheet");
     let gone = admin::ask(&world, &world.pki.registrar, &line, None).await;
     assert!(gone.text().contains("started again"), "{gone}");
     gone.expect_problem(409, "conflict");
+}
+
+#[tokio::test]
+async fn passwords_from_one_address_are_limited_whatever_their_card() {
+    let tune = |settings: &mut Settings| {
+        settings.more = "[limits]\nphones_per_minute_of_address = 3\n".to_owned();
+    };
+    let house = House::new(Plan { tune, ..Plan::default() }).await;
+    let doctor = house.doctor(Validity::CURRENT).await;
+    let sheets = issue(&house.world, &doctor.holder_id).await;
+    let path = format!("/letter/{}.{}", "0".repeat(32), "A".repeat(43));
+    let unknown = Sheets { path, ..sheets.clone() };
+    for _ in 0..3 {
+        type_password(&house.world, &unknown, &unknown.password).await.expect(403);
+    }
+    let limited = type_password(&house.world, &sheets, &sheets.wrong()).await.expect(429);
+    assert!(!limited.header("retry-after").is_empty());
+    assert_eq!(letter(&house.world, &doctor.holder_id).await["tries_left"], 5);
 }
 
 #[tokio::test]
