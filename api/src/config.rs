@@ -14,6 +14,8 @@ pub struct FrontConfig {
     pub signing: Option<SigningListener>,
     /// Browsers with an HPKI card.
     pub hpki: Option<CardListener>,
+    /// Browsers with a My Number card.
+    pub jpki: Option<CardListener>,
     /// Browsers and phones.
     pub portal: Option<PortalListener>,
     /// Operators.

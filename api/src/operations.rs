@@ -5,11 +5,13 @@
 
 pub mod confirm_enrol;
 pub mod letter;
+pub mod my_number;
 pub mod portal;
 
 use crate::problem::Problem;
 use crate::wire;
 use async_trait::async_trait;
+use attest::evidence::CardKind;
 use attest::records::Fingerprint;
 use serde::Deserialize;
 use serde::Serialize;
@@ -139,6 +141,8 @@ pub trait Signing: Send + Sync {
 /// A TLS 1.2 handshake with a card, as it crosses to the keeper, who checks all of it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CardHandshake {
+    /// By whose listener: the host name in the transcript has to be that one's.
+    pub kind: CardKind,
     /// Certificate the client sent first, DER.
     pub leaf_der: Vec<u8>,
     /// The handshake messages that CertificateVerify signs (RFC 5246 §7.4.8).
@@ -209,8 +213,14 @@ pub enum SignInRefusal {
     CardNotYetValid,
     /// It is revoked.
     CardRevoked,
-    /// The revocation list cannot be had or is too old.
+    /// The revocation list cannot be had or is too old; of a My Number card, its provider does not answer.
     RevocationUnknown,
+    /// The provider does not know this My Number card.
+    CardNotKnown,
+    /// There is nobody to ask whether My Number cards are valid.
+    NoValidityProvider,
+    /// A card of another kind is in the reader.
+    OtherKindOfCard,
     /// It is another kind of certificate (issuer, policy, key usage).
     WrongCertificate,
     /// A published test card outside test mode.
@@ -296,7 +306,7 @@ pub trait SignIn: Send + Sync {
     ) -> Confirmed;
 
     /// Notes a handshake that failed before any request, for the audit log; rate limited by the keeper.
-    async fn card_handshake_failed(&self, request_id: &str, reason: &str);
+    async fn card_handshake_failed(&self, request_id: &str, kind: CardKind, reason: &str);
 }
 
 /// What monitoring asks.
@@ -319,6 +329,7 @@ pub trait Operations:
     + portal::Portal
     + confirm_enrol::ConfirmEnrolment
     + letter::Letters
+    + my_number::MyNumber
     + Health
     + crate::admin::Admin
 {
@@ -330,6 +341,7 @@ impl<T> Operations for T where
         + portal::Portal
         + confirm_enrol::ConfirmEnrolment
         + letter::Letters
+        + my_number::MyNumber
         + Health
         + crate::admin::Admin
 {

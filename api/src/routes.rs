@@ -9,6 +9,7 @@ use crate::door::exchange::Exchange;
 use crate::door::letter;
 use crate::door::login;
 use crate::door::monitoring;
+use crate::door::my_number;
 use crate::door::phone;
 use crate::door::portal;
 use crate::door::sessions;
@@ -27,6 +28,8 @@ pub enum Listener {
     Signing,
     /// Browsers with an HPKI card.
     Hpki,
+    /// Browsers with a My Number card.
+    Jpki,
     /// Browsers and phones.
     Portal,
     /// Operators.
@@ -69,6 +72,10 @@ pub enum Route {
     EnrolForm,
     ConfirmEnrolPage,
     ConfirmEnrolForm,
+    LinkPage,
+    LinkForm,
+    LinkMeet,
+    LinkConfirm,
     Admin,
     Metrics,
     Health,
@@ -106,6 +113,16 @@ pub const ROUTES: &[Entry] = &[
     entry(Listener::Hpki,   "POST",  "/enrol",                                Route::EnrolForm),
     entry(Listener::Hpki,   "GET",   "/enrol/{id}",                           Route::ConfirmEnrolPage),
     entry(Listener::Hpki,   "POST",  "/enrol/{id}",                           Route::ConfirmEnrolForm),
+    entry(Listener::Hpki,    "GET",    "/link",                              Route::LinkPage),
+    entry(Listener::Hpki,    "POST",   "/link",                              Route::LinkForm),
+    entry(Listener::Jpki,    "GET",    "/login/{link}",                      Route::LoginPage),
+    entry(Listener::Jpki,    "POST",   "/login/{link}",                      Route::LoginForm),
+    entry(Listener::Jpki,    "GET",    "/enrol",                             Route::EnrolPage),
+    entry(Listener::Jpki,    "POST",   "/enrol",                             Route::EnrolForm),
+    entry(Listener::Jpki,    "GET",    "/enrol/{id}",                        Route::ConfirmEnrolPage),
+    entry(Listener::Jpki,    "POST",   "/enrol/{id}",                        Route::ConfirmEnrolForm),
+    entry(Listener::Jpki,    "POST",   "/link/{id}",                         Route::LinkMeet),
+    entry(Listener::Jpki,    "POST",   "/link/{id}/confirm",                 Route::LinkConfirm),
     entry(Listener::Portal,  "GET",    "/",                                  Route::PortalIndex),
     entry(Listener::Portal, "GET",   "/portal.js",                            Route::Script),
     entry(Listener::Portal, "GET",   "/login/{link}",                         Route::ChoicePage),
@@ -160,6 +177,10 @@ pub(crate) async fn run(route: Route, exchange: &mut Exchange<'_>) -> Result<Ans
         Route::EnrolForm => enrol::form(exchange).await,
         Route::ConfirmEnrolPage => confirm_enrol::page(exchange).await,
         Route::ConfirmEnrolForm => confirm_enrol::form(exchange).await,
+        Route::LinkPage => my_number::page(exchange).await,
+        Route::LinkForm => my_number::start(exchange).await,
+        Route::LinkMeet => my_number::meet(exchange).await,
+        Route::LinkConfirm => my_number::confirm(exchange).await,
         Route::Admin => admin::command(exchange).await,
         Route::Metrics => monitoring::metrics(exchange).await,
         Route::Health => monitoring::health(exchange).await,
@@ -237,10 +258,10 @@ const fn entry(
 }
 
 impl Entry {
-    /// Whether the OpenAPI document describes it: operators' commands have their own table, and what the portal answers is
-    /// for its own pages.
+    /// Whether the OpenAPI document describes it: operators' commands have their own table, what the portal answers is for
+    /// its own pages, and the My Number card's listener answers as the HPKI card's does.
     pub(crate) fn is_described(&self) -> bool {
-        self.route != Route::Admin && self.listener != Listener::Portal
+        self.route != Route::Admin && !matches!(self.listener, Listener::Portal | Listener::Jpki)
     }
 }
 
@@ -250,6 +271,7 @@ impl Listener {
         match self {
             Self::Signing => "signing",
             Self::Hpki => "hpki",
+            Self::Jpki => "jpki",
             Self::Portal => "portal",
             Self::Admin => "admin",
             Self::Metrics => "metrics",
@@ -304,6 +326,10 @@ impl Route {
             Self::EnrolForm => "enrol_form",
             Self::ConfirmEnrolPage => "confirm_enrol_page",
             Self::ConfirmEnrolForm => "confirm_enrol_form",
+            Self::LinkPage => "link_page",
+            Self::LinkForm => "link_form",
+            Self::LinkMeet => "link_meet",
+            Self::LinkConfirm => "link_confirm",
             Self::Admin => "admin",
             Self::Metrics => "metrics",
             Self::Health => "health",

@@ -37,6 +37,8 @@ pub struct Sockets {
     pub signing: Vec<TcpListener>,
     /// Of the HPKI listener.
     pub hpki: Vec<TcpListener>,
+    /// Of the My Number card's listener.
+    pub jpki: Vec<TcpListener>,
     /// Of the portal.
     pub portal: Vec<TcpListener>,
     /// Of the admin listener.
@@ -54,6 +56,7 @@ impl Sockets {
         let addresses = [
             (&mut self.signing, Listener::Signing, config.signing.as_ref().map(|l| l.address)),
             (&mut self.hpki, Listener::Hpki, config.hpki.as_ref().map(|l| l.address)),
+            (&mut self.jpki, Listener::Jpki, config.jpki.as_ref().map(|l| l.address)),
             (&mut self.portal, Listener::Portal, config.portal.as_ref().map(|l| l.address)),
             (&mut self.admin, Listener::Admin, config.admin.as_ref().map(|l| l.address)),
             (&mut self.metrics, Listener::Metrics, config.metrics.as_ref().map(|l| l.address)),

@@ -24,6 +24,11 @@ use api::operations::Signing;
 use api::operations::confirm_enrol::ConfirmEnrolPage;
 use api::operations::confirm_enrol::ConfirmEnrolment;
 use api::operations::confirm_enrol::EnrolEnded;
+use api::operations::my_number::LinkDone;
+use api::operations::my_number::LinkMet;
+use api::operations::my_number::LinkPage;
+use api::operations::my_number::LinkStarted;
+use api::operations::my_number::MyNumber;
 use api::operations::portal::ChoicePage;
 use api::operations::portal::EnrolPage;
 use api::operations::portal::EnrolStarted;
@@ -41,6 +46,7 @@ use api::wire;
 use arc_swap::ArcSwap;
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
+use attest::evidence::CardKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,17 +60,17 @@ pub struct Inside {
 
 /// See the module.
 pub struct Doorway {
-    hpki_origin: String,
+    index: PortalIndex,
     state: ArcSwap<State>,
     inside: ArcSwapOption<Inside>,
     metrics: Arc<Metrics>,
 }
 
 impl Doorway {
-    /// A doorway with nothing behind it yet; the card listener is at `hpki_origin`.
-    pub fn new(state: State, metrics: Arc<Metrics>, hpki_origin: String) -> Self {
+    /// A doorway with nothing behind it yet; the portal's first page is `index` until then.
+    pub fn new(state: State, metrics: Arc<Metrics>, index: PortalIndex) -> Self {
         let doorway = Self {
-            hpki_origin,
+            index,
             state: ArcSwap::from_pointee(State::Unprovisioned),
             inside: ArcSwapOption::empty(),
             metrics,
@@ -202,9 +208,9 @@ impl SignIn for Doorway {
         }
     }
 
-    async fn card_handshake_failed(&self, request_id: &str, reason: &str) {
+    async fn card_handshake_failed(&self, request_id: &str, kind: CardKind, reason: &str) {
         if let Ok(inside) = self.inside() {
-            inside.keeper.card_handshake_failed(request_id, reason).await;
+            inside.keeper.card_handshake_failed(request_id, kind, reason).await;
         }
     }
 }
@@ -214,10 +220,7 @@ impl Portal for Doorway {
     async fn portal_index(&self) -> PortalIndex {
         match self.inside() {
             Ok(inside) => inside.keeper.portal_index().await,
-            Err(_) => PortalIndex {
-                enrol_url: format!("{}/enrol", self.hpki_origin),
-                danger_test_mode: false,
-            },
+            Err(_) => self.index.clone(),
         }
     }
 
@@ -338,6 +341,58 @@ impl ConfirmEnrolment for Doorway {
                 inside.keeper.confirm_enrol(request_id, id, card, form_token, approve).await
             }
             Err(_) => EnrolEnded::Refused(SignInRefusal::Unavailable),
+        }
+    }
+}
+
+#[async_trait]
+impl MyNumber for Doorway {
+    async fn open_link(&self, request_id: &str, card: Option<CardHandshake>) -> LinkPage {
+        match self.inside() {
+            Ok(inside) => inside.keeper.open_link(request_id, card).await,
+            Err(_) => LinkPage::Refused(SignInRefusal::Unavailable),
+        }
+    }
+
+    async fn start_link(
+        &self,
+        request_id: &str,
+        card: Option<CardHandshake>,
+        form_token: &str,
+        terminal: Terminal,
+    ) -> LinkStarted {
+        match self.inside() {
+            Ok(inside) => inside.keeper.start_link(request_id, card, form_token, terminal).await,
+            Err(_) => LinkStarted::Refused(SignInRefusal::Unavailable),
+        }
+    }
+
+    async fn meet_link(
+        &self,
+        request_id: &str,
+        id: &str,
+        secret: &str,
+        card: Option<CardHandshake>,
+    ) -> LinkMet {
+        match self.inside() {
+            Ok(inside) => inside.keeper.meet_link(request_id, id, secret, card).await,
+            Err(_) => LinkMet::Refused(SignInRefusal::Unavailable),
+        }
+    }
+
+    async fn confirm_link(
+        &self,
+        request_id: &str,
+        id: &str,
+        secret: &str,
+        card: Option<CardHandshake>,
+        form_token: &str,
+    ) -> LinkDone {
+        match self.inside() {
+            Ok(inside) => {
+                inside.keeper.confirm_link(request_id, id, secret, card, form_token).await
+            }
+            Err(_) => LinkDone::Refused(SignInRefusal::Unavailable),
         }
     }
 }

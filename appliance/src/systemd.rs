@@ -11,7 +11,7 @@ use std::net::TcpListener;
 pub enum SocketError {
     /// `FileDescriptorName=` is not a listener's name.
     #[error(
-        "the service manager hands over a socket named {0:?}; name it signing, hpki, portal, admin or metrics"
+        "the service manager hands over a socket named {0:?}; name it signing, hpki, jpki, portal, admin or metrics"
     )]
     UnknownName(String),
     /// Not a listening TCP socket.
@@ -45,6 +45,7 @@ fn of_name<'a>(
     match name {
         "signing" => Ok(&mut sockets.signing),
         "hpki" => Ok(&mut sockets.hpki),
+        "jpki" => Ok(&mut sockets.jpki),
         "portal" => Ok(&mut sockets.portal),
         "admin" => Ok(&mut sockets.admin),
         "metrics" => Ok(&mut sockets.metrics),

@@ -45,6 +45,9 @@ pub struct CountsView {
     pub holders_disabled: u64,
     /// Card links.
     pub cards: u64,
+    /// My Number cards.
+    #[serde(default)]
+    pub jpki: u64,
     /// Keys that may sign.
     pub keys_active: u64,
     /// Keys without certificate.
@@ -169,6 +172,25 @@ pub struct DeviceView {
     pub key_may_be_copied: bool,
     /// When its counter last went back, RFC 3339, UTC: there may be a copy of its key.
     pub counter_went_back_at: Option<String>,
+}
+
+/// A My Number card. Its certificate and serial number are kept nowhere in clear, so there is nothing more to show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JpkiView {
+    /// A MAC over issuer and serial number that only this appliance's HSM can make.
+    pub card: String,
+    /// Whose.
+    pub holder_id: String,
+    /// How the holder proved to be themselves when it was registered.
+    pub enrolled_by: MethodName,
+    /// The card that did it.
+    pub enrolled_by_factor: String,
+    /// Address and browser from which it was registered.
+    pub terminal: String,
+    /// RFC 3339, UTC.
+    pub linked_at: String,
+    /// When a renewed certificate last took its place, RFC 3339, UTC.
+    pub renewed_at: Option<String>,
 }
 
 /// A key.

@@ -79,7 +79,7 @@ pub fn check(command: &AdminCommand) -> Result<(), Problem> {
             id("holder_id", &new.holder_id)?;
             pem("certificate_pem", &new.certificate_pem, MAX_CERTIFICATE_PEM_BYTES)?;
         }
-        C::CardUnlink { card, reason } => {
+        C::CardUnlink { card, reason } | C::JpkiUnlink { card, reason } => {
             fingerprint("card", card)?;
             because(reason)?;
         }
@@ -87,7 +87,10 @@ pub fn check(command: &AdminCommand) -> Result<(), Problem> {
             fingerprint("device", device)?;
             because(reason)?;
         }
-        C::CardList { holder_id } | C::DeviceList { holder_id } | C::KeyList { holder_id } => {
+        C::CardList { holder_id }
+        | C::DeviceList { holder_id }
+        | C::JpkiList { holder_id }
+        | C::KeyList { holder_id } => {
             optional(holder_id, |holder| id("holder", holder))?;
         }
         C::LetterIssue(new) => id("holder_id", &new.holder_id)?,

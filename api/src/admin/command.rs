@@ -92,6 +92,19 @@ pub enum AdminCommand {
         reason: Option<String>,
     },
 
+    /// Lists My Number cards that prove presence.
+    JpkiList {
+        /// Of this holder only.
+        holder_id: Option<String>,
+    },
+    /// Withdraws a My Number card; sessions proved with it end.
+    JpkiUnlink {
+        /// Name that `jpki_list` shows.
+        card: Fingerprint,
+        /// Why, for whoever asks later.
+        reason: Option<String>,
+    },
+
     /// Grants: a link and a password, handed out by two operators, register the holder's phone.
     LetterIssue(NewLetter),
     /// Lists notification cards.
@@ -458,6 +471,8 @@ impl AdminCommand {
             Self::CardList { .. } => "card_list",
             Self::DeviceList { .. } => "device_list",
             Self::DeviceRemove { .. } => "device_remove",
+            Self::JpkiList { .. } => "jpki_list",
+            Self::JpkiUnlink { .. } => "jpki_unlink",
             Self::LetterIssue(_) => "letter_issue",
             Self::LetterList {} => "letter_list",
             Self::LetterSheet { .. } => "letter_sheet",

@@ -45,6 +45,11 @@ pub fn request_of(command: &AdminCommand) -> AdminRequest {
         },
         C::CardList { holder_id } => get(asked("/cards", &[("holder", holder_id.clone())])),
         C::DeviceList { holder_id } => get(asked("/devices", &[("holder", holder_id.clone())])),
+        C::JpkiList { holder_id } => get(asked("/jpki", &[("holder", holder_id.clone())])),
+        C::JpkiUnlink { card, reason } => {
+            let path = format!("/jpki/{}", card.0);
+            AdminRequest { method: "DELETE", ..post(path, &because(reason)) }
+        }
         C::DeviceRemove { device, reason } => {
             let path = format!("/devices/{}", device.0);
             AdminRequest { method: "DELETE", ..post(path, &because(reason)) }

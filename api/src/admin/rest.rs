@@ -174,6 +174,18 @@ pub const ROUTES: &[Route] = &[
     withdraw("DELETE", "/letters/{letter_id}", "Withdraws a notification card", |parts| {
         Ok(AdminCommand::LetterWithdraw { letter_id: parts.named("letter_id") })
     }),
+    get::<Vec<answer::JpkiView>>("/jpki", "Lists My Number cards", &["holder"], |parts| {
+        Ok(AdminCommand::JpkiList { holder_id: parts.asked("holder") })
+    }),
+    withdraw_because(
+        "DELETE",
+        "/jpki/{card}",
+        "Removes a My Number card, ends its sessions",
+        |parts| {
+            let Because { reason } = parts.body_or_default()?;
+            Ok(AdminCommand::JpkiUnlink { card: Fingerprint(parts.named("card")), reason })
+        },
+    ),
     get::<Vec<answer::KeyView>>("/keys", "Lists keys", &["holder"], |parts| {
         Ok(AdminCommand::KeyList { holder_id: parts.asked("holder") })
     }),

@@ -13,7 +13,6 @@ use crate::operations::confirm_enrol::EnrolEnded;
 use crate::pages;
 use crate::pages::Context;
 use crate::pages::language::Language;
-use crate::pages::messages;
 use crate::pages::told;
 
 /// `GET /enrol/{id}`: changes nothing.
@@ -28,10 +27,7 @@ pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
     let context = Context::of(exchange, language);
     Ok(match page {
         ConfirmEnrolPage::Confirm(confirm) => pages::portal::confirm_enrol(&context, &confirm),
-        ConfirmEnrolPage::PresentCard => {
-            let (message, code) = messages::present_card(language);
-            closing(pages::message(&context, &message, Some(code)))
-        }
+        ConfirmEnrolPage::PresentCard => closing(pages::present_card(&context)),
         // The browser's handshake is older than the phone's proof: one made for this page is not.
         ConfirmEnrolPage::Refused(SignInRefusal::ProofNotFresh) if again < forms::MAX_AGAIN => {
             let (lang, again) = (language.tag(), again + 1);

@@ -1,4 +1,4 @@
-//! The card listener: an HPKI card registers a phone.
+//! The card listeners: a card, HPKI or My Number, registers a phone.
 
 use super::exchange::Exchange;
 use super::forms;
@@ -14,7 +14,6 @@ use crate::operations::portal::EnrolStarted;
 use crate::pages;
 use crate::pages::Context;
 use crate::pages::language::Language;
-use crate::pages::messages;
 use crate::pages::portal::EnrolForm;
 use std::sync::Arc;
 
@@ -37,10 +36,7 @@ pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
             };
             pages::portal::enrol(&context, form)
         }
-        EnrolPage::PresentCard => {
-            let (message, code) = messages::present_card(language);
-            closing(pages::message(&context, &message, Some(code)))
-        }
+        EnrolPage::PresentCard => closing(pages::present_card(&context)),
         EnrolPage::Refused(SignInRefusal::ProofNotFresh) if again < forms::MAX_AGAIN => {
             let (lang, again) = (language.tag(), again + 1);
             closing(see_other(&format!("/enrol?lang={lang}&again={again}"))?)

@@ -128,8 +128,9 @@ fn refused(
     let is_for_script = route.is_some_and(routes::Route::is_for_script);
     let Problem { code, detail, .. } = &refusal.problem;
     let mut answer = match door.kind {
-        Listener::Hpki | Listener::Portal if !is_for_script => {
-            let context = Context { language, request_id: request_id.as_str(), path: None };
+        Listener::Hpki | Listener::Jpki | Listener::Portal if !is_for_script => {
+            let (request_id, listener) = (request_id.as_str(), door.kind);
+            let context = Context { language, request_id, path: None, listener };
             let message = messages::problem(language, *code, detail.as_deref());
             pages::message(&context, &message, Some(*code))
         }

@@ -31,9 +31,8 @@ pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
     Ok(match page {
         SignInPage::Confirm(confirm) => pages::confirm(&context, &confirm),
         SignInPage::PresentCard => {
-            let (message, code) = messages::present_card(language);
             // The link may be good and the card be chosen next time: but on this connection it never will be.
-            closing(pages::message(&context, &message, Some(code)))
+            closing(pages::present_card(&context))
         }
         // Browsers connect ahead, and such a handshake may be older than the link. One made for this page is not.
         SignInPage::Refused(SignInRefusal::ProofNotFresh) if again < forms::MAX_AGAIN => {

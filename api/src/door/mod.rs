@@ -9,6 +9,7 @@ pub(crate) mod forms;
 pub(crate) mod letter;
 pub(crate) mod login;
 pub(crate) mod monitoring;
+pub(crate) mod my_number;
 pub(crate) mod open;
 pub(crate) mod phone;
 pub(crate) mod portal;

@@ -26,6 +26,7 @@ use crate::tls::files::TlsFiles;
 use crate::tls::mutual::MutualRules;
 use crate::tls::mutual::MutualTls;
 use crate::tls::server::ServerTls;
+use attest::evidence::CardKind;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +43,8 @@ pub(crate) fn doors(
 ) -> Result<Vec<Opening>, FrontError> {
     let doors = [
         (config.signing.as_ref().map(|l| signing(l, shared)), sockets.signing),
-        (config.hpki.as_ref().map(|l| hpki(l, shared)), sockets.hpki),
+        (config.hpki.as_ref().map(|l| card(CardKind::Hpki, l, shared)), sockets.hpki),
+        (config.jpki.as_ref().map(|l| card(CardKind::Jpki, l, shared)), sockets.jpki),
         (config.portal.as_ref().map(|l| portal(l, shared)), sockets.portal),
         (config.admin.as_ref().map(|l| admin(l, shared)), sockets.admin),
         (config.metrics.as_ref().map(|l| metrics(l, shared)), sockets.metrics),
@@ -78,7 +80,11 @@ fn signing(listener: &SigningListener, shared: &Arc<Shared>) -> Result<Door, Fro
     })
 }
 
-fn hpki(listener: &CardListener, shared: &Arc<Shared>) -> Result<Door, FrontError> {
+fn card(kind: CardKind, listener: &CardListener, shared: &Arc<Shared>) -> Result<Door, FrontError> {
+    let name = match kind {
+        CardKind::Hpki => Listener::Hpki,
+        CardKind::Jpki => Listener::Jpki,
+    };
     let files = TlsFiles {
         certificate: listener.certificate.clone(),
         key: listener.key.clone(),
@@ -86,10 +92,10 @@ fn hpki(listener: &CardListener, shared: &Arc<Shared>) -> Result<Door, FrontErro
         client_crls: Vec::new(),
     };
     let provider = tls::provider();
-    let tls = Replaceable::new(files, move |files| CardTls::read(files, &provider))?;
-    let door = door(Listener::Hpki, DoorTls::Card(tls), &listener.limits, shared)?;
+    let tls = Replaceable::new(files, move |files| CardTls::read(kind, files, &provider))?;
+    let door = door(name, DoorTls::Card(tls), &listener.limits, shared)?;
     Ok(Door {
-        host_names: host_names(Listener::Hpki, &listener.host_names)?,
+        host_names: host_names(name, &listener.host_names)?,
         handshake: Duration::from_secs(listener.handshake_seconds),
         keep_alive: Duration::from_secs(listener.keep_alive_seconds),
         ..door

@@ -17,6 +17,7 @@ use crate::pages::messages;
 use crate::pages::messages::Message;
 use crate::pages::told;
 use crate::problem::Code;
+use crate::routes::Listener;
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -147,7 +148,7 @@ impl Outcome {
     }
 
     fn refused(language: Language, refusal: SignInRefusal) -> Self {
-        let (message, code) = messages::refusal(language, refusal);
+        let (message, code) = messages::refusal(language, Listener::Portal, refusal);
         Self { message, code: Some(code), again: refusal == SignInRefusal::Unavailable }
     }
 }

@@ -79,7 +79,11 @@ pub(crate) async fn choice(exchange: &mut Exchange<'_>) -> Result<Answer, Refusa
 
 /// With one method there is nothing to choose; a phone still needs its form, since a link alone must start nothing.
 fn only_card(choice: &Choice) -> Option<&str> {
-    choice.hpki_url.as_deref().filter(|_| choice.methods == [MethodName::Hpki])
+    match choice.methods.as_slice() {
+        [MethodName::Hpki] => choice.hpki_url.as_deref(),
+        [MethodName::Jpki] => choice.jpki_url.as_deref(),
+        _ => None,
+    }
 }
 
 /// `POST /login/{link}/phone`: a QR code for this browser.

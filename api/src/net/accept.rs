@@ -150,7 +150,10 @@ async fn failed(door: &Door, failure: HandshakeFailure, reason: &str) {
     door.shared.logs.warn(|suppressed| {
         tracing::warn!(%request_id, listener = door.kind.name(), reason, suppressed, "handshake failed");
     });
-    if matches!(door.tls, DoorTls::Card(_)) && failure != HandshakeFailure::Shed {
-        door.shared.operations.card_handshake_failed(request_id.as_str(), reason).await;
+    if let DoorTls::Card(tls) = &door.tls
+        && failure != HandshakeFailure::Shed
+    {
+        let kind = tls.current().kind();
+        door.shared.operations.card_handshake_failed(request_id.as_str(), kind, reason).await;
     }
 }

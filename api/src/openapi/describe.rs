@@ -109,6 +109,8 @@ pub(super) fn describe(route: Route) -> Description {
         Route::EnrolForm => page("What its form sends; the next page leads to the portal"),
         Route::ConfirmEnrolPage => page("The page on which the same card confirms the phone"),
         Route::ConfirmEnrolForm => page("What its form sends"),
+        Route::LinkPage => page("The page on which an HPKI card registers a My Number card"),
+        Route::LinkForm => page("What its form sends; the next page leads to the listener `jpki`"),
         Route::PortalIndex
         | Route::Script
         | Route::ChoicePage
@@ -123,7 +125,9 @@ pub(super) fn describe(route: Route) -> Description {
         | Route::LetterPage
         | Route::LetterPassword
         | Route::LetterOptions
-        | Route::LetterFinish => for_anybody("For the portal's own pages"),
+        | Route::LetterFinish
+        | Route::LinkMeet
+        | Route::LinkConfirm => for_anybody("For the portal's own pages"),
         Route::Admin => for_anybody("Operators' commands"),
         Route::Metrics => plain("Prometheus text exposition format"),
         Route::Health => yes_or_no("Whether the process answers"),

@@ -27,8 +27,19 @@ use std::time::Duration;
 pub struct PortalIndex {
     /// Where an HPKI card registers a phone: `/enrol` on the card listener.
     pub enrol_url: String,
+    /// Where My Number cards may be used: what they are for.
+    pub my_number: Option<MyNumberUrls>,
     /// True while published test cards may sign in.
     pub danger_test_mode: bool,
+}
+
+/// What My Number cards are for on the portal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MyNumberUrls {
+    /// Where a My Number card registers a phone: `/enrol` on its listener.
+    pub enrol: String,
+    /// Where an HPKI card registers a My Number card: `/link` on the HPKI card's listener.
+    pub link: String,
 }
 
 /// What stands behind a login link.
@@ -52,6 +63,8 @@ pub struct Choice {
     pub methods: Vec<MethodName>,
     /// The same link on the card listener, where an HPKI card is a method.
     pub hpki_url: Option<String>,
+    /// The same link on the My Number card's listener, where such a card is a method.
+    pub jpki_url: Option<String>,
     /// Whether the holder's id (本人ID) must be typed before a phone can be asked.
     pub asks_holder: bool,
     /// Seconds until the link is over.

@@ -18,6 +18,7 @@ use crate::http::answer;
 use crate::http::answer::Answer;
 use crate::operations::SignInRefusal;
 use crate::problem::Code;
+use crate::routes::Listener;
 use askama::Template;
 use http::StatusCode;
 
@@ -44,7 +45,7 @@ pub(crate) enum Slip {
 
 /// One field.
 pub(crate) fn ask_password(context: &Context<'_>, slip: Option<Slip>) -> Answer {
-    let Context { language, request_id, path } = *context;
+    let Context { language, request_id, path, .. } = *context;
     let slip = slip.map(|slip| said_of(language, &slip));
     let (path, is_again) = (path.unwrap_or_default(), slip.is_some());
     let page = PasswordPage { style: STYLE, language, request_id, path, slip };
@@ -107,7 +108,7 @@ pub(crate) fn register(
     holder_id: &str,
     seconds: u64,
 ) -> Answer {
-    let Context { language, request_id, path } = *context;
+    let Context { language, request_id, path, .. } = *context;
     let said = |id, message, again| Said { id, message, again };
     let page = RegisterPage {
         style: STYLE,
@@ -202,7 +203,7 @@ pub(crate) fn refused(
     refusal: SignInRefusal,
     contact: Option<&str>,
 ) -> (Message, Code) {
-    let (message, code) = messages::refusal(language, refusal);
+    let (message, code) = messages::refusal(language, Listener::Portal, refusal);
     let message = Message { may_open_again: false, ..message };
     (with_contact(language, message, contact), code)
 }

@@ -1,8 +1,10 @@
 //! What pages say besides the confirming form: the reason, then the next step, in both languages.
 
 use super::language::Language;
+use super::my_number;
 use crate::operations::SignInRefusal;
 use crate::problem::Code;
+use crate::routes::Listener;
 
 /// A page's words in one language.
 #[derive(Debug)]
@@ -15,16 +17,19 @@ pub(crate) struct Message {
 }
 
 /// The words for a refusal: title, reason, next step; each Japanese, English.
-struct Words {
-    code: Code,
-    title: [&'static str; 2],
-    reason: [&'static str; 2],
-    next: [&'static str; 2],
-    may_open_again: bool,
+pub(super) struct Words {
+    pub(super) code: Code,
+    pub(super) title: [&'static str; 2],
+    pub(super) reason: [&'static str; 2],
+    pub(super) next: [&'static str; 2],
+    pub(super) may_open_again: bool,
 }
 
 /// No card, or a link that leads nowhere: one page for all, since nothing is proved.
-pub(crate) fn present_card(language: Language) -> (Message, Code) {
+pub(crate) fn present_card(language: Language, listener: Listener) -> (Message, Code) {
+    if listener == Listener::Jpki {
+        return (my_number::present_card(language), Code::LoginDenied);
+    }
     let message = Message {
         title: language
             .pick("HPKIカードを確認できませんでした", "No HPKI card was presented")
@@ -52,9 +57,14 @@ pub(crate) fn present_card(language: Language) -> (Message, Code) {
     (message, Code::LoginDenied)
 }
 
-/// Why a sign-in was refused, and what to do.
-pub(crate) fn refusal(language: Language, refusal: SignInRefusal) -> (Message, Code) {
-    let words = words(refusal);
+/// Why a sign-in was refused, and what to do, in words about the card that `listener` asks for.
+pub(crate) fn refusal(
+    language: Language,
+    listener: Listener,
+    refusal: SignInRefusal,
+) -> (Message, Code) {
+    let of_my_number = || my_number::words(refusal).filter(|_| listener == Listener::Jpki);
+    let words = of_my_number().unwrap_or_else(|| words(refusal));
     let pick = |[japanese, english]: [&str; 2]| language.pick(japanese, english).to_owned();
     let message = Message {
         title: pick(words.title),
@@ -182,6 +192,42 @@ fn words(refusal: SignInRefusal) -> Words {
             [
                 "しばらく待ってからもう一度開いてください。続くときはシステム管理者に知らせてください。",
                 "Wait a while and open the page again. If it goes on, tell your system administrator.",
+            ],
+        ),
+        SignInRefusal::CardNotKnown => words(
+            Code::FactorRefused,
+            ["カードの有効性を確認できません", "The card cannot be checked"],
+            [
+                "電子証明書の有効性を確認するサービスに、このカードの情報がありません。",
+                "The service that says whether certificates are valid does not know this card.",
+            ],
+            [
+                "HPKI カードまたはスマートフォンで認証してください。カードについては市区町村の窓口に問い合わせてください。",
+                "Sign in with your HPKI card or your phone. About the card, ask your municipality.",
+            ],
+        ),
+        SignInRefusal::NoValidityProvider => words(
+            Code::FactorRefused,
+            ["マイナンバーカードは利用できません", "My Number cards cannot be used here"],
+            [
+                "この施設では、マイナンバーカードの有効性を確認するサービスが設定されていません。",
+                "No service that says whether My Number cards are valid has been set up at this institution.",
+            ],
+            [
+                "HPKI カードまたはスマートフォンで認証してください。マイナンバーカードを使いたいときはシステム管理者に問い合わせてください。",
+                "Sign in with your HPKI card or your phone. To use My Number cards, ask your system administrator.",
+            ],
+        ),
+        SignInRefusal::OtherKindOfCard => again(
+            Code::FactorRefused,
+            ["別のカードがセットされています", "Another card is in the reader"],
+            [
+                "個人番号カードをカードリーダーにセットし、OK ボタンをクリックしてください。",
+                "Put your My Number card into the reader and press OK.",
+            ],
+            [
+                "同じ画面になるときは、ブラウザの画面をすべて閉じ、はじめからやり直してください。",
+                "If this page comes back, close every window of the browser and start again.",
             ],
         ),
         SignInRefusal::WrongCertificate => words(

@@ -3,6 +3,7 @@
 pub(crate) mod language;
 pub(crate) mod letter;
 pub(crate) mod messages;
+pub(crate) mod my_number;
 pub(crate) mod portal;
 pub(crate) mod qr;
 pub(crate) mod told;
@@ -14,6 +15,7 @@ use crate::operations::Confirm;
 use crate::operations::EntryShown;
 use crate::operations::SignInRefusal;
 use crate::problem::Code;
+use crate::routes::Listener;
 use crate::wire::EntryKind;
 use askama::Template;
 use aws_lc_rs::digest;
@@ -67,6 +69,8 @@ pub(crate) struct Context<'a> {
     pub(crate) request_id: &'a str,
     /// Path under which the page is to be had again.
     pub(crate) path: Option<&'a str>,
+    /// Where the request came in: the words are about the card that is asked for there.
+    pub(crate) listener: Listener,
 }
 
 /// The form that confirms a sign-in.
@@ -118,14 +122,21 @@ pub(crate) fn message(context: &Context<'_>, message: &Message, code: Option<Cod
 
 /// A page that says why not, and what to do.
 pub(crate) fn refusal(context: &Context<'_>, refusal: SignInRefusal) -> Answer {
-    let (words, code) = messages::refusal(context.language, refusal);
+    let (words, code) = messages::refusal(context.language, context.listener, refusal);
+    message(context, &words, Some(code))
+}
+
+/// No card, or a link that leads nowhere.
+pub(crate) fn present_card(context: &Context<'_>) -> Answer {
+    let (words, code) = messages::present_card(context.language, context.listener);
     message(context, &words, Some(code))
 }
 
 impl<'a> Context<'a> {
     pub(crate) fn of(exchange: &'a Exchange<'_>, language: Language) -> Self {
         let (request_id, path) = (exchange.request_id.as_str(), exchange.parts.uri.path());
-        Self { language, request_id, path: Some(path) }
+        let listener = exchange.door.kind;
+        Self { language, request_id, path: Some(path), listener }
     }
 }
 

@@ -51,7 +51,7 @@ struct IndexPage<'a> {
 
 /// What can be done here.
 pub(crate) fn index(context: &Context<'_>, index: &PortalIndex) -> Answer {
-    let Context { language, request_id, path } = *context;
+    let Context { language, request_id, path, .. } = *context;
     let path = path.unwrap_or_default();
     let page = IndexPage { style: STYLE, language, request_id, path, index };
     html(StatusCode::OK, &page, language, Allowed::NOTHING)
@@ -71,7 +71,7 @@ struct ChoicePage<'a> {
 
 /// How to sign in for the system that asks.
 pub(crate) fn choice(context: &Context<'_>, link: &str, choice: &Choice) -> Answer {
-    let Context { language, request_id, path } = *context;
+    let Context { language, request_id, path, .. } = *context;
     let (path, time_left) =
         (path.unwrap_or_default(), language.time_left(choice.remaining_seconds));
     let page = ChoicePage { style: STYLE, language, request_id, path, link, choice, time_left };
@@ -93,7 +93,7 @@ struct WaitPage<'a> {
 
 /// The QR code and the number, for as long as the phone is not done.
 pub(crate) fn wait(context: &Context<'_>, waiting: &Waiting) -> Answer {
-    let Context { language, request_id, path } = *context;
+    let Context { language, request_id, path, .. } = *context;
     let label = language.pick("スマートフォンで読み取る QR コード", "QR code for your phone");
     let page = WaitPage {
         style: STYLE,
@@ -152,7 +152,7 @@ pub(crate) fn phone(context: &Context<'_>, page: &PhonePage) -> Answer {
             (purpose, terminal, *number_of_asking_screen, limits, *remaining_seconds)
         }
     };
-    let Context { language, request_id, path } = *context;
+    let Context { language, request_id, path, .. } = *context;
     let said = |id, message, again| Said { id, message, again };
     let page = PhoneTemplate {
         style: STYLE,
@@ -198,7 +198,7 @@ pub(crate) struct EnrolForm<'a> {
 
 /// The card is good: one form confirms.
 pub(crate) fn enrol(context: &Context<'_>, form: EnrolForm<'_>) -> Answer {
-    let Context { language, request_id, path } = *context;
+    let Context { language, request_id, path, .. } = *context;
     let path = path.unwrap_or_default();
     let page = EnrolTemplate { style: STYLE, language, request_id, path, form };
     html(StatusCode::OK, &page, language, Allowed::NOTHING)
@@ -253,7 +253,7 @@ struct AskCardPage<'a> {
 
 /// PC: the phone is proved, and the card is asked for once more.
 pub(crate) fn ask_card(context: &Context<'_>, label: &str, url: &str, seconds: u64) -> Answer {
-    let Context { language, request_id, path } = *context;
+    let Context { language, request_id, path, .. } = *context;
     let (path, time_left) = (path.unwrap_or_default(), language.time_left(seconds));
     let page = AskCardPage { style: STYLE, language, request_id, path, label, url, time_left };
     html(StatusCode::OK, &page, language, Allowed::NOTHING)
@@ -272,7 +272,7 @@ struct ConfirmEnrolTemplate<'a> {
 
 /// The card came back: one form confirms the phone.
 pub(crate) fn confirm_enrol(context: &Context<'_>, confirm: &ConfirmEnrol) -> Answer {
-    let Context { language, request_id, path } = *context;
+    let Context { language, request_id, path, .. } = *context;
     let (path, time_left) =
         (path.unwrap_or_default(), language.time_left(confirm.remaining_seconds));
     let page =

@@ -9,6 +9,7 @@ use super::mutual::refuse_resumption;
 use super::possession;
 use crate::error::FrontError;
 use crate::operations::CardHandshake;
+use attest::evidence::CardKind;
 use rustls::DigitallySignedStruct;
 use rustls::DistinguishedName;
 use rustls::Error;
@@ -32,6 +33,7 @@ use x509_cert::der::Encode;
 /// The rules of a card listener at one moment.
 #[derive(Debug)]
 pub(crate) struct CardTls {
+    kind: CardKind,
     identity: Arc<Identity>,
     hints: Arc<[DistinguishedName]>,
     provider: Arc<CryptoProvider>,
@@ -51,15 +53,22 @@ impl Captured {
 impl CardTls {
     /// Reads the files and sets up TLS.
     pub(crate) fn read(
+        kind: CardKind,
         files: &TlsFiles,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, FrontError> {
         let hints = files.client_ca.as_deref();
         Ok(Self {
+            kind,
             identity: Arc::new(Identity::read(files, provider)?),
             hints: hints.map(hint_subjects).transpose()?.unwrap_or_default().into(),
             provider: Arc::clone(provider),
         })
+    }
+
+    /// The kind of card that is asked for.
+    pub(crate) fn kind(&self) -> CardKind {
+        self.kind
     }
 
     /// Last second of the server certificate, Unix seconds.
@@ -70,8 +79,8 @@ impl CardTls {
     /// TLS for one connection, and where its proof will be found.
     pub(crate) fn for_connection(&self) -> Result<(Arc<ServerConfig>, Arc<Captured>), Error> {
         let captured = Arc::new(Captured::default());
-        let verifier =
-            CapturingVerifier { hints: Arc::clone(&self.hints), captured: Arc::clone(&captured) };
+        let (kind, hints) = (self.kind, Arc::clone(&self.hints));
+        let verifier = CapturingVerifier { kind, hints, captured: Arc::clone(&captured) };
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&[&TLS12])?
             .with_client_cert_verifier(Arc::new(verifier))
@@ -87,6 +96,7 @@ impl CardTls {
 /// Accepts every certificate that can be read, provided that its key signed this handshake.
 #[derive(Debug)]
 struct CapturingVerifier {
+    kind: CardKind,
     hints: Arc<[DistinguishedName]>,
     captured: Arc<Captured>,
 }
@@ -117,6 +127,7 @@ impl ClientCertVerifier for CapturingVerifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         possession::verify(message, cert, dss.scheme, dss.signature())?;
         let handshake = CardHandshake {
+            kind: self.kind,
             leaf_der: cert.to_vec(),
             transcript: message.to_vec(),
             signature_scheme: u16::from(dss.scheme),

@@ -18,6 +18,7 @@ mod letter;
 mod lifecycle;
 mod limits;
 mod monitoring;
+mod my_number;
 mod pages;
 mod phone;
 mod portal;

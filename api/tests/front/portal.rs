@@ -22,6 +22,7 @@ fn choice(methods: &[MethodName], asks_holder: bool) -> ChoicePage {
         system: "<b>電子カルテ</b>".into(),
         methods: methods.to_vec(),
         hpki_url: Some("https://localhost:8444/login/link-1".into()),
+        jpki_url: Some("https://localhost:8447/login/link-1".into()),
         asks_holder,
         remaining_seconds: 170,
         danger_test_mode: true,
@@ -52,12 +53,29 @@ async fn portal_speaks_tls13_and_both_versions_of_http_to_anybody_and_only_under
 }
 
 #[tokio::test]
-async fn index_leads_to_the_card_listener_in_both_languages() {
+async fn index_has_the_four_entries_in_both_languages() {
     let rig = Rig::new();
     let mut client = rig.connect_portal().await;
     let page = client.get("/").await.text();
-    let entry = "HPKI カードを使ってスマートフォンを登録する / スマートフォンを変更する";
-    assert!(page.contains(entry), "{page}");
+    let entries = [
+        ("HPKI カードを使ってスマートフォンを登録する", "8444/enrol?lang=ja\">HPKI カードで登録"),
+        (
+            "マイナンバーカードを使ってスマートフォンを登録する",
+            "8447/enrol?lang=ja\">マイナンバーカードで登録",
+        ),
+        (
+            "HPKI カードを使ってマイナンバーカードを登録する",
+            "8444/link?lang=ja\">HPKI カードで登録",
+        ),
+        ("スマートフォンを変更する", "8444/enrol?lang=ja\">スマートフォン変更"),
+    ];
+    let mut rest = page.as_str();
+    for (entry, link) in entries {
+        let at =
+            rest.find(&format!("<summary>{entry}</summary>")).unwrap_or_else(|| panic!("{page}"));
+        rest = &rest[at..];
+        assert!(rest.find(link).unwrap() < rest.find("</details>").unwrap(), "{entry}: {page}");
+    }
     assert!(page.contains("<html lang=\"ja\">") && page.contains("href=\"/?lang=en\""));
     assert!(page.contains("href=\"https://localhost:8444/enrol?lang=ja\""));
     let page = client.get("/?lang=en").await.text();
@@ -87,10 +105,24 @@ async fn choice_names_the_system_and_leads_to_each_method() {
 #[tokio::test]
 async fn card_alone_is_gone_to_at_once() {
     let rig = Rig::new();
-    *rig.keeper.portal.choice.lock().unwrap() = Some(choice(&[MethodName::Hpki], false));
-    let reply = rig.connect_portal().await.get("/login/link-1").await;
-    let url = "https://localhost:8444/login/link-1";
-    assert_eq!((reply.status, reply.header("location")), (303, url));
+    for (method, url) in [
+        (MethodName::Hpki, "https://localhost:8444/login/link-1"),
+        (MethodName::Jpki, "https://localhost:8447/login/link-1"),
+    ] {
+        *rig.keeper.portal.choice.lock().unwrap() = Some(choice(&[method], false));
+        let reply = rig.connect_portal().await.get("/login/link-1").await;
+        assert_eq!((reply.status, reply.header("location")), (303, url));
+    }
+}
+
+#[tokio::test]
+async fn my_number_card_is_offered_where_it_is_a_method() {
+    let rig = Rig::new();
+    let all = [MethodName::Hpki, MethodName::Jpki, MethodName::Fido2];
+    *rig.keeper.portal.choice.lock().unwrap() = Some(choice(&all, true));
+    let page = rig.connect_portal().await.get("/login/link-1").await.text();
+    let link = "href=\"https://localhost:8447/login/link-1?lang=ja\">マイナンバーカードで認証</a>";
+    assert!(page.contains(link), "{page}");
 }
 
 #[tokio::test]

@@ -185,6 +185,7 @@ impl AdminDesk {
             }
             C::CardLink(new) => self.plan_card_link(new, now),
             C::CardUnlink { card, reason } => self.plan_card_unlink(card, reason, now).await,
+            C::JpkiUnlink { card, reason } => self.plan_jpki_unlink(card, reason, now).await,
             C::DeviceRemove { device, reason } => {
                 self.plan_device_remove(device, reason, now).await
             }
@@ -401,6 +402,7 @@ fn is_change(command: &AdminCommand) -> bool {
             false
         }
         C::SystemList {} | C::OperatorList {} | C::AnchorList {} | C::SessionList { .. } => false,
+        C::JpkiList { .. } => false,
         C::DeviceList { .. } | C::LetterList {} | C::LetterSheet { .. } => false,
         C::ProposalList {} | C::ProposalShow { .. } | C::AuditHead {} | C::AuditSearch(_) => false,
         C::AuditExport { .. } | C::KeyCreate(_) | C::KeyRenew(_) | C::KeyRequest { .. } => false,
@@ -409,6 +411,7 @@ fn is_change(command: &AdminCommand) -> bool {
         C::HolderRetire { .. } | C::HolderUpdate { .. } => true,
         C::HolderShow { .. } => false,
         C::CardLink(_) | C::CardUnlink { .. } | C::DeviceRemove { .. } => true,
+        C::JpkiUnlink { .. } => true,
         C::LetterIssue(_) | C::LetterWithdraw { .. } => true,
         C::KeyInstall(_) | C::KeyRevoke { .. } | C::KeyRelease { .. } => true,
         C::KeyDestroy { .. } => true,

@@ -45,6 +45,7 @@ impl AdminDesk {
         checks.push(self.holders_without_card());
         checks.push(self.signing_systems());
         checks.push(self.portal());
+        checks.push(self.my_number_cards());
         checks.extend(self.copied_phones());
         checks.push(self.open_proposals(now).await);
         checks
@@ -155,10 +156,13 @@ impl AdminDesk {
                 count => good(subject, count.to_string()),
             }
         };
-        let purposes = [
+        let mut purposes = vec![
             (AnchorPurpose::HpkiCard, "hpki_card"),
             (AnchorPurpose::SecondCertificate, "second_certificate"),
         ];
+        if self.parts().settings.jpki.is_some() {
+            purposes.push((AnchorPurpose::JpkiCard, "jpki_card"));
+        }
         purposes.into_iter().map(check).collect()
     }
 
@@ -289,6 +293,40 @@ impl AdminDesk {
                 format!("{origin}, but no signing system takes phones"),
                 "inkan system update ID --method hpki --method fido2",
             ),
+        }
+    }
+
+    fn my_number_cards(&self) -> DoctorCheck {
+        let parts = self.parts();
+        let systems = parts.registry.systems();
+        let takes_cards = systems.iter().find(|system| system.methods.contains(&Method::Jpki));
+        let linked = parts.registry.jpki_links().len();
+        let subject = "My Number cards";
+        match (&parts.settings.jpki, takes_cards) {
+            (None, None) => good(subject, "no listener is configured, none is asked for"),
+            (None, Some(system)) => warning(
+                subject,
+                format!("no listener is configured, but {} takes such cards", system.system_id),
+                "write a table [listeners.jpki]; inkan check-config --example has one",
+            ),
+            (Some(listener), _) if !listener.has_provider => bad(
+                subject,
+                "every one is refused: nobody is asked whether they are valid",
+                "write a table [jpki.validity]; inkan check-config --example has one",
+            ),
+            (Some(_), _) if parts.judge.hc_role_rule().source == HcRoleSource::Card => bad(
+                subject,
+                "the qualification must be in the card, which no My Number card shows: every one is refused",
+                "write hpki.profile.hc_role.source = \"either\"; then systemctl restart inkan",
+            ),
+            (Some(listener), None) => warning(
+                subject,
+                format!("{}, but no signing system takes such cards", listener.origin),
+                "inkan system update ID --method hpki --method jpki",
+            ),
+            (Some(listener), Some(_)) => {
+                good(subject, format!("{}, {linked} registered", listener.origin))
+            }
         }
     }
 

@@ -19,6 +19,7 @@ mod doctor;
 mod holder_sheet;
 mod holders;
 mod house;
+mod jpki;
 mod key_views;
 mod keys;
 mod letters;

@@ -268,6 +268,7 @@ impl AdminDesk {
             Effect::PutHolder(holder) => registry.put_holder(holder),
             Effect::PutCard(link) => registry.put_card(link),
             Effect::RemoveCard(card) => registry.remove_card(&card),
+            Effect::RemoveJpki(card) => registry.remove_jpki(&card),
             Effect::RemoveDevice(device) => registry.remove_authenticator(&device),
             Effect::PutCredential(record, standing) => {
                 registry.put_credential(LiveCredential::new(record)).judge(standing);

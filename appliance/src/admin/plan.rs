@@ -46,7 +46,7 @@ pub(super) struct Plan {
 /// What the audit log calls a change.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Subject {
-    /// `holder`, `card`, `device`, `notification_card`, `credential`, `system`, `operator`, `anchor`, `mode`, `session`.
+    /// `holder`, `card`, `my_number_card`, `device`, `notification_card`, `credential`, `system`, `operator`, `anchor`, `mode`, `session`.
     pub what: &'static str,
     /// Its id.
     pub id: String,
@@ -72,6 +72,7 @@ pub(super) enum Effect {
     PutCard(CardLink),
     RemoveCard(Fingerprint),
     RemoveDevice(Fingerprint),
+    RemoveJpki(Fingerprint),
     /// The credential and what was just judged of its certificate.
     PutCredential(Credential, Standing),
     /// The credential with another pair; what is under way with the one before is finished.

@@ -43,6 +43,7 @@ impl AdminDesk {
             holders: holders.len() as u64,
             holders_disabled: holders.iter().filter(|holder| !holder.enabled).count() as u64,
             cards: registry.cards().len() as u64,
+            jpki: registry.jpki_links().len() as u64,
             keys_active: keys(CredentialStatus::Active),
             keys_generated: keys(CredentialStatus::Generated),
             keys_quarantined: keys(CredentialStatus::Quarantined),

@@ -37,6 +37,7 @@ pub fn rule(command: &AdminCommand) -> Rule {
         C::AuditHead {} => one(EVERYBODY),
         C::HolderList {} | C::CardList { .. } | C::KeyList { .. } => one(READ_HOLDERS),
         C::DeviceList { .. } | C::HolderShow { .. } => one(READ_HOLDERS),
+        C::JpkiList { .. } => one(READ_HOLDERS),
         C::SystemList {} => one(READ_SYSTEMS),
         C::SessionList { .. } => one(EVERYBODY),
         C::AuditSearch(_) | C::AuditExport { .. } => one(READ_AUDIT),
@@ -49,6 +50,7 @@ pub fn rule(command: &AdminCommand) -> Rule {
         C::KeyDestroy { .. } => two(REGISTRATION, REGISTRATION),
         C::HolderDisable { .. } | C::CardUnlink { .. } | C::KeyRevoke { .. } => one(REGISTRATION),
         C::DeviceRemove { .. } | C::HolderRetire { .. } => one(REGISTRATION),
+        C::JpkiUnlink { .. } => one(REGISTRATION),
         C::KeyRelease { .. } => two(SECURITY, SECURITY),
 
         // Notification cards: who issued one and who approved it have a sheet each.

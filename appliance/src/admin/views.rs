@@ -43,6 +43,7 @@ impl AdminDesk {
             C::HolderShow { holder_id } => done(&self.holder_sheet(holder_id)?),
             C::CardList { holder_id } => done(&self.cards(holder_id.as_deref())),
             C::DeviceList { holder_id } => done(&self.devices(holder_id.as_deref())),
+            C::JpkiList { holder_id } => done(&self.jpki_cards(holder_id.as_deref())),
             C::KeyList { holder_id } => done(&self.key_views(holder_id.as_deref())?),
             C::LetterList {} => done(&self.letters().await?),
             C::KeyRequest { credential_id } => done(&self.key_request(credential_id).await?),

@@ -33,7 +33,7 @@ pub enum Event {
     ActivationAsked(Box<ActivationAsked>),
     /// An authenticator is about to be asked under this challenge: what it will stand for if it answers. Nothing is proved.
     SignInAsked(Box<Asked>),
-    /// A card proved its holder, who may now register a phone.
+    /// A card proved its holder, who may now register a phone or a My Number card; or that My Number card proved itself.
     EnrolmentStarted(Box<Enrolment>),
     /// A phone was proved under that leave, and the same card was shown again to have it registered.
     EnrolmentConfirmed(Box<Enrolment>),

@@ -227,7 +227,8 @@ pub struct Asked {
     pub binding: Binding,
 }
 
-/// Leave to register a phone, given to whom a card proved.
+/// Leave to register a phone or a My Number card, given to whom a card proved; and, under the same ticket, the proof of the
+/// My Number card itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Enrolment {
@@ -253,7 +254,8 @@ pub struct Enrolment {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrustChange {
-    /// Kind of record: `holder`, `card`, `device`, `notification_card`, `credential`, `system`, `operator`, `anchor`, `mode`.
+    /// Kind of record: `holder`, `card`, `my_number_card`, `device`, `notification_card`, `credential`, `system`, `operator`,
+    /// `anchor`, `mode`.
     pub what: String,
     /// Its id.
     pub id: String,

@@ -69,6 +69,9 @@ pub enum Command {
     /// Phones of holders
     #[command(subcommand)]
     Device(Device),
+    /// My Number cards of holders
+    #[command(subcommand)]
+    Jpki(Jpki),
     /// Notification cards (通知カード): a link and a password that register a phone
     #[command(subcommand)]
     Letter(Letter),
@@ -128,6 +131,7 @@ impl Command {
             Self::Holder(_) => "inkan holder list",
             Self::Card(_) => "inkan card list",
             Self::Device(_) => "inkan device list",
+            Self::Jpki(_) => "inkan jpki list",
             Self::Letter(_) => "inkan letter list",
             Self::Key(_) => "inkan key list",
             Self::System(_) => "inkan system list",
@@ -257,6 +261,25 @@ pub enum Card {
         reason: Option<String>,
     },
     /// Lists card links
+    List {
+        /// Of this holder only
+        #[arg(long)]
+        holder: Option<String>,
+    },
+}
+
+/// `inkan jpki`
+#[derive(Debug, Subcommand)]
+pub enum Jpki {
+    /// Removes a My Number card at once; its sessions end, and only the HPKI card can register one again
+    Unlink {
+        /// As `inkan jpki list` shows it
+        card: String,
+        /// Why: kept with the holder and in the audit log
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Lists My Number cards
     List {
         /// Of this holder only
         #[arg(long)]

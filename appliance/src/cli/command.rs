@@ -45,6 +45,7 @@ pub fn admin_command(command: &Command) -> Result<Option<AdminCommand>, CliError
         Command::Holder(holder) => self::holder(holder)?,
         Command::Card(card) => self::card(card)?,
         Command::Device(device) => self::device(device),
+        Command::Jpki(jpki) => self::jpki(jpki),
         Command::Letter(letter) => letter.command(),
         Command::Key(key) => self::key(key)?,
         Command::System(system) => self::system(system)?,
@@ -105,6 +106,15 @@ fn card(card: &args::Card) -> Result<AdminCommand, CliError> {
         args::Card::Unlink { card, reason } => unlink_card(card, reason),
         args::Card::List { holder } => AdminCommand::CardList { holder_id: holder.clone() },
     })
+}
+
+fn jpki(jpki: &args::Jpki) -> AdminCommand {
+    match jpki {
+        args::Jpki::Unlink { card, reason } => {
+            AdminCommand::JpkiUnlink { card: fingerprint(card), reason: reason.clone() }
+        }
+        args::Jpki::List { holder } => AdminCommand::JpkiList { holder_id: holder.clone() },
+    }
 }
 
 fn device(device: &args::Device) -> AdminCommand {

@@ -17,6 +17,7 @@ use api::admin::answer::DeviceView;
 use api::admin::answer::DoctorView;
 use api::admin::answer::DoneView;
 use api::admin::answer::HolderView;
+use api::admin::answer::JpkiView;
 use api::admin::answer::KeyRequestView;
 use api::admin::answer::KeyView;
 use api::admin::answer::OperatorView;
@@ -51,6 +52,7 @@ pub fn answer(command: &AdminCommand, answer: &AdminAnswer) -> Result<String, se
         C::HolderShow { .. } => show_holder::sheet(&read(body)?),
         C::CardList { .. } => cards(&read::<Vec<_>>(body)?),
         C::DeviceList { .. } => devices(&read::<Vec<_>>(body)?),
+        C::JpkiList { .. } => jpki(&read::<Vec<_>>(body)?),
         C::LetterList {} => letter::list(&read::<Vec<_>>(body)?),
         C::LetterSheet { .. } => letter::sheet(&read(body)?),
         C::KeyList { .. } => keys(&read::<Vec<_>>(body)?),
@@ -85,8 +87,8 @@ fn status(status: &StatusView) -> String {
         (
             "holders",
             format!(
-                "{}, {} disabled, {} cards",
-                counts.holders, counts.holders_disabled, counts.cards
+                "{}, {} disabled, {} cards, {} My Number cards",
+                counts.holders, counts.holders_disabled, counts.cards, counts.jpki
             ),
         ),
         (
@@ -160,6 +162,16 @@ pub(super) fn cards(list: &[CardView]) -> String {
     for card in list {
         let until = card.not_after.clone().unwrap_or_else(|| "-".to_owned());
         let cells = [&card.card, &card.holder_id, &card.subject, &card.linked_at, &until];
+        table.row(cells.map(Clone::clone).to_vec());
+    }
+    table.to_string()
+}
+
+fn jpki(list: &[JpkiView]) -> String {
+    let mut table = TextTable::new(&["CARD", "HOLDER", "SINCE", "RENEWED", "REGISTERED FROM"]);
+    for card in list {
+        let renewed = card.renewed_at.clone().unwrap_or_else(|| "never".to_owned());
+        let cells = [&card.card, &card.holder_id, &card.linked_at, &renewed, &card.terminal];
         table.row(cells.map(Clone::clone).to_vec());
     }
     table.to_string()

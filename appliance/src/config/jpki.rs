@@ -5,6 +5,7 @@ use crate::config::Fault;
 use crate::config::http_uri;
 use crate::config::rules::Named;
 use crate::config::rules::Purpose;
+use attest::judge::JpkiProfile;
 use attest::validity::CertIdHash;
 use attest::validity::MAX_CACHE_SECONDS;
 use http::Uri;
@@ -17,6 +18,10 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Jpki {
+    /// What links to its listener begin with; made of the listener's first host name and port when left out.
+    pub origin: Option<String>,
+    /// What a card's certificate must look like: published in part only, therefore told.
+    pub profile: JpkiProfile,
     /// Who says whether a card's certificate is valid. Without it every My Number card is refused.
     pub validity: Option<Validity>,
 }

@@ -21,9 +21,9 @@ pub use jpki::ValidityKind;
 pub use jpki::ValidityProvider;
 pub use rules::addresses_of;
 
+use api::config::CardListener;
 use api::config::FrontConfig;
 use attest::judge::HpkiLoginProfile;
-use attest::judge::JpkiProfile;
 use attest::judge::Profiles;
 use attest::judge::SecondCertificateProfile;
 use attest::records::Fingerprint;
@@ -298,7 +298,7 @@ impl Config {
         Profiles {
             card: self.hpki.profile.clone(),
             second_certificate: self.second_certificates.profile.clone(),
-            jpki: JpkiProfile::default(),
+            jpki: self.jpki.profile.clone(),
         }
     }
 
@@ -313,14 +313,15 @@ impl Config {
 
     /// What login links begin with: `https://host[:port]`.
     pub fn hpki_origin(&self) -> String {
-        match (&self.hpki.origin, &self.listeners.hpki) {
-            (Some(origin), _) => origin.clone(),
-            (None, Some(listener)) => {
-                let host = listener.host_names.first().map_or("localhost", String::as_str);
-                origin(host, listener.address.port())
-            }
-            (None, None) => "https://localhost".to_owned(),
-        }
+        let listener = self.listeners.hpki.as_ref();
+        listener
+            .map_or_else(|| "https://localhost".to_owned(), |it| card_origin(&self.hpki.origin, it))
+    }
+
+    /// What links to the My Number card's listener begin with, if there is one.
+    pub fn jpki_origin(&self) -> Option<String> {
+        let listener = self.listeners.jpki.as_ref();
+        listener.map(|listener| card_origin(&self.jpki.origin, listener))
     }
 
     /// `https://host[:port]` of the portal, as browsers write it, if there is one.
@@ -328,6 +329,12 @@ impl Config {
         let portal = self.listeners.portal.as_ref();
         portal.map(|portal| origin(&portal.host_name, portal.address.port()))
     }
+}
+
+/// As told, or by the listener's first name.
+fn card_origin(told: &Option<String>, listener: &CardListener) -> String {
+    let host = || listener.host_names.first().map_or("localhost", String::as_str);
+    told.clone().unwrap_or_else(|| origin(host(), listener.address.port()))
 }
 
 /// As browsers write it: the usual port is left out.

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::config::CrlSource;
 use crate::config::Fault;
 use crate::config::jpki;
+use api::config::CardListener;
 use attest::judge::HcRoleSource;
 use attest::records::SessionLimits;
 use hsm::error::HsmError;
@@ -71,15 +72,19 @@ pub fn check(config: &Config) -> Vec<Fault> {
     jpki::check(&config.jpki, &mut faults);
     numbers(config, &mut faults);
     log_filter(config, &mut faults);
-    if let Some(origin) = &config.hpki.origin
-        && !is_origin(origin)
-    {
-        faults.push(Fault::error(
-            "hpki.origin",
-            format!("{origin:?} is not an origin"),
-            "write scheme, host and port only: origin = \"https://hpki.hospital.example:8444\"",
-        ));
+    let origins = [("hpki.origin", &config.hpki.origin), ("jpki.origin", &config.jpki.origin)];
+    for (key, origin) in origins {
+        if let Some(origin) = origin
+            && !is_origin(origin)
+        {
+            faults.push(Fault::error(
+                key,
+                format!("{origin:?} is not an origin"),
+                "write scheme, host and port only: origin = \"https://hpki.hospital.example:8444\"",
+            ));
+        }
     }
+    my_number_cards(config, &mut faults);
     if config.danger_allow_unsafe_file_system {
         faults.push(Fault::warning(
             "danger_allow_unsafe_file_system",
@@ -119,12 +124,15 @@ pub fn named_files(config: &Config) -> Vec<Named<'_>> {
         }));
     }
     named.extend(jpki::named_files(&config.jpki));
-    let hints = config.listeners.hpki.as_ref().and_then(|hpki| hpki.card_ca_hints.as_deref());
-    named.extend(hints.map(|path| Named {
-        key: "listeners.hpki.card_ca_hints".into(),
-        path,
-        purpose: Purpose::CaBundle,
-    }));
+    let cards = [
+        ("listeners.hpki.card_ca_hints", &config.listeners.hpki),
+        ("listeners.jpki.card_ca_hints", &config.listeners.jpki),
+    ];
+    for (key, listener) in cards {
+        let hints = listener.as_ref().and_then(|listener| listener.card_ca_hints.as_deref());
+        let purpose = Purpose::CaBundle;
+        named.extend(hints.map(|path| Named { key: key.into(), path, purpose }));
+    }
     let bundles = [
         ("hpki.intermediates", &config.hpki.intermediates),
         ("second_certificates.intermediates", &config.second_certificates.intermediates),
@@ -159,15 +167,14 @@ pub fn tls_listeners(config: &Config) -> Vec<TlsListener<'_>> {
         client_ca: Some(&l.client_ca),
         client_crls: &l.client_crls,
     });
-    let hpki = listeners.hpki.as_ref().map(|l| TlsListener {
-        key: "listeners.hpki",
-        names_key: "listeners.hpki.host_names",
-        host_names: &l.host_names,
-        certificate: &l.certificate,
-        private_key: &l.key,
-        client_ca: None,
-        client_crls: &[],
-    });
+    let hpki = listeners
+        .hpki
+        .as_ref()
+        .map(|l| card_listener("listeners.hpki", "listeners.hpki.host_names", l));
+    let jpki = listeners
+        .jpki
+        .as_ref()
+        .map(|l| card_listener("listeners.jpki", "listeners.jpki.host_names", l));
     let portal = listeners.portal.as_ref().map(|l| TlsListener {
         key: "listeners.portal",
         names_key: "listeners.portal.host_name",
@@ -197,7 +204,23 @@ pub fn tls_listeners(config: &Config) -> Vec<TlsListener<'_>> {
             client_crls: &tls.client_crls,
         })
     });
-    [signing, hpki, portal, admin, metrics].into_iter().flatten().collect()
+    [signing, hpki, jpki, portal, admin, metrics].into_iter().flatten().collect()
+}
+
+fn card_listener<'c>(
+    key: &'static str,
+    names_key: &'static str,
+    listener: &'c CardListener,
+) -> TlsListener<'c> {
+    TlsListener {
+        key,
+        names_key,
+        host_names: &listener.host_names,
+        certificate: &listener.certificate,
+        private_key: &listener.key,
+        client_ca: None,
+        client_crls: &[],
+    }
 }
 
 /// The addresses that are listened on, with their key paths.
@@ -206,6 +229,7 @@ pub fn addresses_of(config: &Config) -> Vec<(&'static str, SocketAddr)> {
     let all = [
         ("listeners.signing.address", listeners.signing.as_ref().map(|l| l.address)),
         ("listeners.hpki.address", listeners.hpki.as_ref().map(|l| l.address)),
+        ("listeners.jpki.address", listeners.jpki.as_ref().map(|l| l.address)),
         ("listeners.portal.address", listeners.portal.as_ref().map(|l| l.address)),
         ("listeners.admin.address", listeners.admin.as_ref().map(|l| l.address)),
         ("listeners.metrics.address", listeners.metrics.as_ref().map(|l| l.address)),
@@ -219,6 +243,28 @@ fn hsm(config: &Config, faults: &mut Vec<Fault>) {
             format!("hsm.{field}"),
             reason,
             "see `inkan check-config --example`",
+        ));
+    }
+}
+
+/// Cards sign the host name of the listener they are for, so that one kind of evidence never serves as the other.
+fn my_number_cards(config: &Config, faults: &mut Vec<Fault>) {
+    let Some(jpki) = &config.listeners.jpki else { return };
+    let hpki = config.listeners.hpki.iter().flat_map(|hpki| &hpki.host_names);
+    // Trials on one machine have one name; a card of the other kind is still one of the other authorities.
+    let shared = |name: &&String| jpki.host_names.contains(name) && *name != "localhost";
+    for name in hpki.filter(shared) {
+        faults.push(Fault::error(
+            "listeners.jpki.host_names",
+            format!("{name} is a name of listeners.hpki, too"),
+            "give each card its own name: it is what a card signs, and what browsers remember a card for",
+        ));
+    }
+    if config.jpki.validity.is_none() {
+        faults.push(Fault::warning(
+            "listeners.jpki",
+            "nobody is asked whether My Number cards are valid, so every one of them is refused",
+            "write a table [jpki.validity]; `inkan check-config --example` has one",
         ));
     }
 }
@@ -318,6 +364,7 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
 fn profiles(config: &Config, faults: &mut Vec<Fault>) {
     let policies = [
         ("hpki.profile.policy_oids", &config.hpki.profile.policy_oids),
+        ("jpki.profile.policy_oids", &config.jpki.profile.policy_oids),
         (
             "second_certificates.profile.policy_oids",
             &config.second_certificates.profile.policy_oids,
@@ -326,7 +373,7 @@ fn profiles(config: &Config, faults: &mut Vec<Fault>) {
     for (key, oids) in policies {
         if oids.is_empty() {
             let wrong = "without a policy no certificate is ever accepted";
-            faults.push(Fault::error(key, wrong, "leave the key out to have the HPKI policy"));
+            faults.push(Fault::error(key, wrong, "leave the key out to have the published policy"));
         }
     }
     if config.hpki.profile.hc_role.source == HcRoleSource::None {

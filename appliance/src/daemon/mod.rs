@@ -28,6 +28,7 @@ use crate::fetch::Fetcher;
 use crate::jpki_validity;
 use crate::jpki_validity::ValidityMetrics;
 use crate::keeper::CertificateWatch;
+use crate::keeper::JpkiListener;
 use crate::keeper::Keeper;
 use crate::keeper::KeeperSettings;
 use crate::keeper::ListenerCertificate;
@@ -35,6 +36,8 @@ use crate::keeper::Parts;
 use crate::keeper::entries;
 use crate::keeper::material;
 use crate::keeper::material::ConfiguredMaterial;
+use crate::keeper::portal_index;
+use crate::keeper::vault;
 use crate::metrics::Metrics;
 use crate::state::State;
 use crate::store::SledStore;
@@ -50,6 +53,7 @@ use attest::registry::Registry;
 use attest::sessions::Sessions;
 use attest::trust::TrustStore;
 use attest::validity::JpkiValidity;
+use attest::vault::Vault;
 use hsm::Hsm;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +90,7 @@ struct Opened {
     jpki_validity: Arc<dyn JpkiValidity>,
     clock: Arc<dyn Clock>,
     material: ConfiguredMaterial,
+    vault: Vault,
 }
 
 /// The daemon: listeners first, then everything behind them.
@@ -112,7 +117,8 @@ impl Daemon {
     ) -> Result<Self, StartError> {
         let registry = prometheus::Registry::new();
         let metrics = Arc::new(Metrics::new(&registry)?);
-        let doorway = Doorway::new(first_state(&config), metrics.clone(), config.hpki_origin());
+        let index = portal_index(&config.hpki_origin(), config.jpki_origin().as_deref(), false);
+        let doorway = Doorway::new(first_state(&config), metrics.clone(), index);
         let doorway = Arc::new(doorway);
         let sockets = sockets.bind(&config.listeners)?;
         let front = Front::start(&config.listeners, sockets, doorway.clone(), &registry)?;
@@ -179,6 +185,7 @@ impl Daemon {
         let jpki_validity = jpki_validity::provider(config, &fetcher, &judge, &validity_metrics);
         // Step 6: the keeper, its certificates judged, a signature made for a test.
         let (hsm, audit) = (hsm.clone(), audit.clone());
+        let vault = vault(&hsm).await?;
         let opened = Opened {
             registry,
             sessions,
@@ -190,6 +197,7 @@ impl Daemon {
             jpki_validity,
             clock: clock.clone(),
             material,
+            vault,
         };
         let keeper = Arc::new(Keeper::new(self.keeper_parts(opened))?);
         let watch = CertificateWatch::new(keeper.clone(), fetcher);
@@ -238,6 +246,7 @@ impl Daemon {
                 entries: config.limits.entries,
                 entry_label_characters: config.limits.entry_label_characters,
                 portal_origin: config.portal_origin(),
+                jpki: jpki_listener(config),
                 sign_ins_per_minute: config.limits.sign_ins_per_minute,
                 phones_per_minute: config.limits.phones_per_minute,
                 phones_per_minute_of_address: config.limits.phones_per_minute_of_address,
@@ -254,6 +263,7 @@ impl Daemon {
             jpki_validity: opened.jpki_validity,
             judge: opened.judge,
             clock: opened.clock,
+            vault: opened.vault,
             metrics: self.metrics.clone(),
             listener_certificate: ListenerCertificate::new(
                 card.map(|listener| listener.certificate.clone()).unwrap_or_default(),
@@ -293,6 +303,16 @@ impl Daemon {
         }
         hsm.shutdown().await;
     }
+}
+
+fn jpki_listener(config: &Config) -> Option<JpkiListener> {
+    let listener = config.listeners.jpki.as_ref()?;
+    Some(JpkiListener {
+        origin: config.jpki_origin()?,
+        host: listener.host_names.first().cloned().unwrap_or_default(),
+        certificate: listener.certificate.clone(),
+        has_provider: config.jpki.validity.is_some(),
+    })
 }
 
 fn first_state(config: &Config) -> State {
@@ -356,7 +376,8 @@ mod tests {
 
     fn doorway() -> Arc<Doorway> {
         let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
-        Arc::new(Doorway::new(State::Operational, Arc::new(metrics), String::new()))
+        let index = portal_index("https://localhost", None, false);
+        Arc::new(Doorway::new(State::Operational, Arc::new(metrics), index))
     }
 
     #[tokio::test]

@@ -18,6 +18,7 @@ use crate::store::StoreMetrics;
 use crate::time::SystemWallClock;
 use attest::authenticator::Authenticator;
 use attest::clock::Clock;
+use attest::jpki::JpkiLink;
 use attest::records::CardLink;
 use attest::records::Credential;
 use attest::records::CredentialStatus;
@@ -112,6 +113,7 @@ pub(super) async fn load_registry(trust: &TrustStore) -> Result<Registry, TrustE
     let registry = Registry::default();
     trust.load_all::<Holder>().await?.into_iter().for_each(|holder| registry.put_holder(holder));
     trust.load_all::<CardLink>().await?.into_iter().for_each(|link| registry.put_card(link));
+    trust.load_all::<JpkiLink>().await?.into_iter().for_each(|link| registry.put_jpki(link));
     let authenticators = trust.load_all::<Authenticator>().await?;
     authenticators.into_iter().for_each(|found| registry.put_authenticator(found));
     trust

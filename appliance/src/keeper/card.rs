@@ -1,6 +1,7 @@
 //! A card that was shown in a handshake: whether it proves anything, and whose it is.
 
 use super::Keeper;
+use super::jpki::MyNumber;
 use super::standing;
 use api::operations::CardHandshake;
 use api::operations::SignInRefusal;
@@ -8,15 +9,35 @@ use attest::clock::UnixSeconds;
 use attest::evidence::CardEvidence;
 use attest::evidence::CardKind;
 use attest::evidence::Expectations;
-use attest::judge::CardIdentity;
+use attest::evidence::VerifiedCard;
+use attest::hc_role::HcRole;
+use attest::records::Fingerprint;
 use attest::records::Holder;
+use attest::records::Method;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Possession of a good card.
 pub(super) struct ProvedCard {
-    pub card: CardIdentity,
-    pub evidence: CardEvidence,
+    pub method: Method,
+    /// What the card's link is called.
+    pub factor: Fingerprint,
+    /// Roles in its certificate; a My Number card says nothing of its holder.
+    pub roles: Vec<HcRole>,
+    /// Last second of its certificate.
+    pub not_after: UnixSeconds,
+    /// Its certificate as a session keeps it, where it may.
+    pub certificate_b64: Option<String>,
+    /// What the handshake is remembered by as used.
+    pub replay_key: Fingerprint,
+    /// When presence was proved.
+    pub proved_at: UnixSeconds,
+    /// The evidence as the audit log keeps it.
+    pub evidence_json: String,
+    /// What a My Number card brings besides.
+    pub my_number: Option<MyNumber>,
 }
 
 /// Why a handshake is no proof of a good card.
@@ -33,49 +54,102 @@ pub(super) struct CardFault {
 
 impl Keeper {
     /// Judges a handshake that must not be older than `not_before`.
-    pub(super) fn prove_card(
+    pub(super) async fn prove_card(
         &self,
         handshake: CardHandshake,
         not_before: UnixSeconds,
         now: UnixSeconds,
     ) -> Result<ProvedCard, CardFault> {
-        let kind = CardKind::Hpki;
-        let evidence = CardEvidence {
-            kind,
-            leaf_der: handshake.leaf_der,
-            transcript: handshake.transcript,
-            signature_scheme: handshake.signature_scheme,
-            signature: handshake.signature,
-            handshake_at: UnixSeconds(handshake.handshake_at),
-        };
+        let CardHandshake { kind, leaf_der, transcript, signature_scheme, signature, handshake_at } =
+            handshake;
+        let handshake_at = UnixSeconds(handshake_at);
+        let evidence =
+            CardEvidence { kind, leaf_der, transcript, signature_scheme, signature, handshake_at };
+        let verified = self.verify(&evidence, not_before, now)?;
+        match kind {
+            CardKind::Hpki => self.prove_hpki(&evidence, &verified, now),
+            CardKind::Jpki => self.prove_my_number(&evidence, &verified, now).await,
+        }
+    }
+
+    /// Possession, for the listener of this kind of card. What the card signed says which listener it was.
+    fn verify(
+        &self,
+        evidence: &CardEvidence,
+        not_before: UnixSeconds,
+        now: UnixSeconds,
+    ) -> Result<VerifiedCard, CardFault> {
         let settings = &self.parts.settings;
+        let hpki = || (settings.hpki_host.as_str(), &self.parts.listener_certificate);
+        let listener = match (evidence.kind, &self.my_numbers) {
+            (CardKind::Hpki, _) => Some(hpki()),
+            (CardKind::Jpki, Some(jpki)) => Some((jpki.listener.host.as_str(), &jpki.certificate)),
+            (CardKind::Jpki, None) => None,
+        };
+        let (host, certificate) = listener.ok_or_else(|| CardFault {
+            refusal: SignInRefusal::NoValidityProvider,
+            code: "no_listener",
+            detail: "no listener for My Number cards is configured".to_owned(),
+            is_proved: false,
+        })?;
         let expected = Expectations {
-            kind,
-            host: &settings.hpki_host,
-            server_certificates: &self.parts.listener_certificate.fingerprints(),
+            kind: evidence.kind,
+            host,
+            server_certificates: &certificate.fingerprints(),
             not_before,
             now,
             max_age: Duration::from_secs(settings.handshake_seconds),
         };
-        let verified = evidence.verify(&expected).map_err(|error| CardFault {
+        evidence.verify(&expected).map_err(|error| CardFault {
             refusal: SignInRefusal::ProofNotFresh,
             code: error.code(),
             detail: error.to_string(),
             is_proved: false,
-        })?;
-        let card = self.parts.judge.judge_card(&verified, now).map_err(|refused| CardFault {
+        })
+    }
+
+    fn prove_hpki(
+        &self,
+        evidence: &CardEvidence,
+        verified: &VerifiedCard,
+        now: UnixSeconds,
+    ) -> Result<ProvedCard, CardFault> {
+        let card = self.parts.judge.judge_card(verified, now).map_err(|refused| CardFault {
             refusal: standing::for_person(&refused),
             code: refused.code(),
             detail: refused.to_string(),
             is_proved: true,
         })?;
-        Ok(ProvedCard { card, evidence })
+        let evidence_json = serde_json::to_string(evidence).map_err(|error| CardFault {
+            refusal: SignInRefusal::Unavailable,
+            code: "not_written",
+            detail: error.to_string(),
+            is_proved: true,
+        })?;
+        Ok(ProvedCard {
+            method: Method::Hpki,
+            factor: card.fingerprint,
+            roles: card.roles,
+            not_after: card.not_after,
+            certificate_b64: Some(STANDARD.encode(&evidence.leaf_der)),
+            replay_key: verified.replay_key().clone(),
+            proved_at: verified.handshake_at(),
+            evidence_json,
+            my_number: None,
+        })
     }
 
     /// Whose card it is.
-    pub(super) fn holder_of_card(&self, card: &CardIdentity) -> Result<Arc<Holder>, SignInRefusal> {
+    pub(super) fn holder_of_card(&self, card: &ProvedCard) -> Result<Arc<Holder>, SignInRefusal> {
         let registry = &self.parts.registry;
-        let link = registry.card(&card.fingerprint).ok_or(SignInRefusal::CardNotRegistered)?;
-        registry.holder(&link.holder_id).ok_or(SignInRefusal::CardNotRegistered)
+        let holder_id = match &card.my_number {
+            None => registry.card(&card.factor).map(|link| link.holder_id.clone()),
+            Some(MyNumber { renews, .. }) => {
+                let linked = renews.as_ref().unwrap_or(&card.factor);
+                registry.jpki(linked).map(|link| link.holder_id.clone())
+            }
+        };
+        let holder = holder_id.and_then(|holder_id| registry.holder(&holder_id));
+        holder.ok_or(SignInRefusal::CardNotRegistered)
     }
 }

@@ -23,7 +23,6 @@ use attest::authenticator::Enroller;
 use attest::clock::UnixSeconds;
 use attest::records::Fingerprint;
 use attest::records::Holder;
-use attest::records::Method;
 use attest::sign_in::DenyReason;
 use attest::ticket::Enrolled;
 use attest::ticket::Ticket;
@@ -66,7 +65,7 @@ impl ConfirmEnrolment for Keeper {
         ConfirmEnrolPage::Confirm(ConfirmEnrol {
             holder: met.holder.display_name.clone(),
             holder_id: met.holder.holder_id.clone(),
-            form_token: self.forms.issue(&met.subject(), &met.proved.card.fingerprint),
+            form_token: self.forms.issue(&met.subject(), &met.proved.factor),
             replaces: met.ticket.replaces.is_some(),
             remaining_seconds: met.ticket.seconds_to_confirm(now),
             label: met.phone.label,
@@ -89,9 +88,11 @@ impl ConfirmEnrolment for Keeper {
             Ok(met) => met,
             Err(refusal) => return EnrolEnded::Refused(refusal),
         };
-        let card = &met.proved.card.fingerprint;
+        let card = &met.proved.factor;
         // The handshake that began it confirms nothing, however young it is.
-        if !self.forms.check(&met.subject(), card, form_token) || !self.is_first_use(&met.proved) {
+        if !self.forms.check(&met.subject(), card, form_token)
+            || !self.is_first_use("enrol", &met.proved)
+        {
             return EnrolEnded::Refused(SignInRefusal::FormOver);
         }
         match approve {
@@ -121,7 +122,7 @@ impl Keeper {
         });
         // Step 2: the card, in a handshake that is not older than the phone's proof.
         let not_before = waits.as_ref().map_or(UnixSeconds(0), |(_, phone)| phone.enrolled_at);
-        let proved = match self.prove_card(handshake, not_before, now) {
+        let proved = match self.prove_card(handshake, not_before, now).await {
             Ok(proved) => proved,
             Err(CardFault { refusal, code, detail, .. }) => {
                 self.note_enrolment(request_id, code, &detail).await;
@@ -130,19 +131,19 @@ impl Keeper {
         };
         // Step 3: possession is proved; from here on the person is told.
         let (ticket, phone) = waits.ok_or(SignInRefusal::LinkOver)?;
-        let shown = Enroller { method: Method::Hpki, factor: proved.card.fingerprint.clone() };
+        let shown = Enroller { method: proved.method, factor: proved.factor.clone() };
         let holder = match shown == ticket.enrolled_by {
-            true => self.holder_of_card(&proved.card),
+            true => self.holder_of_card(&proved),
             false => Err(SignInRefusal::OtherCard),
         };
         let met = holder.and_then(|holder| {
-            self.entitlement(&holder, &proved.card.roles, now)?;
+            self.entitlement(&holder, &proved.roles, now)?;
             Ok(holder)
         });
         match met {
             Ok(holder) => Ok((phones, MetAgain { proved, holder, ticket, phone })),
             Err(refusal) => {
-                let detail = format!("card {}", proved.card.fingerprint.0);
+                let detail = format!("card {}", proved.factor.0);
                 self.note_enrolment(request_id, refusal_name(refusal), &detail).await;
                 Err(refusal)
             }
@@ -157,13 +158,7 @@ impl Keeper {
     ) -> EnrolEnded {
         let MetAgain { proved, ticket, phone, .. } = met;
         let unavailable = EnrolEnded::Refused(SignInRefusal::Unavailable);
-        let confirmed = match enrolment_of(&ticket, &proved.evidence) {
-            Ok(enrolment) => entries::enrolment_confirmed(request_id, enrolment),
-            Err(error) => {
-                tracing::error!(request_id, %error, "evidence could not be written");
-                return unavailable;
-            }
-        };
+        let confirmed = entries::enrolment_confirmed(request_id, enrolment_of(&ticket, &proved));
         if let Err(error) = self.parts.audit.append(confirmed).await {
             tracing::error!(request_id, %error, "a confirmation could not be recorded");
             return unavailable;

@@ -1,4 +1,4 @@
-//! A phone is registered by its holder's card: the card's page, the ticket, the phone that is proved.
+//! A phone is registered by its holder's card, HPKI or My Number: the card's page, the ticket, the phone that is proved.
 
 use super::Keeper;
 use super::card::CardFault;
@@ -25,13 +25,11 @@ use attest::authenticator::Authenticator;
 use attest::authenticator::EnrolledBy;
 use attest::authenticator::Enroller;
 use attest::clock::UnixSeconds;
-use attest::evidence::CardEvidence;
 use attest::evidence::Fido2Error;
 use attest::evidence::NewPasskey;
 use attest::qr_link::PageSecret;
 use attest::records::Fingerprint;
 use attest::records::Holder;
-use attest::records::Method;
 use attest::sessions::SessionError;
 use attest::sign_in::DenyReason;
 use attest::sign_in::split_link;
@@ -84,7 +82,7 @@ impl Keeper {
                 holder: met.holder.display_name.clone(),
                 holder_id: met.holder.holder_id.clone(),
                 replaces: met.replaces.as_ref().map(|phone| phone.label.clone()),
-                form_token: self.forms.issue(&met.subject(), &met.proved.card.fingerprint),
+                form_token: self.forms.issue(&met.subject(), &met.proved.factor),
                 danger_test_mode: self.danger_test_mode(),
             },
             Err(refusal) => EnrolPage::Refused(refusal),
@@ -106,9 +104,12 @@ impl Keeper {
             Ok(met) => met,
             Err(refusal) => return EnrolStarted::Refused(refusal),
         };
-        let card = &met.proved.card.fingerprint;
-        if !self.forms.check(&met.subject(), card, form_token) || !self.is_first_use(&met.proved) {
+        let is_own = self.forms.check(&met.subject(), &met.proved.factor, form_token);
+        if !is_own || !self.is_first_use("enrol", &met.proved) {
             return EnrolStarted::Refused(SignInRefusal::FormOver);
+        }
+        if let Err(refusal) = self.renew(request_id, &met.proved).await {
+            return EnrolStarted::Refused(refusal);
         }
         let Some(phones) = &self.phones else {
             return EnrolStarted::Refused(SignInRefusal::NotAllowedHere);
@@ -131,40 +132,48 @@ impl Keeper {
         request_id: &str,
         handshake: CardHandshake,
     ) -> Result<Met, SignInRefusal> {
+        let (proved, holder) = self.proved_enroller(request_id, handshake).await?;
+        if self.phones.is_none() {
+            let refusal = SignInRefusal::NotAllowedHere;
+            self.note_enrolment(request_id, refusal_name(refusal), "").await;
+            return Err(refusal);
+        }
+        let replaces = self.parts.registry.authenticators_of(&holder.holder_id).first().cloned();
+        Ok(Met { proved, holder, replaces })
+    }
+
+    /// The holder whose good card is before the reader, and who may sign at all.
+    pub(super) async fn proved_enroller(
+        &self,
+        request_id: &str,
+        handshake: CardHandshake,
+    ) -> Result<(ProvedCard, Arc<Holder>), SignInRefusal> {
         let now = self.parts.clock.now().map_err(|_| SignInRefusal::Unavailable)?;
         // There is no link that a handshake could be too old for; how old it may be at all is checked with it.
-        let proved = match self.prove_card(handshake, UnixSeconds(0), now) {
+        let proved = match self.prove_card(handshake, UnixSeconds(0), now).await {
             Ok(proved) => proved,
             Err(CardFault { refusal, code, detail, .. }) => {
                 self.note_enrolment(request_id, code, &detail).await;
                 return Err(refusal);
             }
         };
-        let met = self.holder_of_card(&proved.card).and_then(|holder| {
+        let holder = self.holder_of_card(&proved).and_then(|holder| {
             // Who may not sign by any method registers nothing.
-            self.entitlement(&holder, &proved.card.roles, now)?;
-            match self.phones.is_some() {
-                true => Ok(holder),
-                false => Err(SignInRefusal::NotAllowedHere),
-            }
+            self.entitlement(&holder, &proved.roles, now).map(|_| holder)
         });
-        match met {
-            Ok(holder) => {
-                let replaces =
-                    self.parts.registry.authenticators_of(&holder.holder_id).first().cloned();
-                Ok(Met { proved, holder, replaces })
-            }
+        match holder {
+            Ok(holder) => Ok((proved, holder)),
             Err(refusal) => {
-                let detail = format!("card {}", proved.card.fingerprint.0);
+                let detail = format!("card {}", proved.factor.0);
                 self.note_enrolment(request_id, refusal_name(refusal), &detail).await;
                 Err(refusal)
             }
         }
     }
 
-    /// Whether this handshake has begun no enrolment yet. It is too old for another before it is forgotten here.
-    pub(super) fn is_first_use(&self, proved: &ProvedCard) -> bool {
-        let name = format!("enrol/{}", proved.evidence.replay_key().0);
+    /// Whether this handshake has begun no enrolment of this kind yet. It is too old for another before it is forgotten here.
+    pub(super) fn is_first_use(&self, what: &str, proved: &ProvedCard) -> bool {
+        let name = format!("{what}/{}", proved.replay_key.0);
         let lifetime = self.parts.settings.handshake_seconds.saturating_mul(2).max(1);
         self.rates.take(&name, 1.0 / lifetime as f64, 1.0, Instant::now()).is_ok()
     }
@@ -176,16 +185,13 @@ impl Keeper {
         met: &Met,
         terminal: &str,
     ) -> Result<(String, PageSecret), String> {
-        let enrolled_by =
-            Enroller { method: Method::Hpki, factor: met.proved.card.fingerprint.clone() };
+        let enrolled_by = Enroller { method: met.proved.method, factor: met.proved.factor.clone() };
         let replaces = met.replaces.as_ref().map(|phone| phone.authenticator_id.clone());
         let page = PageSecret::random().map_err(|error| error.to_string())?;
         let ticket =
             phones.tickets.issue(&met.holder.holder_id, enrolled_by, replaces, terminal, &page);
         let ticket = ticket.await.map_err(|error| error.to_string())?;
-        let enrolment = enrolment_of(&ticket, &met.proved.evidence);
-        let enrolment = enrolment.map_err(|error| error.to_string())?;
-        let entry = entries::enrolment_started(request_id, enrolment);
+        let entry = entries::enrolment_started(request_id, enrolment_of(&ticket, &met.proved));
         // Nobody has the page's secret before this record is durable.
         self.parts.audit.append(entry).await.map_err(|error| error.to_string())?;
         Ok((ticket.ticket_id, page))
@@ -210,7 +216,11 @@ impl Keeper {
             TicketState::Proved { authenticator, .. } if ticket.proved(now).is_some() => {
                 WaitPage::AskCard {
                     label: authenticator.label.clone(),
-                    url: format!("{}/enrol/{}", self.parts.settings.hpki_origin, ticket.ticket_id),
+                    url: format!(
+                        "{}/enrol/{}",
+                        self.card_origin(ticket.enrolled_by.method),
+                        ticket.ticket_id
+                    ),
                     remaining_seconds: ticket.seconds_to_confirm(now),
                 }
             }
@@ -415,12 +425,9 @@ fn lost_name(lost: &Enrolled) -> &'static str {
 }
 
 /// What the audit log keeps of a card that was shown for `ticket`.
-pub(super) fn enrolment_of(
-    ticket: &Ticket,
-    evidence: &CardEvidence,
-) -> Result<Enrolment, serde_json::Error> {
-    let evidence_json = serde_json::to_string(evidence)?;
-    Ok(Enrolment {
+pub(super) fn enrolment_of(ticket: &Ticket, proved: &ProvedCard) -> Enrolment {
+    let evidence_json = proved.evidence_json.clone();
+    Enrolment {
         ticket: session_hash(&ticket.ticket_id),
         holder_id: ticket.holder_id.clone(),
         method: ticket.enrolled_by.method,
@@ -429,7 +436,7 @@ pub(super) fn enrolment_of(
         terminal: ticket.terminal.clone(),
         evidence: Fingerprint::of(evidence_json.as_bytes()),
         evidence_json,
-    })
+    }
 }
 
 fn enrolment_detail(ticket: &Ticket, phone: &Authenticator) -> String {

@@ -172,7 +172,7 @@ pub fn sign_in_denied(
     Entry::new(request_id, Principal::Unknown, event)
 }
 
-/// A card proved its holder, who may now register a phone.
+/// A card proved its holder, who may now register another factor; or the card that is registered proved itself.
 pub fn enrolment_started(request_id: &str, enrolment: Enrolment) -> Entry {
     let holder = Principal::Holder(enrolment.holder_id.clone());
     Entry::new(request_id, holder, Event::EnrolmentStarted(Box::new(enrolment)))
@@ -191,7 +191,7 @@ pub fn device_proposed(
     authenticator_id: &Fingerprint,
     detail: String,
 ) -> Entry {
-    let change = device_change(holder_id, authenticator_id, "granted", detail);
+    let change = factor_change("device", holder_id, authenticator_id, "granted", detail);
     Entry::new(request_id, Principal::Unknown, Event::TrustProposed(change))
 }
 
@@ -203,19 +203,32 @@ pub fn device_changed(
     change: &str,
     detail: String,
 ) -> Entry {
-    let change = device_change(holder_id, authenticator_id, change, detail);
+    let change = factor_change("device", holder_id, authenticator_id, change, detail);
     Entry::new(request_id, Principal::Holder(holder_id.to_owned()), Event::TrustChanged(change))
 }
 
-fn device_change(
+/// A My Number card was registered for a holder, renewed, or given up: `change` is `granted` or `removed`.
+pub fn my_number_changed(
+    request_id: &str,
     holder_id: &str,
-    authenticator_id: &Fingerprint,
+    card: &Fingerprint,
+    change: &str,
+    detail: String,
+) -> Entry {
+    let change = factor_change("my_number_card", holder_id, card, change, detail);
+    Entry::new(request_id, Principal::Holder(holder_id.to_owned()), Event::TrustChanged(change))
+}
+
+fn factor_change(
+    what: &str,
+    holder_id: &str,
+    factor: &Fingerprint,
     change: &str,
     detail: String,
 ) -> TrustChange {
     TrustChange {
-        what: "device".to_owned(),
-        id: authenticator_id.0.clone(),
+        what: what.to_owned(),
+        id: factor.0.clone(),
         change: change.to_owned(),
         holder_id: Some(holder_id.to_owned()),
         proposal_id: None,
@@ -251,8 +264,17 @@ pub fn letter_changed(
 
 /// No phone was registered: `code` is stable, `detail` is for the auditor.
 pub fn enrolment_denied(request_id: &str, code: &str, detail: &str) -> Entry {
+    not_enrolled("device.enrol", request_id, code, detail)
+}
+
+/// No My Number card was registered or renewed.
+pub fn link_denied(request_id: &str, code: &str, detail: &str) -> Entry {
+    not_enrolled("my_number_card.link", request_id, code, detail)
+}
+
+fn not_enrolled(operation: &str, request_id: &str, code: &str, detail: &str) -> Entry {
     let event = Event::Denial {
-        operation: "device.enrol".to_owned(),
+        operation: operation.to_owned(),
         code: code.to_owned(),
         credential_id: None,
         detail: detail.to_owned(),

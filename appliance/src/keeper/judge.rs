@@ -6,6 +6,7 @@ use super::standing::standing;
 use crate::audit::Principal;
 use crate::fetch::Fetcher;
 use attest::clock::UnixSeconds;
+use attest::records::Method;
 use attest::registry::Standing;
 use attest::revocation::CrlStatus;
 use attest::session::EndReason;
@@ -119,7 +120,7 @@ impl Keeper {
 
     async fn judge_sessions(&self, now: UnixSeconds) {
         for session in self.parts.sessions.all() {
-            if let Some(reason) = self.judge_session(&session, now)
+            if let Some(reason) = self.judge_session(&session, now).await
                 && let Err(error) =
                     self.end_live("certificate-watch", Principal::Appliance, &session, reason).await
             {
@@ -129,7 +130,7 @@ impl Keeper {
     }
 
     /// Judges the certificates behind a session; why it has to end, if it has.
-    pub(super) fn judge_session(
+    pub(super) async fn judge_session(
         &self,
         session: &LiveSession,
         now: UnixSeconds,
@@ -137,9 +138,15 @@ impl Keeper {
         if let Some(reason) = session.over(now) {
             return Some(reason);
         }
-        if let Some(certificate_b64) = &session.certificate_b64 {
-            let leaf = STANDARD.decode(certificate_b64).unwrap_or_default();
-            let standing = standing(&self.parts.judge.judge_leaf(&leaf, now));
+        let standing = match (session.method, &session.certificate_b64) {
+            (Method::Jpki, _) => Some(self.judge_my_number(&session.factor, now).await),
+            (Method::Hpki | Method::Fido2, Some(certificate_b64)) => {
+                let leaf = STANDARD.decode(certificate_b64).unwrap_or_default();
+                Some(standing(&self.parts.judge.judge_leaf(&leaf, now)))
+            }
+            (Method::Hpki | Method::Fido2, None) => None,
+        };
+        if let Some(standing) = standing {
             session.judge_evidence(standing);
             if matches!(standing, Standing::Revoked | Standing::Refused) {
                 return Some(EndReason::EvidenceRevoked);

@@ -11,12 +11,14 @@ mod enrol;
 mod entitlement;
 pub mod entries;
 mod gauges;
+mod jpki;
 mod judge;
 mod key_set;
 mod known;
 mod letter;
 mod listener_certificate;
 pub mod material;
+mod my_number;
 mod phone;
 mod phones;
 mod portal;
@@ -28,16 +30,20 @@ mod signing;
 mod standing;
 mod views;
 
+pub use jpki::JpkiListener;
+pub use jpki::vault;
 pub use judge::CertificateWatch;
 pub use key_set::KeySetError;
 pub use letter::notification_cards;
 pub use listener_certificate::ListenerCertificate;
+pub use portal::portal_index;
 
 use crate::audit::AuditLog;
 use crate::audit::Entry;
 use crate::audit::Principal;
 use crate::idempotency::Running;
 use crate::keeper::certificates::SigningCertificates;
+use crate::keeper::jpki::MyNumbers;
 use crate::keeper::material::ConfiguredMaterial;
 use crate::keeper::phones::Phones;
 use crate::metrics::Metrics;
@@ -51,6 +57,7 @@ use attest::clock::Clock;
 use attest::clock::UnixSeconds;
 use attest::evidence::Fido2Error;
 use attest::gate::Gate;
+use attest::jpki::JpkiLinks;
 use attest::judge::Judge;
 use attest::records::SigningSystem;
 use attest::registry::Registry;
@@ -61,6 +68,7 @@ use attest::sessions::Sessions;
 use attest::sign_in::FormTokens;
 use attest::trust::TrustStore;
 use attest::validity::JpkiValidity;
+use attest::vault::Vault;
 use hsm::Hsm;
 use std::sync::Arc;
 use std::time::Instant;
@@ -78,6 +86,8 @@ pub struct KeeperSettings {
     pub hpki_host: String,
     /// `https://host:port` of the portal, as browsers write it: without one no phone is registered and none signs in.
     pub portal_origin: Option<String>,
+    /// The listener for My Number cards: without one none can be used.
+    pub jpki: Option<JpkiListener>,
     /// Intermediates and profiles.
     pub material: ConfiguredMaterial,
     /// Octets of a detached document.
@@ -126,6 +136,8 @@ pub struct Parts {
     pub judge: Arc<Judge>,
     /// Who says whether a My Number card's certificate is valid.
     pub jpki_validity: Arc<dyn JpkiValidity>,
+    /// Where certificates of My Number cards are kept.
+    pub vault: Vault,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What monitoring sees.
@@ -144,6 +156,7 @@ pub struct Keeper {
     signing_certificates: SigningCertificates,
     rates: RateLimiter,
     phones: Option<Phones>,
+    my_numbers: Option<MyNumbers>,
     /// Held while everything is judged.
     judging: tokio::sync::Mutex<()>,
 }
@@ -160,10 +173,14 @@ impl Keeper {
             Some(origin) => Some(Phones::new(origin, &parts)?),
             None => None,
         };
+        let links = JpkiLinks::new(parts.trust.clone(), parts.clock.clone());
+        let my_numbers =
+            parts.settings.jpki.clone().map(|listener| MyNumbers::new(listener, links));
         Ok(Self {
             gate,
             line,
             phones,
+            my_numbers,
             forms: FormTokens::new()?,
             running: Running::default(),
             signing_certificates: SigningCertificates::default(),

@@ -138,14 +138,24 @@ impl Keeper {
         if let Err(error) = self.parts.audit.append(entry).await {
             tracing::error!(request_id, %error, "a phone that was given up could not be recorded");
         }
-        let factor: Fingerprint = id.clone();
+        self.end_what_rests_on(request_id, &gone.holder_id, id).await;
+    }
+
+    /// A factor is gone: every sign-in and session that rests on it ends.
+    pub(super) async fn end_what_rests_on(
+        &self,
+        request_id: &str,
+        holder_id: &str,
+        factor: &Fingerprint,
+    ) {
+        let factor = factor.clone();
         let rests_on_it = move |session: &LiveSession| session.factor == factor;
         if let Err(error) = self.parts.sessions.deny_approved(&rests_on_it).await {
-            tracing::error!(request_id, %error, "sign-ins of a phone that was given up may go on");
+            tracing::error!(request_id, %error, "sign-ins by a factor that was given up may go on");
         }
         let all = self.parts.sessions.all();
         for session in all.iter().filter(|session| rests_on_it(session)) {
-            let holder = Principal::Holder(gone.holder_id.clone());
+            let holder = Principal::Holder(holder_id.to_owned());
             let ended =
                 self.end_live(request_id, holder, session, EndReason::EvidenceRevoked).await;
             if let Err(error) = ended {

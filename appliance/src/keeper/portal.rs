@@ -13,6 +13,7 @@ use api::operations::portal::ChoicePage;
 use api::operations::portal::EnrolPage;
 use api::operations::portal::EnrolStarted;
 use api::operations::portal::Handed;
+use api::operations::portal::MyNumberUrls;
 use api::operations::portal::PhoneAsked;
 use api::operations::portal::PhoneDone;
 use api::operations::portal::PhonePage;
@@ -43,10 +44,9 @@ const MAX_TYPED_CHARS: usize = 64;
 #[async_trait]
 impl Portal for Keeper {
     async fn portal_index(&self) -> PortalIndex {
-        PortalIndex {
-            enrol_url: format!("{}/enrol", self.parts.settings.hpki_origin),
-            danger_test_mode: self.danger_test_mode(),
-        }
+        let jpki = self.my_numbers.as_ref().filter(|jpki| jpki.listener.has_provider);
+        let jpki = jpki.map(|jpki| jpki.listener.origin.as_str());
+        portal_index(&self.parts.settings.hpki_origin, jpki, self.danger_test_mode())
     }
 
     async fn choose(&self, _request_id: &str, link: &str) -> ChoicePage {
@@ -249,15 +249,18 @@ impl Keeper {
         now: UnixSeconds,
     ) -> Choice {
         let offered = |method: &Method| {
-            let is_served = matches!(method, Method::Hpki | Method::Fido2);
-            is_served && record.accepts(*method) && system.methods.contains(method)
+            self.serves(*method) && record.accepts(*method) && system.methods.contains(method)
         };
         let methods: Vec<Method> =
-            [Method::Hpki, Method::Fido2].into_iter().filter(offered).collect();
-        let has_card = methods.contains(&Method::Hpki);
+            [Method::Hpki, Method::Jpki, Method::Fido2].into_iter().filter(offered).collect();
+        let at = |method, origin: &str| {
+            methods.contains(&method).then(|| format!("{origin}/login/{link}"))
+        };
+        let jpki = self.my_numbers.as_ref();
         Choice {
             system: system.display_name.clone(),
-            hpki_url: has_card.then(|| format!("{}/login/{link}", self.parts.settings.hpki_origin)),
+            hpki_url: at(Method::Hpki, &self.parts.settings.hpki_origin),
+            jpki_url: jpki.and_then(|jpki| at(Method::Jpki, &jpki.listener.origin)),
             methods: methods.into_iter().map(Into::into).collect(),
             asks_holder: record.holder_id.is_none(),
             remaining_seconds: now.seconds_until(record.link_expires_at),
@@ -363,6 +366,17 @@ impl Keeper {
         };
         let system = self.parts.registry.system(&record.system_id);
         Ok(system.map(|system| (record, system)))
+    }
+}
+
+/// What can be done on the portal, where the card listeners are.
+pub fn portal_index(hpki: &str, jpki: Option<&str>, danger_test_mode: bool) -> PortalIndex {
+    let enrol = |origin: &str| format!("{origin}/enrol");
+    PortalIndex {
+        enrol_url: enrol(hpki),
+        my_number: jpki
+            .map(|jpki| MyNumberUrls { enrol: enrol(jpki), link: format!("{hpki}/link") }),
+        danger_test_mode,
     }
 }
 

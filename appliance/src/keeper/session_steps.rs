@@ -102,17 +102,11 @@ impl Keeper {
         system: &SigningSystem,
         wanted: Option<Vec<wire::MethodName>>,
     ) -> Result<Vec<Method>, Problem> {
-        let has_portal = self.phones.is_some();
-        let no_portal = || {
-            let detail =
-                "no portal is configured on this appliance, so no phone can be used to sign in";
-            Problem::with_detail(Code::FactorRefused, detail)
-        };
         let Some(wanted) = wanted else {
             let open = system.methods.iter().copied();
-            let served: Vec<Method> =
-                open.filter(|method| has_portal || *method != Method::Fido2).collect();
-            return if served.is_empty() { Err(no_portal()) } else { Ok(served) };
+            let served: Vec<Method> = open.filter(|method| self.serves(*method)).collect();
+            let first = system.methods.first().copied().unwrap_or(Method::Hpki);
+            return if served.is_empty() { Err(not_served(first)) } else { Ok(served) };
         };
         if wanted.is_empty() {
             let detail = "methods: name one, or leave it out";
@@ -123,17 +117,36 @@ impl Keeper {
             let detail = "a method is not open to this signing system";
             return Err(Problem::with_detail(Code::FactorRefused, detail));
         }
-        match wanted.contains(&Method::Fido2) && !has_portal {
-            true => Err(no_portal()),
-            false => Ok(wanted),
+        match wanted.iter().find(|method| !self.serves(**method)) {
+            Some(method) => Err(not_served(*method)),
+            None => Ok(wanted),
+        }
+    }
+
+    /// Whether this appliance is set up for a method.
+    pub(super) fn serves(&self, method: Method) -> bool {
+        match method {
+            Method::Hpki => true,
+            Method::Jpki => self.my_numbers.as_ref().is_some_and(|jpki| jpki.listener.has_provider),
+            Method::Fido2 => self.phones.is_some(),
+        }
+    }
+
+    /// Where a card of this kind is asked for.
+    pub(super) fn card_origin(&self, method: Method) -> &str {
+        match (method, &self.my_numbers) {
+            (Method::Jpki, Some(jpki)) => &jpki.listener.origin,
+            (Method::Hpki | Method::Jpki | Method::Fido2, _) => &self.parts.settings.hpki_origin,
         }
     }
 
     /// Where a sign-in begins: on the portal where there is something to choose or a phone will do, else at the card.
     pub(super) fn login_origin(&self, record: &SessionRecord) -> &str {
+        let cards = [Method::Hpki, Method::Jpki].map(|card| record.accepts(card));
         match &self.phones {
-            Some(phones) if record.accepts(Method::Fido2) => &phones.origin,
-            _ => &self.parts.settings.hpki_origin,
+            Some(phones) if record.accepts(Method::Fido2) || cards == [true; 2] => &phones.origin,
+            _ if cards == [false, true] => self.card_origin(Method::Jpki),
+            _ => self.card_origin(Method::Hpki),
         }
     }
 
@@ -152,7 +165,7 @@ impl Keeper {
             return Err(Code::AuditUnavailable.into());
         }
         let now = self.now()?;
-        let Some(reason) = self.judge_session(session, now) else {
+        let Some(reason) = self.judge_session(session, now).await else {
             return Ok(now);
         };
         let ended = self.end_live(&caller.request_id, Principal::Appliance, session, reason).await;
@@ -161,6 +174,21 @@ impl Keeper {
         }
         Err(problems::ended(reason))
     }
+}
+
+/// Why a method cannot be used on this appliance, and what to do.
+fn not_served(method: Method) -> Problem {
+    let detail = match method {
+        Method::Hpki => "no HPKI card can be used to sign in",
+        Method::Jpki => {
+            "no My Number card can be used to sign in: this appliance needs the tables [listeners.jpki] and \
+             [jpki.validity] in its configuration"
+        }
+        Method::Fido2 => {
+            "no portal is configured on this appliance, so no phone can be used to sign in"
+        }
+    };
+    Problem::with_detail(Code::FactorRefused, detail)
 }
 
 /// Whether a state never changes any more.

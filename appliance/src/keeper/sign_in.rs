@@ -17,9 +17,8 @@ use api::operations::SignInPage;
 use api::operations::SignInRefusal;
 use async_trait::async_trait;
 use attest::clock::UnixSeconds;
-use attest::evidence::CardEvidence;
+use attest::evidence::CardKind;
 use attest::handoff::Entitlement;
-use attest::judge::CardIdentity;
 use attest::records::Fingerprint;
 use attest::records::Holder;
 use attest::records::Method;
@@ -31,8 +30,6 @@ use attest::sign_in::Approval;
 use attest::sign_in::DenyReason;
 use attest::sign_in::SessionRecord;
 use attest::sign_in::split_link;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use std::sync::Arc;
 
 /// A link that can still be used, and the card that was proved under it.
@@ -43,8 +40,7 @@ struct Met {
     offered: SessionLimits,
     holder: Arc<Holder>,
     entitlement: Entitlement,
-    card: CardIdentity,
-    evidence: CardEvidence,
+    proved: ProvedCard,
     now: UnixSeconds,
 }
 
@@ -77,7 +73,7 @@ impl SignIn for Keeper {
     ) -> SignInPage {
         match self.meet(request_id, link, card).await {
             Ok(met) => SignInPage::Confirm(Confirm {
-                form_token: self.forms.issue(&met.shown(), &met.card.fingerprint),
+                form_token: self.forms.issue(&met.shown(), &met.proved.factor),
                 asks_number: met.record.number.is_some(),
                 return_origin: met.record.return_url.as_deref().and_then(origin),
                 remaining_seconds: met.now.seconds_until(met.record.link_expires_at),
@@ -105,7 +101,7 @@ impl SignIn for Keeper {
             Err(NotMet::Nothing) => return Confirmed::Refused(SignInRefusal::ProofNotFresh),
             Err(NotMet::Refused(refusal)) => return Confirmed::Refused(refusal),
         };
-        if !self.forms.check(&met.shown(), &met.card.fingerprint, &confirmation.form_token) {
+        if !self.forms.check(&met.shown(), &met.proved.factor, &confirmation.form_token) {
             return Confirmed::Refused(SignInRefusal::FormOver);
         }
         match confirmation.approve {
@@ -114,8 +110,8 @@ impl SignIn for Keeper {
         }
     }
 
-    async fn card_handshake_failed(&self, request_id: &str, reason: &str) {
-        self.note_refusal(request_id, None, "handshake_failed", reason).await;
+    async fn card_handshake_failed(&self, request_id: &str, kind: CardKind, reason: &str) {
+        self.note_sign_in(request_id, None, kind.method(), "handshake_failed", reason).await;
     }
 }
 
@@ -135,11 +131,11 @@ impl Keeper {
         let record = self.linked(link).await.map_err(unavailable)?;
         // Step 2: the card. A handshake older than the link proves nothing about this sign-in.
         let not_before = record.as_ref().map_or(now, |record| record.created_at);
-        let proved = self.prove_card(handshake, not_before, now);
-        let ProvedCard { card, evidence } = match proved {
+        let method = handshake.kind.method();
+        let proved = match self.prove_card(handshake, not_before, now).await {
             Ok(proved) => proved,
             Err(CardFault { refusal, code, detail, is_proved }) => {
-                self.note_refusal(request_id, record.as_ref(), code, &detail).await;
+                self.note_sign_in(request_id, record.as_ref(), method, code, &detail).await;
                 return Err(match is_proved || record.is_some() {
                     true => NotMet::Refused(refusal),
                     false => NotMet::Nothing,
@@ -149,17 +145,17 @@ impl Keeper {
         // Step 3: possession is proved; from here on the person is told.
         let link_over = NotMet::Refused(SignInRefusal::LinkOver);
         let record = record.filter(|record| !record.link_is_over(now)).ok_or(link_over)?;
-        let met = self.holder_of(&record, &card, now);
+        let met = self.holder_of(&record, &proved, now);
         let (system, holder, entitlement) = match met {
             Ok(met) => met,
             Err(refusal) => {
-                let detail = format!("card {}", card.fingerprint.0);
-                self.note_refusal(request_id, Some(&record), refusal_name(refusal), &detail).await;
+                let (code, detail) = (refusal_name(refusal), format!("card {}", proved.factor.0));
+                self.note_sign_in(request_id, Some(&record), method, code, &detail).await;
                 return Err(NotMet::Refused(refusal));
             }
         };
         let offered = self.offered(&system, &record);
-        Ok(Met { record, system, offered, holder, entitlement, card, evidence, now })
+        Ok(Met { record, system, offered, holder, entitlement, proved, now })
     }
 
     /// The sign-in of a login link, in whatever state.
@@ -177,7 +173,7 @@ impl Keeper {
     fn holder_of(
         &self,
         record: &SessionRecord,
-        card: &CardIdentity,
+        card: &ProvedCard,
         now: UnixSeconds,
     ) -> Result<(Arc<SigningSystem>, Arc<Holder>, Entitlement), SignInRefusal> {
         let holder = self.holder_of_card(card)?;
@@ -187,29 +183,27 @@ impl Keeper {
         if !holder.enabled {
             return Err(SignInRefusal::HolderDisabled);
         }
-        let system = self.system_for(record, &holder.holder_id, Method::Hpki)?;
+        let system = self.system_for(record, &holder.holder_id, card.method)?;
         let entitlement = self.entitlement(&holder, &card.roles, now)?;
         Ok((system, holder, entitlement))
     }
 
     async fn approve(&self, request_id: &str, met: Met, number: Option<&str>) -> Confirmed {
-        let evidence_json = match serde_json::to_string(&met.evidence) {
-            Ok(json) => json,
-            Err(error) => {
-                tracing::error!(request_id, %error, "evidence could not be written");
-                return Confirmed::Refused(SignInRefusal::Unavailable);
-            }
-        };
+        if let Err(refusal) = self.renew(request_id, &met.proved).await {
+            return Confirmed::Refused(refusal);
+        }
+        let (proved, method) = (&met.proved, met.proved.method);
+        let evidence_json = proved.evidence_json.clone();
         let approval = Approval {
             holder_id: met.holder.holder_id.clone(),
-            method: Method::Hpki,
+            method,
             evidence: Fingerprint::of(evidence_json.as_bytes()).0,
-            factor: met.card.fingerprint.clone(),
-            certificate_b64: Some(STANDARD.encode(&met.evidence.leaf_der)),
-            certificate_not_after: Some(met.card.not_after),
+            factor: proved.factor.clone(),
+            certificate_b64: proved.certificate_b64.clone(),
+            certificate_not_after: Some(proved.not_after),
             second_certificates: met.entitlement.certificates.clone(),
             second_certificates_not_after: Some(met.entitlement.not_after),
-            authenticated_at: met.evidence.handshake_at,
+            authenticated_at: proved.proved_at,
             limits: met.offered,
         };
         // The evidence is durable before anything that rests on it. A wrong number is no approval.
@@ -226,28 +220,28 @@ impl Keeper {
         let outcome = self
             .parts
             .sessions
-            .approve(&met.record.session_id, approval, &met.evidence.replay_key(), number)
+            .approve(&met.record.session_id, approval, &proved.replay_key, number)
             .await;
         match outcome {
             Ok(Approved::Code(code)) => {
-                self.parts.metrics.sign_in(Method::Hpki.name(), "approved");
+                self.parts.metrics.sign_in(method.name(), "approved");
                 after_approval(&met, code)
             }
             Ok(Approved::LinkOver) => {
-                self.note_lost(request_id, &met.record, "link_over").await;
+                self.note_lost_sign_in(request_id, &met.record, method, "link_over").await;
                 Confirmed::Refused(SignInRefusal::LinkOver)
             }
             Ok(Approved::EvidenceUsed) => {
-                self.note_lost(request_id, &met.record, "evidence_used").await;
+                self.note_lost_sign_in(request_id, &met.record, method, "evidence_used").await;
                 Confirmed::Refused(SignInRefusal::ProofNotFresh)
             }
             Ok(Approved::WrongNumber { .. }) => {
-                self.note_refusal(request_id, Some(&met.record), "wrong_number", "").await;
+                self.note_sign_in(request_id, Some(&met.record), method, "wrong_number", "").await;
                 Confirmed::Refused(SignInRefusal::WrongNumber)
             }
             Err(error) => {
                 tracing::error!(request_id, %error, "a sign-in could not be stored");
-                self.note_lost(request_id, &met.record, "not_stored").await;
+                self.note_lost_sign_in(request_id, &met.record, method, "not_stored").await;
                 Confirmed::Refused(SignInRefusal::Unavailable)
             }
         }
@@ -256,8 +250,10 @@ impl Keeper {
     async fn deny(&self, request_id: &str, met: Met) -> Confirmed {
         match self.parts.sessions.deny(&met.record.session_id, DenyReason::ByHolder).await {
             Ok(true) => {
-                self.parts.metrics.sign_in(Method::Hpki.name(), "denied");
-                self.note_refusal(request_id, Some(&met.record), "denied_by_holder", "").await;
+                let method = met.proved.method;
+                self.parts.metrics.sign_in(method.name(), "denied");
+                self.note_sign_in(request_id, Some(&met.record), method, "denied_by_holder", "")
+                    .await;
                 Confirmed::Denied { system: met.system.display_name.clone() }
             }
             Ok(false) => Confirmed::Refused(SignInRefusal::LinkOver),
@@ -266,20 +262,6 @@ impl Keeper {
                 Confirmed::Refused(SignInRefusal::Unavailable)
             }
         }
-    }
-
-    async fn note_lost(&self, request_id: &str, record: &SessionRecord, code: &str) {
-        self.note_lost_sign_in(request_id, record, Method::Hpki, code).await;
-    }
-
-    async fn note_refusal(
-        &self,
-        request_id: &str,
-        record: Option<&SessionRecord>,
-        code: &str,
-        detail: &str,
-    ) {
-        self.note_sign_in(request_id, record, Method::Hpki, code, detail).await;
     }
 
     /// Records that nothing came of an approval: never thinned out.
@@ -356,5 +338,8 @@ pub(super) fn refusal_name(refusal: SignInRefusal) -> &'static str {
         SignInRefusal::FormOver => "form_over",
         SignInRefusal::ProofNotFresh => "proof_not_fresh",
         SignInRefusal::Unavailable => "unavailable",
+        SignInRefusal::CardNotKnown => "card_not_known",
+        SignInRefusal::NoValidityProvider => "validity_no_provider",
+        SignInRefusal::OtherKindOfCard => "other_kind_of_card",
     }
 }

@@ -26,6 +26,7 @@ use api::problem::Code;
 use api::problem::Problem;
 use api::wire;
 use async_trait::async_trait;
+use attest::evidence::CardKind;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -294,7 +295,7 @@ impl SignIn for PaperKeeper {
         Confirmed::Return { url: "https://ehr.example:8443/back?code=c&state=s".into() }
     }
 
-    async fn card_handshake_failed(&self, _request_id: &str, reason: &str) {
+    async fn card_handshake_failed(&self, _request_id: &str, _kind: CardKind, reason: &str) {
         self.failed_handshakes.lock().unwrap().push(reason.to_owned());
     }
 }

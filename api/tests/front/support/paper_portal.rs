@@ -10,6 +10,7 @@ use api::operations::portal::ChoicePage;
 use api::operations::portal::EnrolPage;
 use api::operations::portal::EnrolStarted;
 use api::operations::portal::Handed;
+use api::operations::portal::MyNumberUrls;
 use api::operations::portal::PhoneAsked;
 use api::operations::portal::PhoneDone;
 use api::operations::portal::PhonePage;
@@ -77,7 +78,14 @@ fn or<T: Clone>(instead: &Mutex<Option<T>>, usual: impl FnOnce() -> T) -> T {
 #[async_trait]
 impl Portal for PaperKeeper {
     async fn portal_index(&self) -> PortalIndex {
-        PortalIndex { enrol_url: "https://localhost:8444/enrol".into(), danger_test_mode: true }
+        PortalIndex {
+            enrol_url: "https://localhost:8444/enrol".into(),
+            my_number: Some(MyNumberUrls {
+                enrol: "https://localhost:8447/enrol".into(),
+                link: "https://localhost:8444/link".into(),
+            }),
+            danger_test_mode: true,
+        }
     }
 
     async fn choose(&self, _request_id: &str, link: &str) -> ChoicePage {

@@ -23,6 +23,7 @@ pub struct Rig {
     pub front: Front,
     pub signing: SocketAddr,
     pub hpki: SocketAddr,
+    pub jpki: SocketAddr,
     pub portal: SocketAddr,
     pub admin: SocketAddr,
     pub metrics: SocketAddr,
@@ -41,12 +42,13 @@ impl Rig {
         let keeper = Arc::new(PaperKeeper::default());
         let sockets = Sockets::default().bind(&config).unwrap();
         let address = |sockets: &[std::net::TcpListener]| sockets[0].local_addr().unwrap();
-        let [signing, hpki, portal, admin, metrics] =
-            [&sockets.signing, &sockets.hpki, &sockets.portal, &sockets.admin, &sockets.metrics]
-                .map(|sockets| address(sockets));
+        let [signing, hpki, jpki] =
+            [&sockets.signing, &sockets.hpki, &sockets.jpki].map(|sockets| address(sockets));
+        let [portal, admin, metrics] =
+            [&sockets.portal, &sockets.admin, &sockets.metrics].map(|sockets| address(sockets));
         let registry = keeper.registry.clone();
         let front = Front::start(&config, sockets, Arc::clone(&keeper) as _, &registry).unwrap();
-        Self { pki, keeper, front, signing, hpki, portal, admin, metrics }
+        Self { pki, keeper, front, signing, hpki, jpki, portal, admin, metrics }
     }
 
     /// A connection of the first signing system.
@@ -96,6 +98,16 @@ pub fn config(pki: &Pki) -> FrontConfig {
             requests_per_second: 10_000,
         }),
         hpki: Some(CardListener {
+            address,
+            host_names: host_names.clone(),
+            certificate: certificate.clone(),
+            key: key.clone(),
+            card_ca_hints: Some(pki.cards.file.clone()),
+            handshake_seconds: 90,
+            keep_alive_seconds: 60,
+            limits: Limits::default(),
+        }),
+        jpki: Some(CardListener {
             address,
             host_names: host_names.clone(),
             certificate: certificate.clone(),

@@ -1,0 +1,127 @@
+//! Registering a My Number card with an HPKI card: two pages on each card's listener.
+
+use super::exchange::Exchange;
+use super::forms;
+use super::forms::closing;
+use super::forms::see_other;
+use super::portal;
+use crate::http::answer::Answer;
+use crate::http::answer::Refusal;
+use crate::http::answer::malformed;
+use crate::operations::SignInRefusal;
+use crate::operations::my_number::LinkDone;
+use crate::operations::my_number::LinkMet;
+use crate::operations::my_number::LinkPage;
+use crate::operations::my_number::LinkStarted;
+use crate::pages;
+use crate::pages::Context;
+use crate::pages::language::Language;
+use crate::pages::my_number;
+use crate::pages::my_number::Swap;
+use crate::problem::Code;
+use std::sync::Arc;
+
+/// `GET /link` with the HPKI card: changes nothing.
+pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+    let [lang, again] = exchange.query(["lang", "again"])?;
+    let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
+    let again = forms::times(again.as_deref());
+    let card = exchange.peer.card.clone();
+    let page = exchange.operations().open_link(exchange.request_id.as_str(), card).await;
+    let context = Context::of(exchange, language);
+    Ok(match page {
+        LinkPage::Confirm(form) => my_number::begin(&context, &form),
+        LinkPage::PresentCard => closing(pages::present_card(&context)),
+        LinkPage::Refused(SignInRefusal::ProofNotFresh) if again < forms::MAX_AGAIN => {
+            let (lang, again) = (language.tag(), again + 1);
+            closing(see_other(&format!("/link?lang={lang}&again={again}"))?)
+        }
+        LinkPage::Refused(refusal) => closing(pages::refusal(&context, refusal)),
+    })
+}
+
+/// `POST /link` with the HPKI card: now the cards are exchanged.
+pub(crate) async fn start(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+    let [] = exchange.query([])?;
+    forms::refuse_other_sites(&exchange.parts)?;
+    let [form_token, lang] = forms::read(exchange, ["form_token", "lang"]).await?;
+    let form_token = form_token.ok_or_else(|| malformed("the form has no form_token"))?;
+    let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
+    let operations = Arc::clone(exchange.operations());
+    let request_id = exchange.request_id.as_str().to_owned();
+    let (card, terminal) = (exchange.peer.card.clone(), portal::terminal(exchange));
+    let work =
+        async move { Ok(operations.start_link(&request_id, card, &form_token, terminal).await) };
+    let started = exchange.to_the_end(work).await?;
+    let context = Context::of(exchange, language);
+    Ok(closing(match started {
+        LinkStarted::Swap { jpki_origin, id, secret } => {
+            let swap = Swap { origin: &jpki_origin, id: &id, secret: &secret, is_again: false };
+            my_number::swap(&context, &swap)
+        }
+        LinkStarted::Refused(refusal) => pages::refusal(&context, refusal),
+    }))
+}
+
+/// `POST /link/{id}`: the other listener's form brings the ticket's secret, the handshake the My Number card. Nothing is
+/// changed.
+pub(crate) async fn meet(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+    let [] = exchange.query([])?;
+    forms::refuse_strangers(&exchange.parts)?;
+    let [secret, lang] = forms::read(exchange, ["secret", "lang"]).await?;
+    let secret = secret.ok_or_else(|| malformed("the form has no secret"))?;
+    let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
+    let (operations, request_id, id) = exchange.to_ask()?;
+    let card = exchange.peer.card.clone();
+    let met = operations.meet_link(&request_id, &id, &secret, card).await;
+    let context = Context { path: None, ..Context::of(exchange, language) };
+    Ok(match met {
+        LinkMet::Confirm(form) => my_number::confirm(&context, &id, &secret, &form),
+        // On this connection the card never comes: the next one asks the browser again.
+        LinkMet::Swap | LinkMet::Refused(SignInRefusal::ProofNotFresh) => {
+            closing(again(&context, &id, &secret))
+        }
+        LinkMet::Over => closing(pages::refusal(&context, SignInRefusal::LinkOver)),
+        LinkMet::Refused(refusal) => closing(pages::refusal(&context, refusal)),
+    })
+}
+
+/// `POST /link/{id}/confirm`: the holder's decision.
+pub(crate) async fn confirm(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+    let [] = exchange.query([])?;
+    forms::refuse_other_sites(&exchange.parts)?;
+    let [secret, form_token, lang] =
+        forms::read(exchange, ["secret", "form_token", "lang"]).await?;
+    let secret = secret.ok_or_else(|| malformed("the form has no secret"))?;
+    let form_token = form_token.ok_or_else(|| malformed("the form has no form_token"))?;
+    let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
+    let (operations, request_id, id) = exchange.to_ask()?;
+    let card = exchange.peer.card.clone();
+    let done = {
+        let (id, secret) = (id.clone(), secret.clone());
+        let work = async move {
+            Ok(operations.confirm_link(&request_id, &id, &secret, card, &form_token).await)
+        };
+        exchange.to_the_end(work).await?
+    };
+    let context = Context { path: None, ..Context::of(exchange, language) };
+    Ok(closing(match done {
+        LinkDone::Linked => pages::message(&context, &my_number::linked(language), None),
+        LinkDone::Known => {
+            pages::message(&context, &my_number::known(language), Some(Code::Conflict))
+        }
+        LinkDone::OthersCard => {
+            pages::message(&context, &my_number::others_card(language), Some(Code::Conflict))
+        }
+        LinkDone::Swap | LinkDone::Refused(SignInRefusal::ProofNotFresh) => {
+            again(&context, &id, &secret)
+        }
+        LinkDone::Over => pages::refusal(&context, SignInRefusal::LinkOver),
+        LinkDone::Refused(refusal) => pages::refusal(&context, refusal),
+    }))
+}
+
+/// The same form once more, on this listener.
+fn again(context: &Context<'_>, id: &str, secret: &str) -> Answer {
+    my_number::swap(context, &Swap { origin: "", id, secret, is_again: true })
+}

@@ -1,0 +1,334 @@
+//! A My Number card is registered by its holder's HPKI card: the ticket, the exchange of the cards, the link.
+
+use super::Keeper;
+use super::card::CardFault;
+use super::card::ProvedCard;
+use super::entries;
+use super::jpki::MyNumber;
+use super::jpki::MyNumbers;
+use super::phones::terminal_line;
+use super::sign_in::refusal_name;
+use crate::audit::record::Enrolment;
+use crate::audit::record::session_hash;
+use api::operations::CardHandshake;
+use api::operations::SignInRefusal;
+use api::operations::my_number::LinkDone;
+use api::operations::my_number::LinkForm;
+use api::operations::my_number::LinkMet;
+use api::operations::my_number::LinkPage;
+use api::operations::my_number::LinkStarted;
+use api::operations::my_number::MyNumber as Pages;
+use api::operations::portal::Terminal;
+use async_trait::async_trait;
+use attest::authenticator::Enroller;
+use attest::clock::UnixSeconds;
+use attest::jpki::JpkiLink;
+use attest::jpki::LinkTicket;
+use attest::jpki::Linked;
+use attest::jpki::NewCard;
+use attest::records::Fingerprint;
+use attest::records::Holder;
+use attest::records::Method;
+use std::sync::Arc;
+
+/// An HPKI card that may register a My Number card.
+struct Begun {
+    proved: ProvedCard,
+    holder: Arc<Holder>,
+    /// The link that goes when the new one is made.
+    replaces: Option<Arc<JpkiLink>>,
+}
+
+/// A My Number card before a ticket that is open.
+struct Met {
+    ticket: LinkTicket,
+    proved: ProvedCard,
+    holder: Arc<Holder>,
+    /// The link that the holder agreed to give up.
+    replaces: Option<Arc<JpkiLink>>,
+}
+
+/// Why there is no card before an open ticket.
+enum NotMet {
+    Swap,
+    Over,
+    Refused(SignInRefusal),
+}
+
+/// What a card proved under a ticket.
+fn proof(ticket: &LinkTicket, proved: &ProvedCard) -> Enrolment {
+    Enrolment {
+        ticket: session_hash(&ticket.ticket_id),
+        holder_id: ticket.holder_id.clone(),
+        method: proved.method,
+        factor: proved.factor.clone(),
+        replaces: ticket.replaces.clone(),
+        terminal: ticket.terminal.clone(),
+        evidence: Fingerprint::of(proved.evidence_json.as_bytes()),
+        evidence_json: proved.evidence_json.clone(),
+    }
+}
+
+/// What a form is about: nobody gives up another card than the one they were shown.
+fn subject(what: &str, replaces: Option<&Arc<JpkiLink>>) -> Fingerprint {
+    let replaces = replaces.map(|link| link.card.0.as_str());
+    Fingerprint::of(format!("link/{what}/{}", replaces.unwrap_or("-")).as_bytes())
+}
+
+#[async_trait]
+impl Pages for Keeper {
+    async fn open_link(&self, request_id: &str, card: Option<CardHandshake>) -> LinkPage {
+        let Some(card) = card else {
+            return LinkPage::PresentCard;
+        };
+        match self.begin_link(request_id, card).await {
+            Ok((_, begun)) => {
+                let subject = subject(&begun.holder.holder_id, begun.replaces.as_ref());
+                let form_token = self.forms.issue(&subject, &begun.proved.factor);
+                LinkPage::Confirm(self.form(&begun.holder, begun.replaces.as_ref(), form_token))
+            }
+            Err(refusal) => LinkPage::Refused(refusal),
+        }
+    }
+
+    async fn start_link(
+        &self,
+        request_id: &str,
+        card: Option<CardHandshake>,
+        form_token: &str,
+        terminal: Terminal,
+    ) -> LinkStarted {
+        let Some(card) = card else {
+            return LinkStarted::Refused(SignInRefusal::ProofNotFresh);
+        };
+        let (my_numbers, begun) = match self.begin_link(request_id, card).await {
+            Ok(begun) => begun,
+            Err(refusal) => return LinkStarted::Refused(refusal),
+        };
+        let subject = subject(&begun.holder.holder_id, begun.replaces.as_ref());
+        let is_own = self.forms.check(&subject, &begun.proved.factor, form_token);
+        if !is_own || !self.is_first_use("link", &begun.proved) {
+            return LinkStarted::Refused(SignInRefusal::FormOver);
+        }
+        let terminal = terminal_line(&terminal);
+        match self.issue_link_ticket(request_id, my_numbers, &begun, &terminal).await {
+            Ok((id, secret)) => {
+                let jpki_origin = my_numbers.listener.origin.clone();
+                LinkStarted::Swap { jpki_origin, id, secret }
+            }
+            Err(error) => {
+                tracing::error!(request_id, error, "no My Number card can be registered");
+                LinkStarted::Refused(SignInRefusal::Unavailable)
+            }
+        }
+    }
+
+    async fn meet_link(
+        &self,
+        request_id: &str,
+        id: &str,
+        secret: &str,
+        card: Option<CardHandshake>,
+    ) -> LinkMet {
+        match self.meet_link_card(request_id, id, secret, card).await {
+            Ok((_, met)) => {
+                let subject = subject(&met.ticket.ticket_id, met.replaces.as_ref());
+                let form_token = self.forms.issue(&subject, &met.proved.factor);
+                LinkMet::Confirm(self.form(&met.holder, met.replaces.as_ref(), form_token))
+            }
+            Err(NotMet::Swap) => LinkMet::Swap,
+            Err(NotMet::Over) => LinkMet::Over,
+            Err(NotMet::Refused(refusal)) => LinkMet::Refused(refusal),
+        }
+    }
+
+    async fn confirm_link(
+        &self,
+        request_id: &str,
+        id: &str,
+        secret: &str,
+        card: Option<CardHandshake>,
+        form_token: &str,
+    ) -> LinkDone {
+        let (my_numbers, met) = match self.meet_link_card(request_id, id, secret, card).await {
+            Ok(met) => met,
+            Err(NotMet::Swap) => return LinkDone::Swap,
+            Err(NotMet::Over) => return LinkDone::Over,
+            Err(NotMet::Refused(refusal)) => return LinkDone::Refused(refusal),
+        };
+        let subject = subject(&met.ticket.ticket_id, met.replaces.as_ref());
+        if !self.forms.check(&subject, &met.proved.factor, form_token) {
+            return LinkDone::Refused(SignInRefusal::FormOver);
+        }
+        self.link_card(request_id, my_numbers, met).await
+    }
+}
+
+impl Keeper {
+    fn form(
+        &self,
+        holder: &Holder,
+        replaces: Option<&Arc<JpkiLink>>,
+        form_token: String,
+    ) -> LinkForm {
+        LinkForm {
+            holder: holder.display_name.clone(),
+            holder_id: holder.holder_id.clone(),
+            replaces_since: replaces.map(|link| link.linked_at.to_string()),
+            form_token,
+            danger_test_mode: self.danger_test_mode(),
+        }
+    }
+
+    /// The HPKI card on its own listener, and the card that its holder has registered now.
+    async fn begin_link(
+        &self,
+        request_id: &str,
+        handshake: CardHandshake,
+    ) -> Result<(&MyNumbers, Begun), SignInRefusal> {
+        let (proved, holder) = self.proved_enroller(request_id, handshake).await?;
+        let refused = match (&self.my_numbers, proved.method) {
+            (Some(my_numbers), Method::Hpki) if my_numbers.listener.has_provider => {
+                let replaces = self.parts.registry.jpki_of(&holder.holder_id);
+                return Ok((my_numbers, Begun { proved, holder, replaces }));
+            }
+            // A My Number card registers no other one: a lost card's finder has its certificate, too.
+            (Some(_), Method::Jpki | Method::Fido2) => SignInRefusal::WrongCertificate,
+            (Some(_) | None, _) => SignInRefusal::NoValidityProvider,
+        };
+        self.note_link(request_id, refusal_name(refused), "").await;
+        Err(refused)
+    }
+
+    async fn issue_link_ticket(
+        &self,
+        request_id: &str,
+        my_numbers: &MyNumbers,
+        begun: &Begun,
+        terminal: &str,
+    ) -> Result<(String, String), String> {
+        let enrolled_by =
+            Enroller { method: begun.proved.method, factor: begun.proved.factor.clone() };
+        let replaces = begun.replaces.as_ref().map(|link| link.card.clone());
+        let issued =
+            my_numbers.links.issue(&begun.holder.holder_id, enrolled_by, replaces, terminal).await;
+        let (ticket, secret) = issued.map_err(|error| error.to_string())?;
+        let entry = entries::enrolment_started(request_id, proof(&ticket, &begun.proved));
+        // Nobody has the ticket's secret before this record is durable.
+        self.parts.audit.append(entry).await.map_err(|error| error.to_string())?;
+        Ok((ticket.ticket_id, secret))
+    }
+
+    /// Everything that must hold before the form is shown, and again before it is believed.
+    async fn meet_link_card(
+        &self,
+        request_id: &str,
+        id: &str,
+        secret: &str,
+        card: Option<CardHandshake>,
+    ) -> Result<(&MyNumbers, Met), NotMet> {
+        let unavailable = || NotMet::Refused(SignInRefusal::Unavailable);
+        let Some(my_numbers) = &self.my_numbers else {
+            return Err(NotMet::Refused(SignInRefusal::NoValidityProvider));
+        };
+        let now = self.parts.clock.now().map_err(|_| unavailable())?;
+        // Step 1: the ticket; its secret is what the HPKI card's page gave to this browser.
+        let ticket = my_numbers.links.ticket(id, secret).await.map_err(|error| {
+            tracing::error!(request_id, %error, "a ticket could not be read");
+            unavailable()
+        })?;
+        let ticket = ticket.filter(|ticket| ticket.is_open(now)).ok_or(NotMet::Over)?;
+        // Step 2: the card, in a handshake that is younger than the ticket.
+        let handshake = card.ok_or(NotMet::Swap)?;
+        let proved = self.proved_my_number(request_id, handshake, ticket.created_at, now).await?;
+        // Step 3: whose ticket it is.
+        let holder = self.parts.registry.holder(&ticket.holder_id);
+        let holder = holder.filter(|holder| holder.enabled);
+        let holder = holder.ok_or(NotMet::Refused(SignInRefusal::HolderDisabled))?;
+        let replaces = ticket.replaces.as_ref().and_then(|card| self.parts.registry.jpki(card));
+        Ok((my_numbers, Met { ticket, proved, holder, replaces }))
+    }
+
+    async fn proved_my_number(
+        &self,
+        request_id: &str,
+        handshake: CardHandshake,
+        not_before: UnixSeconds,
+        now: UnixSeconds,
+    ) -> Result<ProvedCard, NotMet> {
+        match self.prove_card(handshake, not_before, now).await {
+            Ok(proved) if proved.method == Method::Jpki => Ok(proved),
+            Ok(_) => Err(NotMet::Swap),
+            Err(CardFault { refusal, code, detail, .. }) => {
+                self.note_link(request_id, code, &detail).await;
+                Err(match refusal {
+                    SignInRefusal::OtherKindOfCard => NotMet::Swap,
+                    refusal => NotMet::Refused(refusal),
+                })
+            }
+        }
+    }
+
+    async fn link_card(&self, request_id: &str, my_numbers: &MyNumbers, met: Met) -> LinkDone {
+        let Met { ticket, proved, .. } = met;
+        let proof = proof(&ticket, &proved);
+        let evidence = proof.evidence.clone();
+        let Some(MyNumber { certificate, .. }) = proved.my_number else {
+            return LinkDone::Swap;
+        };
+        // Both are durable before the card serves: what it proved, and what it is for. That nothing came of it is recorded, too.
+        let (holder_id, factor) = (&ticket.holder_id, &proved.factor);
+        let by = format!("{} {}", ticket.enrolled_by.method.name(), ticket.enrolled_by.factor.0);
+        let replaces = ticket.replaces.as_ref().map(|old| format!(" in place of {}", old.0));
+        let detail = format!(
+            "a My Number card registered by {by}{}; ticket {}; evidence {}",
+            replaces.unwrap_or_default(),
+            session_hash(&ticket.ticket_id).0,
+            evidence.0,
+        );
+        let granted = entries::my_number_changed(request_id, holder_id, factor, "granted", detail);
+        for entry in [entries::enrolment_started(request_id, proof), granted] {
+            if let Err(error) = self.parts.audit.append(entry).await {
+                tracing::error!(request_id, %error, "a My Number card could not be recorded");
+                return LinkDone::Refused(SignInRefusal::Unavailable);
+            }
+        }
+        let new =
+            NewCard { card: factor.clone(), certificate, once_key: proved.replay_key.clone() };
+        let (code, done) = match my_numbers.links.link(&ticket.ticket_id, &new).await {
+            Ok(Linked::Done { link, replaced }) => {
+                self.take_up_my_number(*link).await;
+                if let Some(gone) = replaced {
+                    let detail = format!("given up for {}", factor.0);
+                    self.give_up_my_number(request_id, &gone, detail).await;
+                }
+                return LinkDone::Linked;
+            }
+            Ok(Linked::Over) => ("ticket_over", LinkDone::Over),
+            Ok(Linked::Known) => ("already_linked", LinkDone::Known),
+            Ok(Linked::OthersCard) => ("others_card", LinkDone::OthersCard),
+            Ok(Linked::OtherCard) => ("other_card", LinkDone::Over),
+            Ok(Linked::NotEntitled) => {
+                ("not_entitled", LinkDone::Refused(SignInRefusal::HolderDisabled))
+            }
+            Ok(Linked::EvidenceUsed) => {
+                ("evidence_used", LinkDone::Refused(SignInRefusal::ProofNotFresh))
+            }
+            Err(error) => {
+                tracing::error!(request_id, %error, "a My Number card could not be stored");
+                ("not_stored", LinkDone::Refused(SignInRefusal::Unavailable))
+            }
+        };
+        let detail = "nothing came of the registration that is recorded under this request";
+        let entry = entries::link_denied(request_id, code, detail);
+        if let Err(error) = self.parts.audit.append(entry).await {
+            tracing::error!(request_id, %error, "a lost registration could not be recorded");
+        }
+        done
+    }
+
+    async fn note_link(&self, request_id: &str, code: &str, detail: &str) {
+        let entry = entries::link_denied(request_id, code, detail);
+        self.note("enrolment", request_id, &format!("{code}: {detail}"), entry).await;
+    }
+}
