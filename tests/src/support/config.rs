@@ -8,25 +8,26 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// Loopback addresses of the five listeners.
+/// Loopback addresses of the six listeners.
 #[derive(Clone, Copy, Debug)]
 pub struct Ports {
     pub signing: SocketAddr,
     pub hpki: SocketAddr,
+    pub jpki: SocketAddr,
     pub portal: SocketAddr,
     pub admin: SocketAddr,
     pub metrics: SocketAddr,
 }
 
 impl Ports {
-    /// Five that were free a moment ago.
+    /// Six that were free a moment ago.
     pub fn free() -> Self {
         let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         // All are held until all are known, so that they differ.
-        let held = [bind(), bind(), bind(), bind(), bind()];
-        let [signing, hpki, portal, admin, metrics] =
+        let held = [bind(), bind(), bind(), bind(), bind(), bind()];
+        let [signing, hpki, jpki, portal, admin, metrics] =
             held.each_ref().map(|listener| listener.local_addr().expect("an address"));
-        Self { signing, hpki, portal, admin, metrics }
+        Self { signing, hpki, jpki, portal, admin, metrics }
     }
 }
 
@@ -46,6 +47,10 @@ pub struct Settings {
     pub crl_refresh_seconds: u64,
     /// Whether there is a portal.
     pub portal: bool,
+    /// Whether there is a listener for My Number cards.
+    pub jpki: bool,
+    /// The table `[jpki.validity]`; `None`: revocation lists, "": there is none.
+    pub jpki_validity: Option<String>,
     /// More lines at the end.
     pub more: String,
 }
@@ -62,6 +67,8 @@ impl Settings {
             body_pause_seconds: 2,
             crl_refresh_seconds: 60,
             portal: true,
+            jpki: true,
+            jpki_validity: None,
             more: String::new(),
         }
     }
@@ -80,6 +87,15 @@ impl Settings {
             true => format!("[listeners.portal]\n{portal}\n"),
             false => String::new(),
         };
+        let jpki = match self.jpki {
+            true => format!("[listeners.jpki]\n{}\n", listener(ports.jpki)),
+            false => String::new(),
+        };
+        let lists = || {
+            let crl = &pki.jpki.crl;
+            format!("[jpki.validity]\nkind = \"crl\"\ncrls = {{ jpki = {{ file = {crl:?} }} }}\n")
+        };
+        let jpki_validity = self.jpki_validity.clone().unwrap_or_else(lists);
         format!(
             r#"data_dir = {data_dir:?}
 danger_allow_unsafe_file_system = {unsafe_file_system}
@@ -104,6 +120,7 @@ documents = {{ attached_bytes = {attached_bytes} }}
 [listeners.hpki]
 {hpki}
 
+{jpki}
 {portal}
 [listeners.admin]
 {admin}
@@ -118,6 +135,7 @@ intermediates = [{auth_ca:?}]
 root = {{ file = {root_crl:?} }}
 auth = {{ file = {auth_crl:?} }}
 
+{jpki_validity}
 [second_certificates]
 intermediates = [{sign_ca:?}]
 [second_certificates.crls]

@@ -38,6 +38,8 @@ use x509_cert::ext::pkix::certpolicy::PolicyInformation;
 pub const AUTHENTICATION_POLICY: &str = "1.2.392.100495.1.5.1.2.3.1";
 /// HPKI signature certificates.
 pub const SIGNATURE_POLICY: &str = "1.2.392.100495.1.5.1.1.3.1";
+/// JPKI user-authentication certificates (domain facts §2.1).
+pub const USER_AUTHENTICATION_POLICY: &str = "1.2.392.200149.8.5.1.3.30";
 /// The extension value of a real doctor's card: one HCActor, "Medical Doctor" (domain facts §1.4).
 const MEDICAL_DOCTOR: &str = "30343032060628818542000131283126\
      3024A0223120A00C060A2A830886910F01060101A2100C0E4D65646963616C20446F63746F72";
@@ -102,6 +104,17 @@ impl Ca {
         let (key, params) = (KeyPair::generate().expect("a key"), ca_params(name, &[]));
         let certificate = params.self_signed(&key).expect("a root");
         Self::in_files(folder, name, &certificate.pem(), Issuer::new(params, key))
+    }
+
+    /// A generation of the JPKI's authority for user authentication, of this organization: all have one name.
+    pub fn jpki(folder: &Path, organization: &str) -> Self {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).expect("a key");
+        let mut params = ca_params("for user authentication", &[]);
+        params.distinguished_name.push(DnType::OrganizationName, organization);
+        let certificate = params.self_signed(&key).expect("a generation");
+        // More than one generation may be made: each has files of its own.
+        let name = format!("{organization} {}", SERIAL.fetch_add(1, Ordering::Relaxed));
+        Self::in_files(folder, &name, &certificate.pem(), Issuer::new(params, key))
     }
 
     fn under(&self, name: &str, policy: &str) -> Self {
@@ -197,6 +210,26 @@ impl Ca {
         self.issue(name, params, validity, rsa_key())
     }
 
+    /// A My Number card as the next ones are: P-384, a random text for a name.
+    pub fn my_number_card(&self, name: &str, validity: Validity) -> Pair {
+        self.my_number_card_with(name, validity, |_| {})
+    }
+
+    /// The same with something changed.
+    pub fn my_number_card_with(
+        &self,
+        name: &str,
+        validity: Validity,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Pair {
+        let mut params = CertificateParams::default();
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.custom_extensions = vec![policies(USER_AUTHENTICATION_POLICY)];
+        change(&mut params);
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).expect("a key");
+        self.issue(name, params, validity, key)
+    }
+
     /// The second certificate of the key whose request this is: non-repudiation alone, critical. Gives PEM.
     pub fn second_certificate(
         &self,
@@ -257,6 +290,8 @@ pub struct Pki {
     pub hpki_auth: Ca,
     /// Issues second certificates.
     pub hpki_sign: Ca,
+    /// Issues My Number cards' user-authentication certificates.
+    pub jpki: Ca,
     pub server: Pair,
     pub ehr: Pair,
     pub ehr2: Pair,
@@ -296,6 +331,7 @@ impl Pki {
         let hpki_root = Ca::root(folder, "Test HPKI Root");
         let hpki_auth = hpki_root.under("Test HPKI Auth", AUTHENTICATION_POLICY);
         let hpki_sign = hpki_root.under("Test HPKI Sign", SIGNATURE_POLICY);
+        let jpki = Ca::jpki(folder, "JPKI");
         let client = |name: &str| clients.client(name, Validity::CURRENT);
         let card = |name: &str| hpki_auth.card(name, AUTHENTICATION_POLICY, Validity::CURRENT);
         let pki = Self {
@@ -328,12 +364,14 @@ impl Pki {
             hpki_root,
             hpki_auth,
             hpki_sign,
+            jpki,
         };
         let days = Duration::days(4);
         pki.clients.write_crl(1, &[&pki.revoked_client], days);
         pki.hpki_root.write_crl(1, &[], days);
         pki.hpki_auth.write_crl(1, &[&pki.revoked_card], days);
         pki.hpki_sign.write_crl(1, &[], days);
+        pki.jpki.write_crl(1, &[], days);
         pki
     }
 }

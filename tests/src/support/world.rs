@@ -164,6 +164,11 @@ impl World {
         Portal { address: self.ports.hpki, server_ca: self.pki.servers.pem.clone() }
     }
 
+    /// The My Number card's listener, for browsers.
+    pub fn jpki_portal(&self) -> Portal {
+        Portal { address: self.ports.jpki, ..self.portal() }
+    }
+
     /// The first signing system.
     pub fn ehr(&self) -> Ehr {
         Ehr::new(self, &self.pki.ehr)
@@ -292,6 +297,7 @@ fn init(launch: &Launch, pki: &Pki) -> Output {
     for purpose in ["hpki_card", "second_certificate"] {
         command.arg("--anchor").arg(format!("{purpose}:{}", pki.hpki_root.pem.display()));
     }
+    command.arg("--anchor").arg(format!("jpki_card:{}", pki.jpki.pem.display()));
     command.envs(launch.environment.iter().cloned()).output().expect("inkan")
 }
 

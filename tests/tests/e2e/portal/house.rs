@@ -1,4 +1,4 @@
-//! A house with a portal: doctors with phones in software, browsers on PCs, and a signing system that takes both.
+//! A house with a portal: doctors with phones in software, browsers on PCs, and a signing system that takes every method.
 
 use attest::danger_testing::PhoneKey;
 use attest::danger_testing::SoftPhone;
@@ -53,7 +53,7 @@ impl House {
         let clinic = world.pki.clients.client("clinic", Validity::CURRENT);
         let system = json!({
             "system_id": "clinic", "display_name": "外来", "certificates_pem": [clinic.pem()],
-            "return_urls": [RETURN_URL], "all_holders": true, "methods": ["hpki", "fido2"],
+            "return_urls": [RETURN_URL], "all_holders": true, "methods": ["hpki", "jpki", "fido2"],
             "raw_allowed": true, "bare_digests_allowed": true,
             "requests_per_second": 100_000,
         });
@@ -91,7 +91,7 @@ impl House {
         Connection::tls(self.world.ports.portal, config).await.unwrap()
     }
 
-    async fn post_form(&self, path: &str, form: &str) -> Reply {
+    pub async fn post_form(&self, path: &str, form: &str) -> Reply {
         let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
         self.connect().await.ask(&format!("POST {path}"), headers, form.as_bytes()).await
     }
@@ -274,7 +274,7 @@ impl House {
 
 impl Pc {
     /// The browser follows the redirection and keeps the cookie.
-    fn at(reply: &Reply) -> Self {
+    pub fn at(reply: &Reply) -> Self {
         assert_eq!(reply.status, 303, "{reply}");
         let path = reply.header("location").split('?').next().unwrap();
         let cookie = reply.header("set-cookie").split(';').next().unwrap().to_owned();

@@ -1,9 +1,11 @@
-//! Phones: registered by a card, asked by QR code, removed by operators.
+//! Phones and My Number cards: registered by a card, signed in with, removed by operators.
 
 mod confirm;
 mod denials;
 mod devices;
 mod house;
 mod letter;
+mod my_number;
+mod my_number_denials;
 mod once;
 mod sign_in;
