@@ -378,7 +378,8 @@ async fn limits_raised_after_the_approval_are_not_those_of_the_session() {
 /// Nobody knows what became of it: the entry is gone, the others are not.
 #[tokio::test]
 async fn d1_kill_9_between_use_and_answer_leaves_the_entry_used() {
-    let mut world = World::new(Plan { shim: true, ..Plan::default() }).await;
+    let tune = |settings: &mut tests::support::config::Settings| settings.hsm_deadline_ms = 60_000;
+    let mut world = World::new(Plan { shim: true, tune, ..Plan::default() }).await;
     let session = activated(&world, &[content(b"a"), content(b"b"), content(b"c")]).await;
     sign_with_key(&world.ehr(), &session.token, "k-c", b"c").await.expect(200);
     world.shim("C_Sign sleep 60s\n");
@@ -396,19 +397,21 @@ async fn d1_kill_9_between_use_and_answer_leaves_the_entry_used() {
             sign.try_send(&mut connection).await.is_ok()
         }
     });
-    for _look in 0..200 {
-        if world.ehr().view(&session.session_id).await["remaining_entries"] == 1 {
-            break;
-        }
+    let mut looks = 0;
+    while world.ehr().view(&session.session_id).await["remaining_entries"] != 1 {
+        looks += 1;
+        assert!(looks < 500, "the entry is not used");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    // Another request for it is answered when the use is durable, and not before.
+    let code = "digest_not_authorized";
+    sign(&world.ehr(), &session.token, b"a").await.expect_problem(403, code);
     world.daemon.kill();
     assert!(!under_way.await.unwrap(), "it was answered");
     world.shim("");
     world.restart();
     let ehr = world.ehr();
     assert_eq!(ehr.view(&session.session_id).await["remaining_entries"], 1);
-    let code = "digest_not_authorized";
     sign_with_key(&ehr, &session.token, "k-a", b"a").await.expect_problem(403, code);
     let signatures = admin::audit_records(&world, "event=signature").await.len();
     sign_with_key(&ehr, &session.token, "k-c", b"c").await.expect(200);
@@ -437,7 +440,8 @@ async fn retry_of_a_batch_answers_what_was_signed_and_refuses_the_rest() {
         let items = reply.expect(200).json()["items"].clone();
         items.as_array().unwrap().clone()
     };
-    world.shim("C_Sign CKR_GENERAL_ERROR 1\n");
+    // Not one of those after which the call is made once more.
+    world.shim("C_Sign CKR_HOST_MEMORY 1\n");
     let first = send().await;
     world.shim("");
     let failed = first.iter().filter(|item| item["problem"].is_string()).count();
