@@ -13,6 +13,7 @@
 mod accessibility;
 mod desk;
 mod isolation;
+mod once;
 mod passkeys;
 mod phone;
 mod sign_in;

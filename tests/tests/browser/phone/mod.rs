@@ -3,6 +3,7 @@
 mod barriers;
 mod enrolment;
 mod letter;
+mod once;
 mod sign_in;
 mod trouble;
 
