@@ -38,6 +38,7 @@ impl AdminDesk {
         let mut checks = vec![self.token(), self.audit_log(), self.storage(), self.clock()];
         checks.extend(self.revocation_lists(now));
         checks.extend(self.anchor_of_each_purpose().await);
+        checks.extend(self.jpki_provider(now).await);
         checks.push(self.test_mode());
         checks.push(self.security_officers());
         checks.extend(self.keys_and_certificates(now));
@@ -404,11 +405,11 @@ pub(super) fn copied_phone(phone: &Arc<Authenticator>) -> Option<DoctorCheck> {
     Some(bad(phone.label.as_str(), found, format!("inkan device remove {id}")))
 }
 
-fn unread(subject: &str, error: &TrustError) -> DoctorCheck {
+pub(super) fn unread(subject: &str, error: &TrustError) -> DoctorCheck {
     bad(subject, format!("cannot be read: {error}"), "see the store above; journalctl -u inkan")
 }
 
-fn good(subject: impl Into<String>, found: impl Into<String>) -> DoctorCheck {
+pub(super) fn good(subject: impl Into<String>, found: impl Into<String>) -> DoctorCheck {
     DoctorCheck { subject: subject.into(), verdict: Verdict::Good, found: found.into(), next: None }
 }
 

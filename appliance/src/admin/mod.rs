@@ -16,6 +16,7 @@ mod desk;
 mod destroy;
 mod devices;
 mod doctor;
+mod doctor_jpki;
 mod holder_sheet;
 mod holders;
 mod house;

@@ -76,6 +76,10 @@ impl<P: JpkiValidity> JpkiValidity for Counted<P> {
         self.metrics.checks.with_label_values(&[result]).inc();
         said
     }
+
+    async fn probe(&self, issuer: &Certificate, now: UnixSeconds) -> Result<(), ValidityError> {
+        self.provider.probe(issuer, now).await
+    }
 }
 
 /// Times each question that is really put to `provider`.

@@ -93,6 +93,10 @@ impl<P: JpkiValidity> JpkiValidity for Cached<P> {
         };
         place.get_or_init(ask).await.said.clone()
     }
+
+    async fn probe(&self, issuer: &Certificate, now: UnixSeconds) -> Result<(), ValidityError> {
+        self.provider.probe(issuer, now).await
+    }
 }
 
 #[cfg(test)]

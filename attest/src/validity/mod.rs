@@ -153,6 +153,18 @@ pub trait JpkiValidity: Send + Sync {
         issuer: &Certificate,
         now: UnixSeconds,
     ) -> Result<Validity, ValidityError>;
+
+    /// Whether an answer can be had at all about certificates of `issuer`: asks about the issuer's own certificate, which
+    /// is nobody's, and is content with any answer.
+    ///
+    /// # Errors
+    /// [`ValidityError`] when no answer came that could be used.
+    async fn probe(&self, issuer: &Certificate, now: UnixSeconds) -> Result<(), ValidityError> {
+        match self.check(issuer, issuer, now).await {
+            Ok(_) | Err(ValidityError::Unknown) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 #[async_trait]
@@ -164,6 +176,10 @@ impl<P: JpkiValidity + ?Sized> JpkiValidity for Arc<P> {
         now: UnixSeconds,
     ) -> Result<Validity, ValidityError> {
         self.as_ref().check(certificate, issuer, now).await
+    }
+
+    async fn probe(&self, issuer: &Certificate, now: UnixSeconds) -> Result<(), ValidityError> {
+        self.as_ref().probe(issuer, now).await
     }
 }
 
@@ -205,6 +221,16 @@ impl JpkiValidity for CrlValidity {
             Ok(until) => Ok(Validity::Good { until, predecessor: None }),
             Err(NotGood::Revoked { reason, at }) => Ok(Validity::Revoked { at, reason }),
             Err(NotGood::Unknown(fault)) => Err(fault.into()),
+        }
+    }
+
+    /// Lists of parts of a CA do not cover its own certificate, so the lists themselves are looked at.
+    async fn probe(&self, issuer: &Certificate, now: UnixSeconds) -> Result<(), ValidityError> {
+        let key = Fingerprint::of(issuer.spki_der());
+        let lists = self.0.crl_status(now);
+        match lists.iter().any(|list| list.issuer_key == key && !list.is_stale) {
+            true => Ok(()),
+            false => Err(CrlFault::Missing { issuer: issuer.subject_text() }.into()),
         }
     }
 }

@@ -145,6 +145,20 @@ async fn without_a_provider_no_card_is_good() {
     assert_eq!(refused, Err(ValidityError::NoProvider));
 }
 
+#[tokio::test]
+async fn lists_are_there_for_a_generation_while_one_of_its_own_is_current() {
+    let world = Generations::new();
+    let [ca, other] = [&world.cas[0], &world.cas[1]];
+    let provider = CrlValidity::new(world.judge.clone());
+    let probe = async |now| provider.probe(&Certificate::from_der(&ca.der).unwrap(), now).await;
+    world.judge.load_crl(&other.crl(1), NOW).unwrap();
+    assert!(matches!(probe(NOW).await, Err(ValidityError::Unavailable { .. })));
+    world.judge.load_crl(&list_of(ca, "City-1", vec![]), NOW).unwrap();
+    assert_eq!(probe(NOW).await, Ok(()), "a part does");
+    assert_eq!(probe(later(4 * DAY)).await, Ok(()));
+    assert!(probe(later(4 * DAY + 1)).await.is_err());
+}
+
 #[test]
 fn certificates_of_two_generations_with_one_number_are_told_apart() {
     let world = Generations::new();

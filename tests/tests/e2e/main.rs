@@ -21,6 +21,7 @@ mod holder_show;
 mod hsm;
 mod hsm_start;
 mod idempotency;
+mod jpki_provider;
 mod listeners;
 mod logout;
 mod monitoring;
