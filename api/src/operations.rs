@@ -3,6 +3,7 @@
 //! Requests and answers are plain serialisable data and evidence crosses in checkable form, so that both sides can run
 //! in two processes. The keeper trusts nothing that it can check itself.
 
+pub mod added;
 pub mod confirm_enrol;
 pub mod letter;
 pub mod my_number;
@@ -199,6 +200,8 @@ pub struct Confirm {
     pub signatures: u64,
     /// What alone is to be signed; none: a day session.
     pub entries: Vec<EntryShown>,
+    /// What was added to the holder's factors of late.
+    pub added: added::RecentlyAdded,
     /// True while published test cards may sign in.
     pub danger_test_mode: bool,
 }

@@ -82,6 +82,8 @@ pub struct Authenticator {
     pub is_backup_eligible: bool,
     /// By what it was enrolled.
     pub enrolled_by: EnrolledBy,
+    /// From where, as the page showed it that asked for it.
+    pub terminal: String,
     /// Since when.
     pub enrolled_at: UnixSeconds,
     /// Newest use.
@@ -103,6 +105,7 @@ impl Authenticator {
         new: &NewPasskey,
         holder_id: &str,
         enrolled_by: EnrolledBy,
+        terminal: &str,
         now: UnixSeconds,
     ) -> Self {
         Self {
@@ -116,6 +119,7 @@ impl Authenticator {
             aaguid: hex::encode(new.aaguid),
             is_backup_eligible: new.is_backup_eligible,
             enrolled_by,
+            terminal: terminal.to_owned(),
             enrolled_at: now,
             last_used_at: None,
             counter_went_back_at: None,

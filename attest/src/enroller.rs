@@ -1,7 +1,9 @@
-//! Whether who enrols a factor is still entitled to: an enabled holder, by a factor that is still theirs.
+//! Whether who enrols a factor is still entitled to: an enabled holder, by a factor that is still theirs and not too new.
 
 use crate::authenticator::Authenticator;
 use crate::authenticator::Enroller;
+use crate::clock::UnixSeconds;
+use crate::factor_rules::FactorRules;
 use crate::jpki::JpkiLink;
 use crate::records::CardLink;
 use crate::records::Holder;
@@ -12,33 +14,58 @@ use crate::store::Guard;
 use crate::store::Txn;
 use crate::trust::TrustStore;
 
-/// Whether holder and enrolling factor are as when the holder was proved; guards in `txn` that they stay so.
+/// Whether a factor may enrol another.
+pub(crate) enum Entitled {
+    /// It may.
+    Yes,
+    /// It was added too short a time ago.
+    NotBefore(UnixSeconds),
+    /// It may not.
+    No,
+}
+
+/// Whether holder and enrolling factor are as when the holder was proved, and the factor is old enough at `now`; guards in
+/// `txn` that they stay so.
 pub(crate) async fn guard(
     trust: &TrustStore,
     holder_id: &str,
     enrolled_by: &Enroller,
+    (rules, now): (&FactorRules, UnixSeconds),
     txn: &mut Txn,
-) -> Result<bool, SessionError> {
+) -> Result<Entitled, SessionError> {
     let factor = &enrolled_by.factor.0;
     let holder = trust.load::<Holder>(holder_id).await?;
     let Some((holder, rev)) = holder.filter(|(holder, _)| holder.enabled) else {
-        return Ok(false);
+        return Ok(Entitled::No);
     };
     txn.guards.push(Guard::Rev(holder.key(), rev));
-    let (owner, guard) = match enrolled_by.method {
+    let (owner, added_at, guard) = match enrolled_by.method {
         Method::Hpki => match trust.load::<CardLink>(factor).await? {
-            Some((link, rev)) => (link.holder_id.clone(), Guard::Rev(link.key(), rev)),
-            None => return Ok(false),
+            // Two operators linked it.
+            Some((link, rev)) => (link.holder_id.clone(), None, Guard::Rev(link.key(), rev)),
+            None => return Ok(Entitled::No),
         },
         Method::Fido2 => match trust.load::<Authenticator>(factor).await? {
-            Some((found, rev)) => (found.holder_id.clone(), Guard::Rev(found.key(), rev)),
-            None => return Ok(false),
+            Some((found, rev)) => {
+                let guard = Guard::Rev(found.key(), rev);
+                (found.holder_id, Some(found.enrolled_at), guard)
+            }
+            None => return Ok(Entitled::No),
         },
         Method::Jpki => match trust.load::<JpkiLink>(factor).await? {
-            Some((link, rev)) => (link.holder_id.clone(), Guard::Rev(link.key(), rev)),
-            None => return Ok(false),
+            Some((link, rev)) => {
+                let guard = Guard::Rev(link.key(), rev);
+                (link.holder_id, Some(link.linked_at), guard)
+            }
+            None => return Ok(Entitled::No),
         },
     };
     txn.guards.push(guard);
-    Ok(owner == holder_id)
+    if owner != holder_id {
+        return Ok(Entitled::No);
+    }
+    Ok(match added_at.map(|added_at| rules.may_add_from(added_at)) {
+        Some(from) if now < from => Entitled::NotBefore(from),
+        Some(_) | None => Entitled::Yes,
+    })
 }

@@ -13,6 +13,8 @@ use crate::authenticator::Enroller;
 use crate::clock::Clock;
 use crate::clock::UnixSeconds;
 use crate::enroller;
+use crate::enroller::Entitled;
+use crate::factor_rules::FactorRules;
 use crate::qr_link::one_line;
 use crate::records::Fingerprint;
 use crate::records::Holder;
@@ -266,8 +268,10 @@ impl JpkiLinks {
             let mut txn = Txn::default();
             txn.guards.push(Guard::Rev(ticket.key(), rev));
             let holder_id = &ticket.holder_id;
-            if !enroller::guard(&self.trust, holder_id, &ticket.enrolled_by, &mut txn).await? {
-                return Ok(Linked::NotEntitled);
+            let (by, rules) = (&ticket.enrolled_by, FactorRules::default());
+            match enroller::guard(&self.trust, holder_id, by, (&rules, now), &mut txn).await? {
+                Entitled::Yes => {}
+                Entitled::No | Entitled::NotBefore(_) => return Ok(Linked::NotEntitled),
             }
             // Step 2: nobody has this card.
             if let Some((other, _)) = self.trust.load::<JpkiLink>(&new.card.0).await? {

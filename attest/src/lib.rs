@@ -14,6 +14,7 @@ pub mod authenticator;
 pub mod clock;
 mod enroller;
 pub mod evidence;
+pub mod factor_rules;
 pub mod gate;
 pub mod handoff;
 pub mod hc_role;

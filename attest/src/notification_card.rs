@@ -149,6 +149,14 @@ impl NotificationCard {
         }
     }
 
+    /// The browser in which the right password was typed last, while it registers.
+    pub(crate) fn terminal(&self) -> Option<&str> {
+        match &self.state {
+            CardState::Registering { terminal, .. } => Some(terminal),
+            _ => None,
+        }
+    }
+
     /// Which phone the browser with this secret registered.
     pub fn registered_by(&self, registration: &str) -> Option<&Fingerprint> {
         match &self.state {

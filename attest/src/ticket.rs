@@ -17,7 +17,9 @@ use crate::authenticator::PhoneSlot;
 use crate::clock::Clock;
 use crate::clock::UnixSeconds;
 use crate::enroller;
+use crate::enroller::Entitled;
 use crate::evidence::NewPasskey;
+use crate::factor_rules::FactorRules;
 use crate::qr_link::NumberTried;
 use crate::qr_link::PageSecret;
 use crate::qr_link::QrLink;
@@ -132,6 +134,12 @@ impl Ticket {
         }
     }
 
+    /// The phone that `new` would be.
+    pub fn phone(&self, new: &NewPasskey, now: UnixSeconds) -> Authenticator {
+        let enrolled_by = EnrolledBy::Factor(self.enrolled_by.clone());
+        Authenticator::phone(new, &self.holder_id, enrolled_by, &self.terminal, now)
+    }
+
     /// Seconds left to show the card again.
     pub fn seconds_to_confirm(&self, now: UnixSeconds) -> u64 {
         match &self.state {
@@ -185,6 +193,11 @@ pub enum Enrolled {
     Known,
     /// The holder has another phone than the one they agreed to give up.
     OtherPhone,
+    /// What enrols was added too short a time ago to enrol another.
+    TooNew {
+        /// When it may.
+        from: UnixSeconds,
+    },
     /// The holder is disabled, or what proved them is theirs no more.
     NotEntitled,
 }
@@ -193,13 +206,14 @@ pub enum Enrolled {
 pub struct Tickets {
     trust: TrustStore,
     clock: Arc<dyn Clock>,
+    rules: FactorRules,
     waiting: Waiting,
 }
 
 impl Tickets {
     /// Tickets over the sealed store.
-    pub fn new(trust: TrustStore, clock: Arc<dyn Clock>) -> Self {
-        Self { trust, clock, waiting: Waiting::default() }
+    pub fn new(trust: TrustStore, clock: Arc<dyn Clock>, rules: FactorRules) -> Self {
+        Self { trust, clock, rules, waiting: Waiting::default() }
     }
 
     /// A new ticket for `holder_id`, just proved by `enrolled_by`, shown by `page` of the PC `terminal`. `replaces` names the phone that the
@@ -322,8 +336,7 @@ impl Tickets {
             if ticket.state != TicketState::Opened || !ticket.is_open(now) {
                 return Ok(Enrolled::Over);
             }
-            let enrolled_by = EnrolledBy::Factor(ticket.enrolled_by.clone());
-            let authenticator = Authenticator::phone(new, &ticket.holder_id, enrolled_by, now);
+            let authenticator = ticket.phone(new, now);
             if !ticket.asks_again() {
                 match self.register(ticket, rev, authenticator).await? {
                     Some(enrolled) => return Ok(enrolled),
@@ -381,9 +394,11 @@ impl Tickets {
         // Step 1: who enrols is still entitled to.
         let mut txn = Txn::default();
         txn.guards.push(Guard::Rev(ticket.key(), rev));
-        let (holder_id, enrolled_by) = (&ticket.holder_id, &ticket.enrolled_by);
-        if !enroller::guard(&self.trust, holder_id, enrolled_by, &mut txn).await? {
-            return Ok(Some(Enrolled::NotEntitled));
+        let (by, rules) = (&ticket.enrolled_by, (&self.rules, authenticator.enrolled_at));
+        match enroller::guard(&self.trust, &ticket.holder_id, by, rules, &mut txn).await? {
+            Entitled::Yes => {}
+            Entitled::NotBefore(from) => return Ok(Some(Enrolled::TooNew { from })),
+            Entitled::No => return Ok(Some(Enrolled::NotEntitled)),
         }
         // Step 2: nobody has this authenticator (WebAuthn §7.1, credentialId of any user).
         if self.is_known(&authenticator).await? {

@@ -12,6 +12,7 @@ use crate::operations::portal::PhoneAsked;
 use crate::operations::portal::PhoneDone;
 use crate::pages;
 use crate::pages::Context;
+use crate::pages::added;
 use crate::pages::language::Language;
 use crate::pages::messages;
 use crate::pages::messages::Message;
@@ -120,7 +121,11 @@ pub(super) struct Outcome {
 impl Outcome {
     fn of(language: Language, done: PhoneDone) -> Self {
         match done {
-            PhoneDone::SignedIn { system } => Self::end(told::signed_in(language, &system), None),
+            PhoneDone::SignedIn { system, added } => {
+                let mut message = told::signed_in(language, &system);
+                message.lines.extend(added::lines(language, &added));
+                Self::end(message, None)
+            }
             PhoneDone::AskCard { label } => Self::end(told::proved(language, &label), None),
             PhoneDone::Enrolled { label } => Self::end(told::registered(language, &label), None),
             PhoneDone::Denied => Self::end(told::denied(language), None),
@@ -129,6 +134,12 @@ impl Outcome {
                 code: Some(Code::LoginDenied),
                 again: true,
             },
+            PhoneDone::NotAccepted => {
+                Self::end(told::not_accepted(language), Some(Code::FactorRefused))
+            }
+            PhoneDone::TooNew { seconds } => {
+                Self::end(told::too_new(language, seconds), Some(Code::FactorRefused))
+            }
             PhoneDone::AlreadyRegistered => {
                 Self::end(told::already_registered(language), Some(Code::Conflict))
             }

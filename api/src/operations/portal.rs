@@ -16,6 +16,7 @@
 
 use crate::operations::EntryShown;
 use crate::operations::SignInRefusal;
+use crate::operations::added::RecentlyAdded;
 use crate::wire::MethodName;
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -232,6 +233,8 @@ pub enum PhoneDone {
     SignedIn {
         /// Name of the signing system.
         system: String,
+        /// What was added to the holder's factors of late: told now, since before nobody was proved.
+        added: RecentlyAdded,
     },
     /// This phone is proved: go back to the PC, which asks for the card again.
     AskCard {
@@ -247,6 +250,13 @@ pub enum PhoneDone {
     Denied,
     /// The proof does not do, or belongs to nobody here; nothing is proved, so nothing more is told. It may be tried again.
     NotProved,
+    /// The appliance takes no phones of this kind.
+    NotAccepted,
+    /// What enrols was added too short a time ago.
+    TooNew {
+        /// After how many it may.
+        seconds: u64,
+    },
     /// This phone is registered already.
     AlreadyRegistered,
     /// Presence is proved, but this sign-in is refused: the person gets the reason and the next step.

@@ -74,7 +74,7 @@ impl Language {
         }
     }
 
-    fn duration(self, seconds: u64) -> String {
+    pub(crate) fn duration(self, seconds: u64) -> String {
         let (count, japanese, english) = match seconds {
             0..=119 => (seconds, "秒", "second"),
             120..=7_199 => (seconds / 60, "分", "minute"),

@@ -1,5 +1,6 @@
 //! Pages that holders see in their browser: one decision a page, plain words, no script, nothing from elsewhere.
 
+pub(crate) mod added;
 pub(crate) mod language;
 pub(crate) mod letter;
 pub(crate) mod messages;
@@ -46,6 +47,7 @@ struct ConfirmPage<'a> {
     confirm: &'a Confirm,
     entries: &'a [EntryShown],
     scope: String,
+    added: Vec<String>,
     time_left: String,
 }
 
@@ -88,6 +90,7 @@ pub(crate) fn confirm(context: &Context<'_>, confirm: &Confirm) -> Answer {
             confirm.session_seconds,
             confirm.signatures,
         ),
+        added: added::lines(context.language, &confirm.added),
         time_left: context.language.time_left(confirm.remaining_seconds),
     };
     let allowed = Allowed { form_origin: confirm.return_origin.as_deref(), ..Allowed::NOTHING };

@@ -137,6 +137,38 @@ pub(crate) fn authenticator_unusable(language: Language) -> Message {
     message(language, ["Security Key Error", "Security Key Error"], &[set_up])
 }
 
+/// Phone: its kind is not taken.
+pub(crate) fn not_accepted(language: Language) -> Message {
+    let why = [
+        "この施設では、この種類のスマートフォンやパスキーは登録できません。",
+        "This institution does not take phones or passkeys of this kind.",
+    ];
+    let next = [
+        "使える機種をシステム管理者に確かめ、別のスマートフォンでやり直してください。",
+        "Ask your system administrator which are taken, and start again with another phone.",
+    ];
+    let title = ["このスマートフォンは登録できません", "This phone cannot be registered"];
+    message(language, title, &[why, next])
+}
+
+/// Phone: what enrols it is too new.
+pub(crate) fn too_new(language: Language, seconds: u64) -> Message {
+    let left = language.duration(seconds);
+    let [ja, en] = [
+        format!(
+            "登録されたばかりのスマートフォンやカードでは、しばらくの間、別の登録や変更はできません。あと{left}でできるようになります。"
+        ),
+        format!(
+            "What was registered only just now cannot register or replace anything else for a while. It can in {left}."
+        ),
+    ];
+    let next = [
+        "お急ぎのときは、HPKI カードで登録してください。",
+        "If you cannot wait, use your HPKI card.",
+    ];
+    message(language, ["まだ変更できません", "Not yet"], &[[&ja, &en], next])
+}
+
 /// Phone: nothing to register.
 pub(crate) fn already_registered(language: Language) -> Message {
     let title = ["このスマートフォンは登録済みです", "This phone is registered already"];

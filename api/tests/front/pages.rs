@@ -9,6 +9,9 @@ use crate::support::tools::s_client;
 use crate::support::tools::text;
 use api::operations::CardHandshake;
 use api::operations::SignInRefusal;
+use api::operations::added::AddedFactor;
+use api::operations::added::FactorKind;
+use api::operations::added::RecentlyAdded;
 use aws_lc_rs::signature;
 use aws_lc_rs::signature::UnparsedPublicKey;
 use std::sync::atomic::Ordering;
@@ -342,4 +345,24 @@ async fn card_listener_answers_nothing_else_and_in_pages() {
         assert_eq!(reply.header("content-type"), "text/html; charset=utf-8", "{line}");
         assert!(!reply.text().contains("evil"));
     }
+}
+
+#[tokio::test]
+async fn confirming_page_shows_what_was_added_to_the_holder_s_factors() {
+    let rig = Rig::new();
+    let mut client = rig.connect_card(Some(&rig.pki.card)).await;
+    assert!(!client.get("/login/link-1").await.text().contains("id=\"added\""));
+    let factor = AddedFactor {
+        kind: FactorKind::Phone,
+        label: Some("90D8-3E98".into()),
+        added_at: 1_796_000_000,
+        terminal: "<b>PC".into(),
+    };
+    let contact = Some("03-0000-0000".to_owned());
+    *rig.keeper.added.lock().unwrap() = RecentlyAdded { factors: vec![factor], contact };
+    let page = client.get("/login/link-1").await.text();
+    let line = "スマートフォン 90D8-3E98（2026-11-30 09:53、&#60;b&#62;PC から）";
+    assert!(page.contains(line) && page.contains("認証局（03-0000-0000）"), "{page}");
+    let page = client.get("/login/link-1?lang=en").await.text();
+    assert!(page.contains("Not you? Call your certification authority"), "{page}");
 }

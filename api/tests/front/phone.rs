@@ -7,6 +7,9 @@ use crate::support::rig::Rig;
 use crate::support::tools::curl;
 use crate::support::tools::text;
 use api::operations::SignInRefusal;
+use api::operations::added::AddedFactor;
+use api::operations::added::FactorKind;
+use api::operations::added::RecentlyAdded;
 use api::operations::portal::PhoneAsked;
 use api::operations::portal::PhoneDone;
 use api::operations::portal::PhonePage;
@@ -16,6 +19,16 @@ const JSON: &str = "Content-Type: application/json\r\nSec-Fetch-Site: same-origi
 const CREDENTIAL: &str = r#"{"id":"AAEC","rawId":"AAEC","type":"public-key","authenticatorAttachment":"platform",
     "clientExtensionResults":{"credProps":{"rk":true}},"response":{"clientDataJSON":"e30","attestationObject":"oA",
     "authenticatorData":"AA","publicKey":"AA","publicKeyAlgorithm":-7,"transports":["internal","hybrid"]}}"#;
+
+fn one_added() -> RecentlyAdded {
+    let factor = AddedFactor {
+        kind: FactorKind::Phone,
+        label: Some("90D8-3E98".into()),
+        added_at: 1_796_000_000,
+        terminal: "PC".into(),
+    };
+    RecentlyAdded { factors: vec![factor], contact: None }
+}
 
 async fn post(client: &mut Client, path: &str, headers: &str, body: &str) -> Reply {
     client.ask(&format!("POST /phone/link-1/{path}"), headers, body.as_bytes()).await
@@ -105,9 +118,11 @@ async fn every_refusal_says_what_to_do_and_whether_the_page_may_be_used_again() 
         assert!(said["title"].as_str().unwrap().contains(words), "{said}");
         assert!(!said["lines"].as_array().unwrap().is_empty(), "a next step");
     }
-    let system = "EHR".to_owned();
+    let (system, added) = ("EHR".to_owned(), one_added());
     for (done, status, state, japanese, english) in [
-        (PhoneDone::SignedIn { system }, 200, "end", "認証しました", "You are signed in"),
+        (PhoneDone::SignedIn { system, added }, 200, "end", "PC から）", "Not you?"),
+        (PhoneDone::NotAccepted, 403, "end", "登録できません", "cannot be registered"),
+        (PhoneDone::TooNew { seconds: 7_200 }, 403, "end", "あと2時間", "in 2 hours"),
         (PhoneDone::Enrolled { label: "p".into() }, 200, "end", "完了しました", "is registered"),
         (
             PhoneDone::AskCard { label: "p".into() },

@@ -4,11 +4,13 @@
 //! `inkan check-config` and `inkan doctor`. A complete file with every key and its reason is [`EXAMPLE`].
 
 mod document;
+mod factors;
 mod fault;
 mod files;
 mod jpki;
 mod rules;
 
+pub use factors::Factors;
 pub use fault::ConfigFaults;
 pub use fault::Fault;
 pub use fault::Severity;
@@ -74,6 +76,9 @@ pub struct Config {
     /// Ceilings of requests.
     #[serde(default)]
     pub limits: Limits,
+    /// Phones and other factors that holders add themselves.
+    #[serde(default)]
+    pub factors: Factors,
     /// The log.
     #[serde(default)]
     pub log: Log,

@@ -293,6 +293,7 @@ fn each_number_holds_at_its_limits_and_not_past_them() {
         ("max_seconds = 86400", "max_seconds", 60, 86_400),
         ("max_signatures = 1000", "max_signatures", 1, 100_000_000),
         ("once_seconds = 300", "once_seconds", 30, 3_600),
+        ("show_seconds = 604800", "show_seconds", 0, 31_536_000),
         ("digest_items = 500", "digest_items", 1, 5_000),
         ("entries = 20", "entries", 1, 100),
         ("entry_label_characters = 60", "entry_label_characters", 1, 120),
@@ -301,11 +302,24 @@ fn each_number_holds_at_its_limits_and_not_past_them() {
         ("timeout_ms = 3000", "timeout_ms", 100, 10_000),
     ];
     for (line, key, least, most) in limits {
-        for (value, is_good) in [(least, true), (most, true), (least - 1, false), (most + 1, false)]
+        let below = u64::checked_sub(least, 1).map(|value| (value, false));
+        for (value, is_good) in
+            [(least, true), (most, true), (most + 1, false)].into_iter().chain(below)
         {
             let errors = errors(&changed(line, &format!("{key} = {value}")));
             assert_eq!(errors.is_empty(), is_good, "{key} = {value}: {errors:?}");
         }
+    }
+}
+
+#[test]
+fn models_are_read_as_their_makers_write_them() {
+    let model = "EA9B8D66-4D01-1D21-3CE4-B6B48CB575D4";
+    let (config, ..) = read(&changed("models = []", &format!("models = [{model:?}]")));
+    assert_eq!(hex::encode(config.unwrap().factors.models[0]), "ea9b8d664d011d213ce4b6b48cb575d4");
+    for bad in ["", "ea9b8d66", &model.replace('E', "x"), &format!("{model}0")] {
+        let text = changed("models = []", &format!("models = [{bad:?}]"));
+        one_error(&text, "factors.models", &["no AAGUID"]);
     }
 }
 

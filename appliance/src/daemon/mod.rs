@@ -248,6 +248,8 @@ impl Daemon {
                 portal_origin: config.portal_origin(),
                 jpki: jpki_listener(config),
                 sign_ins_per_minute: config.limits.sign_ins_per_minute,
+                factor_rules: config.factors.rules(),
+                show_added_seconds: config.factors.show_seconds,
                 phones_per_minute: config.limits.phones_per_minute,
                 phones_per_minute_of_address: config.limits.phones_per_minute_of_address,
                 destroy_after_seconds: config.keys.destroy_after_seconds,

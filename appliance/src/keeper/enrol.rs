@@ -22,7 +22,6 @@ use api::operations::portal::Purpose;
 use api::operations::portal::WaitPage;
 use api::operations::portal::Waiting;
 use attest::authenticator::Authenticator;
-use attest::authenticator::EnrolledBy;
 use attest::authenticator::Enroller;
 use attest::clock::UnixSeconds;
 use attest::evidence::Fido2Error;
@@ -303,18 +302,18 @@ impl Keeper {
                 self.note_enrolment(request_id, error.code(), &error.to_string()).await;
                 return Ok(match error {
                     Fido2Error::Known => PhoneDone::AlreadyRegistered,
+                    Fido2Error::NotAccepted => PhoneDone::NotAccepted,
                     error => not_proved(&error),
                 });
             }
         };
-        let enrolled_by = EnrolledBy::Factor(ticket.enrolled_by.clone());
-        let phone = Authenticator::phone(&new, &ticket.holder_id, enrolled_by, now);
+        let phone = ticket.phone(&new, now);
         let finishing = phones.tickets.finish(&ticket.ticket_id, &new);
         if !ticket.asks_again() {
             let registered = self.register_phone(request_id, &ticket, &phone, finishing).await?;
             return Ok(match registered {
                 Recorded::Enrolled { label } => PhoneDone::Enrolled { label },
-                Recorded::Lost(lost) => self.lost(&ticket, &lost),
+                Recorded::Lost(lost) => self.lost(&ticket, &lost, now),
                 Recorded::Not => PhoneDone::Unavailable,
             });
         }
@@ -322,7 +321,7 @@ impl Keeper {
             Enrolled::AsksCard => {}
             lost => {
                 self.note_enrolment(request_id, lost_name(&lost), "").await;
-                return Ok(self.lost(&ticket, &lost));
+                return Ok(self.lost(&ticket, &lost, now));
             }
         }
         let (holder_id, id) = (&ticket.holder_id, &phone.authenticator_id);
@@ -371,9 +370,10 @@ impl Keeper {
     }
 
     /// What the phone is told of an enrolment that came to nothing.
-    fn lost(&self, ticket: &Ticket, lost: &Enrolled) -> PhoneDone {
+    fn lost(&self, ticket: &Ticket, lost: &Enrolled, now: UnixSeconds) -> PhoneDone {
         match lost {
             Enrolled::Known => PhoneDone::AlreadyRegistered,
+            Enrolled::TooNew { from } => PhoneDone::TooNew { seconds: now.seconds_until(*from) },
             Enrolled::NotEntitled => PhoneDone::Refused(self.why_not(ticket)),
             Enrolled::Over | Enrolled::OtherPhone | Enrolled::AsksCard | Enrolled::Done { .. } => {
                 PhoneDone::Over
@@ -420,6 +420,7 @@ fn lost_name(lost: &Enrolled) -> &'static str {
         Enrolled::Over => "ticket_over",
         Enrolled::Known => "fido2_known",
         Enrolled::OtherPhone => "other_phone",
+        Enrolled::TooNew { .. } => "factor_too_new",
         Enrolled::NotEntitled => "not_entitled",
     }
 }

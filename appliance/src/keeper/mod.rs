@@ -3,6 +3,7 @@
 //! [`Keeper`] is the appliance while it is operational; [`crate::doorway::Doorway`] stands before it in every state.
 
 mod activation;
+mod added;
 mod batch;
 mod card;
 mod certificates;
@@ -56,6 +57,7 @@ use api::problem::Problem;
 use attest::clock::Clock;
 use attest::clock::UnixSeconds;
 use attest::evidence::Fido2Error;
+use attest::factor_rules::FactorRules;
 use attest::gate::Gate;
 use attest::jpki::JpkiLinks;
 use attest::judge::Judge;
@@ -106,6 +108,10 @@ pub struct KeeperSettings {
     pub sign_ins_per_minute: u32,
     /// Questions to a phone a minute for one holder id.
     pub phones_per_minute: u32,
+    /// Rules for the factors that holders add themselves.
+    pub factor_rules: FactorRules,
+    /// Seconds for which sign-ins show what was added.
+    pub show_added_seconds: u64,
     /// Questions to a phone a minute from one address.
     pub phones_per_minute_of_address: u32,
     /// Seconds from the end of a pair's use to the first moment at which it may be destroyed.

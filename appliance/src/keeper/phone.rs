@@ -165,9 +165,11 @@ impl Keeper {
         // Step 4: sign-in, hand-off and counter move together, or not at all.
         let lost = match phones.handoffs.approve(&proof, &entitlement).await {
             Ok(HandoffApproved::Done(authenticator)) => {
+                let added = self.recently_added(&authenticator.holder_id, proof.proved_at());
                 self.take_up(*authenticator).await;
                 self.parts.metrics.sign_in(Method::Fido2.name(), "approved");
-                return Ok(PhoneDone::SignedIn { system: system.display_name.clone() });
+                let system = system.display_name.clone();
+                return Ok(PhoneDone::SignedIn { system, added });
             }
             Ok(HandoffApproved::Over | HandoffApproved::LinkOver) => {
                 ("link_over", Ok(PhoneDone::Over))

@@ -55,11 +55,12 @@ impl Phones {
     /// Phones of the portal at `origin`.
     pub fn new(origin: &str, parts: &Parts) -> Result<Self, Fido2Error> {
         let (trust, clock) = (|| parts.trust.clone(), || parts.clock.clone());
+        let rules = || parts.settings.factor_rules.clone();
         let relying_party = RelyingParty::new(origin, NAME)?;
         Ok(Self {
             origin: relying_party.origin(),
-            fido2: Fido2::new(relying_party, clock())?,
-            tickets: Tickets::new(trust(), clock()),
+            fido2: Fido2::new(relying_party, rules(), clock())?,
+            tickets: Tickets::new(trust(), clock(), rules()),
             handoffs: Handoffs::new(parts.sessions.clone(), trust(), clock()),
             authenticators: Authenticators::new(trust()),
             cards: notification_cards(parts),

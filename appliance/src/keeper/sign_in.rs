@@ -80,6 +80,7 @@ impl SignIn for Keeper {
                 session_seconds: met.offered.seconds,
                 signatures: met.offered.signatures,
                 entries: activation::shown(&met.record),
+                added: self.recently_added(&met.holder.holder_id, met.now),
                 system: met.system.display_name.clone(),
                 holder: met.holder.display_name.clone(),
                 danger_test_mode: self.danger_test_mode(),

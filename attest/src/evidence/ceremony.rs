@@ -11,6 +11,7 @@ use super::fido2::spki_der;
 use crate::authenticator::Authenticator;
 use crate::clock::Clock;
 use crate::clock::UnixSeconds;
+use crate::factor_rules::FactorRules;
 use crate::records::Fingerprint;
 use crate::records::Holder;
 use crate::sign_in::random_id;
@@ -207,16 +208,21 @@ pub struct Fido2 {
     webauthn: Webauthn,
     relying_party: RelyingParty,
     clock: Arc<dyn Clock>,
+    rules: FactorRules,
     ceremonies: Mutex<HashMap<String, Ceremony>>,
     decoys: Decoys,
 }
 
 impl Fido2 {
-    /// Ceremonies of `relying_party`.
+    /// Ceremonies of `relying_party`; `rules` say which passkeys are taken.
     ///
     /// # Errors
     /// [`Fido2Error::RelyingParty`], [`Fido2Error::Random`].
-    pub fn new(relying_party: RelyingParty, clock: Arc<dyn Clock>) -> Result<Self, Fido2Error> {
+    pub fn new(
+        relying_party: RelyingParty,
+        rules: FactorRules,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Fido2Error> {
         let webauthn = WebauthnBuilder::new(&relying_party.rp_id, &relying_party.origin)
             .and_then(|builder| {
                 let builder = builder.rp_name(&relying_party.name);
@@ -224,7 +230,7 @@ impl Fido2 {
             })
             .map_err(Fido2Error::Rejected)?;
         let (ceremonies, decoys) = (Mutex::default(), Decoys::new()?);
-        Ok(Self { webauthn, relying_party, clock, ceremonies, decoys })
+        Ok(Self { webauthn, relying_party, rules, clock, ceremonies, decoys })
     }
 
     /// Who asks.
@@ -299,14 +305,18 @@ impl Fido2 {
         let said = authenticator_data(&credential.response.attestation_object)?;
         let (flags, counter) = flags_and_counter(&said).ok_or(Fido2Error::Malformed)?;
         let aaguid = said.get(AAGUID_AT..).and_then(|rest| rest.first_chunk().copied());
-        Ok(NewPasskey {
+        let new = NewPasskey {
             authenticator_id,
             counter,
             user_handle,
             aaguid: aaguid.ok_or(Fido2Error::Malformed)?,
             is_backup_eligible: flags & FLAG_BE != 0,
             passkey,
-        })
+        };
+        match self.rules.accepts(&new) {
+            true => Ok(new),
+            false => Err(Fido2Error::NotAccepted),
+        }
     }
 
     /// Asks one of `authenticators`, all of them the holder's, to approve `binding`. With none of them the question looks the

@@ -120,6 +120,9 @@ pub enum Fido2Error {
     /// An authenticator of the holder's own answered to an enrolment that leaves it out.
     #[error("the authenticator is registered already")]
     Known,
+    /// A model that is not taken, or a key that may be copied where such are not.
+    #[error("authenticators of this kind are not taken")]
+    NotAccepted,
     /// An assertion where an enrolment was asked, or the reverse.
     #[error("the answer is of another kind than was asked")]
     Type,
@@ -176,6 +179,7 @@ impl Fido2Error {
             Self::CeremonyOver => "fido2_ceremony_over",
             Self::NotAsked => "fido2_not_asked",
             Self::Known => "fido2_known",
+            Self::NotAccepted => "fido2_not_accepted",
             Self::Type => "fido2_type",
             Self::Challenge => "fido2_challenge",
             Self::Origin => "fido2_origin",

@@ -349,7 +349,8 @@ impl NotificationCards {
             // Step 4: it is the holder's phone, and the card is used.
             let by = LetterEnroller { notification_card: card.card_id.clone() };
             let by = EnrolledBy::NotificationCard(by);
-            let phone = Authenticator::phone(new, &card.holder_id, by, now);
+            let terminal = card.terminal().unwrap_or_default();
+            let phone = Authenticator::phone(new, &card.holder_id, by, terminal, now);
             let slot = PhoneSlot {
                 holder_id: card.holder_id.clone(),
                 authenticator_id: new.authenticator_id.clone(),

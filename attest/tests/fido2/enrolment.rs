@@ -1,5 +1,6 @@
 //! Tickets: each way not to get a phone registered, and the one way to.
 
+use crate::world::ORIGIN;
 use crate::world::World;
 use crate::world::by_card;
 use crate::world::phone;
@@ -10,6 +11,10 @@ use attest::clock::UnixSeconds;
 use attest::danger_testing::START;
 use attest::danger_testing::card;
 use attest::danger_testing::holder;
+use attest::evidence::Fido2;
+use attest::evidence::Fido2Error;
+use attest::evidence::RelyingParty;
+use attest::factor_rules::FactorRules;
 use attest::qr_link::PageSecret;
 use attest::records::CardLink;
 use attest::records::Fingerprint;
@@ -23,7 +28,10 @@ use attest::ticket::Ticket;
 use attest::ticket::TicketOpened;
 use attest::ticket::TicketState;
 use std::slice;
+use std::sync::Arc;
 use std::time::Duration;
+
+const DAY: u64 = 86_400;
 
 #[tokio::test]
 async fn card_enrols_a_phone_and_the_page_sees_it() {
@@ -43,6 +51,7 @@ async fn card_enrols_a_phone_and_the_page_sees_it() {
     let stored = world.authenticators.phone_of("u-1").await.unwrap().unwrap();
     assert_eq!(stored.authenticator_id, Fingerprint::of(&phone.credential_id));
     assert_eq!(stored.enrolled_by, EnrolledBy::Factor(by_card("u-1")));
+    assert_eq!((stored.terminal.as_str(), stored.enrolled_at.0), ("PC", START));
     assert_eq!(stored.aaguid, hex::encode(phone.aaguid));
     assert_eq!((stored.counter, stored.is_backup_eligible), (1, false));
 }
@@ -283,39 +292,91 @@ async fn new_phone_takes_the_place_of_the_old_one() {
     assert_eq!(all, vec![*authenticator]);
 }
 
+/// A ticket by the phone `old` itself, opened.
+async fn opened_by(world: &World, old: &Authenticator) -> Ticket {
+    let by = Enroller { method: Method::Fido2, factor: old.authenticator_id.clone() };
+    let page = PageSecret::random().unwrap();
+    let replaces = Some(old.authenticator_id.clone());
+    let ticket = world.tickets.issue("u-1", by, replaces, "PC", &page).await.unwrap();
+    let link = page.link_secret();
+    world.tickets.open(&ticket.ticket_id, &link, &page.number()).await.unwrap();
+    ticket
+}
+
 #[tokio::test]
 async fn old_phone_enrols_the_new_one_that_replaces_it() {
     let world = World::new().await;
     let first = world.enrol("u-1", &mut phone(), None).await;
-    let mut by_phone = by_card("u-1");
-    by_phone.method = Method::Fido2;
-    by_phone.factor = first.authenticator_id.clone();
-    let page = PageSecret::random().unwrap();
-    let replaces = Some(first.authenticator_id.clone());
-    let ticket = world.tickets.issue("u-1", by_phone, replaces, "PC", &page).await.unwrap();
-    let link = page.link_secret();
-    world.tickets.open(&ticket.ticket_id, &link, &page.number()).await.unwrap();
+    world.clock.set(START + DAY);
+    let ticket = opened_by(&world, &first).await;
     let new = world.register(&ticket, &mut phone(), &[]).unwrap();
-    let done = world.finish(&ticket, &new).await.unwrap();
+    // There is no card to be shown again.
+    let done = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
     assert!(matches!(done, Enrolled::Done { replaced: Some(_), .. }));
+}
+
+#[tokio::test]
+async fn phone_enrols_nothing_for_a_day_to_the_second() {
+    let world = World::new().await;
+    let first = world.enrol("u-1", &mut phone(), None).await;
+    world.clock.set(START + DAY - 1);
+    let ticket = opened_by(&world, &first).await;
+    let new = world.register(&ticket, &mut phone(), &[]).unwrap();
+    let refused = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
+    assert!(matches!(refused, Enrolled::TooNew { from } if from.0 == START + DAY), "{refused:?}");
+    assert_eq!(world.authenticators.phone_of("u-1").await.unwrap(), Some(first));
+    world.clock.set(START + DAY);
+    let done = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
+    assert!(matches!(done, Enrolled::Done { .. }));
+}
+
+/// A card that two operators linked waits for nothing.
+#[tokio::test]
+async fn card_linked_a_moment_ago_enrols_and_replaces_at_once() {
+    let world = World::new().await;
+    let first = world.enrol("u-1", &mut phone(), None).await;
+    world.enrol("u-1", &mut phone(), Some(first.authenticator_id)).await;
 }
 
 #[tokio::test]
 async fn ticket_of_a_stolen_phone_that_was_removed_is_worth_nothing() {
     let world = World::new().await;
     let first = world.enrol("u-1", &mut phone(), None).await;
-    let mut by_phone = by_card("u-1");
-    by_phone.method = Method::Fido2;
-    by_phone.factor = first.authenticator_id.clone();
-    let page = PageSecret::random().unwrap();
-    let replaces = Some(first.authenticator_id.clone());
-    let ticket = world.tickets.issue("u-1", by_phone, replaces, "PC", &page).await.unwrap();
-    let link = page.link_secret();
-    world.tickets.open(&ticket.ticket_id, &link, &page.number()).await.unwrap();
+    world.clock.set(START + DAY);
+    let ticket = opened_by(&world, &first).await;
     let new = world.register(&ticket, &mut phone(), &[]).unwrap();
     world.authenticators.remove(&first.authenticator_id).await.unwrap().unwrap();
-    let refused = world.finish(&ticket, &new).await.unwrap();
+    let refused = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
     assert!(matches!(refused, Enrolled::NotEntitled));
+}
+
+/// W12, W14: each rule broken alone.
+#[tokio::test]
+async fn w12_w14_passkeys_that_the_rules_do_not_take_are_refused() {
+    let model = *b"soft phone model";
+    let rules = |accepts_synced, models: &[[u8; 16]]| FactorRules {
+        accepts_synced,
+        models: models.to_vec(),
+        ..FactorRules::default()
+    };
+    for (rules, synced, accepted) in [
+        (FactorRules::default(), true, true),
+        (rules(false, &[]), true, false),
+        (rules(false, &[]), false, true),
+        (rules(true, &[[7; 16], model]), false, true),
+        (rules(true, &[[7; 16]]), false, false),
+    ] {
+        let mut world = World::new().await;
+        let relying_party = RelyingParty::new(ORIGIN, "Inkan").unwrap();
+        world.fido2 = Arc::new(Fido2::new(relying_party, rules, world.clock.clone()).unwrap());
+        let mut phone = phone();
+        phone.flags |= if synced { 0x18 } else { 0 };
+        let (ticket, _) = world.opened("u-1", None).await;
+        match world.register(&ticket, &mut phone, &[]) {
+            Ok(new) => assert!(accepted, "{new:?}"),
+            Err(error) => assert!(matches!(error, Fido2Error::NotAccepted) && !accepted),
+        }
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use attest::evidence::Purpose;
 use attest::evidence::RelyingParty;
 use attest::evidence::Started;
 use attest::evidence::VerifiedFido2;
+use attest::factor_rules::FactorRules;
 use attest::handoff::Entitlement;
 use attest::handoff::Handoff;
 use attest::handoff::Handoffs;
@@ -129,7 +130,8 @@ impl World {
     pub async fn new() -> Self {
         let clock = Arc::new(HandClock::default());
         let relying_party = RelyingParty::new(ORIGIN, "Inkan").unwrap();
-        let fido2 = Arc::new(Fido2::new(relying_party, clock.clone()).unwrap());
+        let fido2 =
+            Arc::new(Fido2::new(relying_party, FactorRules::default(), clock.clone()).unwrap());
         Self::with(fido2, clock).await
     }
 
@@ -149,7 +151,7 @@ impl World {
         let mut system = system("ehr", Fingerprint::of(b"client certificate of ehr"), LIMITS);
         system.methods = vec![Method::Hpki, Method::Fido2];
         Self {
-            tickets: Tickets::new(trust.clone(), clock.clone()),
+            tickets: Tickets::new(trust.clone(), clock.clone(), FactorRules::default()),
             handoffs: Handoffs::new(sessions.clone(), trust.clone(), clock.clone()),
             authenticators: Authenticators::new(trust.clone()),
             fido2,

@@ -22,6 +22,7 @@ use api::operations::SignInRefusal;
 use api::operations::Signed;
 use api::operations::SignedBatch;
 use api::operations::Signing;
+use api::operations::added::RecentlyAdded;
 use api::problem::Code;
 use api::problem::Problem;
 use api::wire;
@@ -55,6 +56,7 @@ pub struct PaperKeeper {
     pub asks_number: AtomicBool,
     /// What a card is asked to approve, one by one.
     pub entries: Mutex<Vec<EntryShown>>,
+    pub added: Mutex<RecentlyAdded>,
     /// Makes real CMS instead of the digest in hexadecimal digits.
     pub signer: Mutex<Option<Signer>>,
     pub portal: PaperPortal,
@@ -268,6 +270,7 @@ impl SignIn for PaperKeeper {
             session_seconds: 43_200,
             signatures: 250,
             entries: self.entries.lock().unwrap().clone(),
+            added: self.added.lock().unwrap().clone(),
             danger_test_mode: true,
         })
     }

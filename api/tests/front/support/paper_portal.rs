@@ -145,7 +145,10 @@ impl Portal for PaperKeeper {
     ) -> PhoneDone {
         self.note(format!("finish {link} {ceremony_id}"));
         self.portal.credentials.lock().unwrap().push(credential);
-        or(&self.portal.done, || PhoneDone::SignedIn { system: "電子カルテ".into() })
+        or(&self.portal.done, || PhoneDone::SignedIn {
+            system: "電子カルテ".into(),
+            added: Default::default(),
+        })
     }
 
     async fn phone_deny(&self, _request_id: &str, link: &str) -> PhoneDone {

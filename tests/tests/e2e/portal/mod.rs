@@ -1,5 +1,6 @@
 //! Phones and My Number cards: registered by a card, signed in with, removed by operators.
 
+mod added;
 mod confirm;
 mod denials;
 mod devices;

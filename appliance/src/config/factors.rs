@@ -1,0 +1,58 @@
+//! Phones and other factors that holders add themselves.
+
+use attest::factor_rules::FactorRules;
+use serde::Deserialize;
+use serde::Deserializer;
+use std::time::Duration;
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Factors {
+    /// Seconds for which a factor that was added can add or replace no other.
+    pub wait_seconds: u64,
+    /// Seconds for which sign-ins show what was added.
+    pub show_seconds: u64,
+    /// Whether passkeys are taken that their maker copies to the holder's other devices.
+    pub accept_synced_passkeys: bool,
+    /// Models taken (AAGUID); empty: every model.
+    #[serde(deserialize_with = "aaguids")]
+    pub models: Vec<[u8; 16]>,
+}
+
+impl Default for Factors {
+    fn default() -> Self {
+        Self {
+            // A stolen evening does not become a lasting foothold before the holder works again.
+            wait_seconds: 86_400,
+            // Everybody signs in once within a week.
+            show_seconds: 7 * 86_400,
+            // Phones of today make no others.
+            accept_synced_passkeys: true,
+            models: Vec::new(),
+        }
+    }
+}
+
+impl Factors {
+    /// As tickets are held against them.
+    pub fn rules(&self) -> FactorRules {
+        FactorRules {
+            wait: Duration::from_secs(self.wait_seconds),
+            accepts_synced: self.accept_synced_passkeys,
+            models: self.models.clone(),
+        }
+    }
+}
+
+fn aaguids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<[u8; 16]>, D::Error> {
+    use serde::de::Error;
+    let aaguid = |text: String| {
+        let mut octets = [0; 16];
+        let read = hex::decode_to_slice(text.replace('-', ""), &mut octets);
+        read.map(|()| octets).map_err(|_| {
+            D::Error::custom(format!("{text:?} is no AAGUID: 32 hexadecimal digits in five groups"))
+        })
+    };
+    Vec::<String>::deserialize(deserializer)?.into_iter().map(aaguid).collect()
+}

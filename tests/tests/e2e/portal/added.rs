@@ -1,0 +1,42 @@
+//! The next sign-ins show what was added, and nobody sees it before they are proved.
+
+use super::house::House;
+use serde_json::Value;
+use tests::support::doctor::Doctor;
+use tests::support::world::Plan;
+
+async fn card_page(house: &House, doctor: &Doctor) -> String {
+    let pending = house.clinic().ask_sign_in(Some(&doctor.holder_id)).await;
+    let mut browser = house.world.portal().browser(Some(&doctor.card)).await;
+    browser.open(&pending.login_path).await.reply.expect(200).text()
+}
+
+#[tokio::test]
+async fn sign_ins_by_card_and_by_phone_show_the_phone_that_was_added() {
+    let house = House::shared().await;
+    let (doctor, mut phone) = house.doctor_with_phone().await;
+    let label = house.devices(&doctor).await[0]["label"].as_str().unwrap().to_owned();
+    let page = card_page(house, &doctor).await;
+    assert!(page.contains(&label) && page.contains("127.0.0.1"), "{page}");
+
+    let pending = house.clinic().ask_sign_in(Some(&doctor.holder_id)).await;
+    let pc = house.hand_off(&pending, None).await;
+    let (link, _) = house.shown(&pc).await;
+    let before = house.phone_page(&link).await.expect(200).text();
+    assert!(!before.contains(&label), "nobody is proved yet: {before}");
+    let told: Value = house.approve(&pc, &mut phone).await.expect(200).json();
+    assert!(told["lines"].to_string().contains(&label), "{told}");
+}
+
+#[tokio::test]
+async fn phone_added_longer_ago_than_the_configuration_says_is_not_shown() {
+    let tune = |settings: &mut tests::support::config::Settings| {
+        settings.more.push_str("[factors]\nshow_seconds = 1\n");
+    };
+    let house = House::new(Plan { tune, ..Plan::default() }).await;
+    let (doctor, _) = house.doctor_with_phone().await;
+    let label = house.devices(&doctor).await[0]["label"].as_str().unwrap().to_owned();
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let page = card_page(&house, &doctor).await;
+    assert!(page.contains("form_token") && !page.contains(&label), "{page}");
+}
