@@ -4,6 +4,7 @@
 //! in two processes. The keeper trusts nothing that it can check itself.
 
 pub mod added;
+pub mod change_phone;
 pub mod confirm_enrol;
 pub mod letter;
 pub mod my_number;
@@ -333,6 +334,7 @@ pub trait Operations:
     + confirm_enrol::ConfirmEnrolment
     + letter::Letters
     + my_number::MyNumber
+    + change_phone::ChangePhone
     + Health
     + crate::admin::Admin
 {
@@ -345,6 +347,7 @@ impl<T> Operations for T where
         + confirm_enrol::ConfirmEnrolment
         + letter::Letters
         + my_number::MyNumber
+        + change_phone::ChangePhone
         + Health
         + crate::admin::Admin
 {

@@ -3,6 +3,7 @@
 //! The OpenAPI document is made from the same table.
 
 use crate::door::admin;
+use crate::door::change_phone;
 use crate::door::confirm_enrol;
 use crate::door::enrol;
 use crate::door::exchange::Exchange;
@@ -59,6 +60,8 @@ pub enum Route {
     RememberWait,
     WaitPage,
     WaitState,
+    ChangePhone,
+    AnswerChange,
     PhonePage,
     PhoneOptions,
     PhoneFinish,
@@ -130,6 +133,8 @@ pub const ROUTES: &[Entry] = &[
     entry(Listener::Portal, "POST",  "/wait/{id}",                            Route::RememberWait),
     entry(Listener::Portal, "GET",   "/wait/{id}",                            Route::WaitPage),
     entry(Listener::Portal, "GET",   "/wait/{id}/state",                      Route::WaitState),
+    entry(Listener::Portal, "POST",  "/change",                               Route::ChangePhone),
+    entry(Listener::Portal, "POST",  "/wait/{id}/change",                     Route::AnswerChange),
     entry(Listener::Portal, "GET",   "/phone/{link}",                         Route::PhonePage),
     entry(Listener::Portal, "POST",  "/phone/{link}/options",                 Route::PhoneOptions),
     entry(Listener::Portal, "POST",  "/phone/{link}/finish",                  Route::PhoneFinish),
@@ -164,6 +169,8 @@ pub(crate) async fn run(route: Route, exchange: &mut Exchange<'_>) -> Result<Ans
         Route::RememberWait => portal::remember(exchange).await,
         Route::WaitPage => portal::wait(exchange).await,
         Route::WaitState => portal::wait_state(exchange).await,
+        Route::ChangePhone => change_phone::start(exchange).await,
+        Route::AnswerChange => change_phone::answer(exchange).await,
         Route::PhonePage => phone::page(exchange).await,
         Route::PhoneOptions => phone::options(exchange).await,
         Route::PhoneFinish => phone::finish(exchange).await,
@@ -313,6 +320,8 @@ impl Route {
             Self::RememberWait => "remember_wait",
             Self::WaitPage => "wait_page",
             Self::WaitState => "wait_state",
+            Self::ChangePhone => "change_phone",
+            Self::AnswerChange => "answer_change",
             Self::PhonePage => "phone_page",
             Self::PhoneOptions => "phone_options",
             Self::PhoneFinish => "phone_finish",

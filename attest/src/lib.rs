@@ -25,6 +25,7 @@ pub mod notification_card;
 pub mod password;
 pub mod path;
 pub mod permit;
+pub mod phone_change;
 pub mod qr_link;
 pub mod records;
 pub mod registry;

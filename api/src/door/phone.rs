@@ -126,6 +126,7 @@ impl Outcome {
                 message.lines.extend(added::lines(language, &added));
                 Self::end(message, None)
             }
+            PhoneDone::MayChange => Self::end(told::may_change(language), None),
             PhoneDone::AskCard { label } => Self::end(told::proved(language, &label), None),
             PhoneDone::Enrolled { label } => Self::end(told::registered(language, &label), None),
             PhoneDone::Denied => Self::end(told::denied(language), None),

@@ -91,10 +91,7 @@ pub(crate) async fn ask_phone(exchange: &mut Exchange<'_>) -> Result<Answer, Ref
     let [] = exchange.query([])?;
     forms::refuse_other_sites(&exchange.parts)?;
     let [holder_id, lang] = forms::read(exchange, ["holder_id", "lang"]).await?;
-    let holder_id = holder_id.map(|typed| typed.trim().to_owned()).filter(|id| !id.is_empty());
-    if holder_id.as_ref().is_some_and(|id| id.chars().count() > HOLDER_CHARACTERS) {
-        return Err(malformed(format!("holder_id: at most {HOLDER_CHARACTERS} characters")).into());
-    }
+    let holder_id = typed_holder(holder_id)?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
     let terminal = terminal(exchange);
     let (operations, request_id, link) = exchange.to_ask()?;
@@ -102,14 +99,28 @@ pub(crate) async fn ask_phone(exchange: &mut Exchange<'_>) -> Result<Answer, Ref
     let work =
         async move { Ok(operations.hand_off(&request_id, &link, holder_id, terminal).await) };
     let context = Context { path: Some(&page), ..Context::of(exchange, language) };
-    match exchange.to_the_end(work).await? {
-        Handed::Page { id, page_secret } => to_wait_page(&id, &page_secret, language),
-        Handed::Over => Ok(refusal(&context, SignInRefusal::LinkOver)),
-        Handed::Unavailable => Ok(refusal(&context, SignInRefusal::Unavailable)),
+    handed(&context, exchange.to_the_end(work).await?)
+}
+
+/// Where a browser goes that asked for a QR code.
+pub(super) fn handed(context: &Context<'_>, handed: Handed) -> Result<Answer, Refusal> {
+    match handed {
+        Handed::Page { id, page_secret } => to_wait_page(&id, &page_secret, context.language),
+        Handed::Over => Ok(refusal(context, SignInRefusal::LinkOver)),
+        Handed::Unavailable => Ok(refusal(context, SignInRefusal::Unavailable)),
         Handed::RateLimited { seconds } => {
             let wait = Duration::from_secs(seconds);
             Err(Problem::new(Code::RateLimited).retry_after(wait).into())
         }
+    }
+}
+
+/// A holder's id as it was typed, if it was.
+pub(super) fn typed_holder(holder_id: Option<String>) -> Result<Option<String>, Problem> {
+    let typed = holder_id.map(|typed| typed.trim().to_owned()).filter(|id| !id.is_empty());
+    match typed.as_ref().is_some_and(|id| id.chars().count() > HOLDER_CHARACTERS) {
+        true => Err(malformed(format!("holder_id: at most {HOLDER_CHARACTERS} characters"))),
+        false => Ok(typed),
     }
 }
 
@@ -142,6 +153,9 @@ pub(crate) async fn wait(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
         WaitPage::AskCard { label, url, remaining_seconds } => {
             portal::ask_card(&context, &label, &url, remaining_seconds)
         }
+        WaitPage::AskChange { remaining_seconds } => {
+            portal::ask_change(&context, remaining_seconds)
+        }
         WaitPage::Enrolled { label } => {
             pages::message(&decided, &told::enrolled(language, &label), None)
         }
@@ -170,8 +184,13 @@ pub(crate) async fn wait_state(exchange: &mut Exchange<'_>) -> Result<Answer, Re
     }
 }
 
+/// The secret of the page that the path names; empty: this browser has none.
+pub(super) fn page_secret(exchange: &Exchange<'_>) -> String {
+    cookie(&exchange.parts.headers).unwrap_or_default().to_owned()
+}
+
 async fn look(exchange: &mut Exchange<'_>, wait: Duration) -> Result<WaitPage, Refusal> {
-    let secret = cookie(&exchange.parts.headers).unwrap_or_default().to_owned();
+    let secret = page_secret(exchange);
     let (operations, request_id, id) = exchange.to_ask()?;
     let stop = exchange.door.shared.stop.clone();
     let _waiting = if wait.is_zero() { None } else { Some(exchange.wait_aside()?) };
@@ -182,7 +201,11 @@ async fn look(exchange: &mut Exchange<'_>, wait: Duration) -> Result<WaitPage, R
 }
 
 /// The secret goes into a cookie of that page alone: in no link, for no script, sent from no other site.
-fn to_wait_page(id: &str, page_secret: &str, language: Language) -> Result<Answer, Refusal> {
+pub(super) fn to_wait_page(
+    id: &str,
+    page_secret: &str,
+    language: Language,
+) -> Result<Answer, Refusal> {
     let path = format!("/wait/{id}");
     let mut answer = see_other(&format!("{path}?lang={}", language.tag()))?;
     let cookie = format!(

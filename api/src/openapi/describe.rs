@@ -118,6 +118,8 @@ pub(super) fn describe(route: Route) -> Description {
         | Route::RememberWait
         | Route::WaitPage
         | Route::WaitState
+        | Route::ChangePhone
+        | Route::AnswerChange
         | Route::PhonePage
         | Route::PhoneOptions
         | Route::PhoneFinish

@@ -130,6 +130,11 @@ pub enum WaitPage {
         /// Seconds until it is too late.
         remaining_seconds: u64,
     },
+    /// The old phone proved its holder: is it to be given up for another?
+    AskChange {
+        /// Seconds until it is too late.
+        remaining_seconds: u64,
+    },
     /// A phone is registered.
     Enrolled {
         /// Its label.
@@ -165,6 +170,11 @@ pub enum Purpose {
         /// Its name.
         system: String,
         /// The holder's id as wanted or typed.
+        holder_id: String,
+    },
+    /// Prove yourself with this phone, to register another in its place.
+    Change {
+        /// The holder's id as typed.
         holder_id: String,
     },
     /// Register this phone.
@@ -236,6 +246,8 @@ pub enum PhoneDone {
         /// What was added to the holder's factors of late: told now, since before nobody was proved.
         added: RecentlyAdded,
     },
+    /// The old phone is proved: go back to the PC, which asks whether it is to be given up.
+    MayChange,
     /// This phone is proved: go back to the PC, which asks for the card again.
     AskCard {
         /// Its label, as the PC shows it.

@@ -260,6 +260,24 @@ pub(crate) fn ask_card(context: &Context<'_>, label: &str, url: &str, seconds: u
 }
 
 #[derive(Template)]
+#[template(path = "ask_change.html")]
+struct AskChangePage<'a> {
+    style: &'static str,
+    language: Language,
+    request_id: &'a str,
+    path: &'a str,
+    time_left: String,
+}
+
+/// PC: the old phone is proved; is it to be given up?
+pub(crate) fn ask_change(context: &Context<'_>, seconds: u64) -> Answer {
+    let Context { language, request_id, path, .. } = *context;
+    let (path, time_left) = (path.unwrap_or_default(), language.time_left(seconds));
+    let page = AskChangePage { style: STYLE, language, request_id, path, time_left };
+    html(StatusCode::OK, &page, language, Allowed::NOTHING)
+}
+
+#[derive(Template)]
 #[template(path = "enrol_again.html")]
 struct ConfirmEnrolTemplate<'a> {
     style: &'static str,

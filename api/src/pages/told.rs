@@ -21,6 +21,24 @@ pub(crate) fn enrolled(language: Language, label: &str) -> Message {
     message(language, title, &[[&called, &called], close])
 }
 
+/// Phone: the old one is proved, and the PC asks whether it is to be given up.
+pub(crate) fn may_change(language: Language) -> Message {
+    let back = [
+        "パソコンの画面に戻り、変更を続けてください。このスマートフォンは、新しいスマートフォンの登録が終わるまで使えます。",
+        "Go back to the computer and go on there. This phone works until the new one is registered.",
+    ];
+    message(language, ["処理が完了しました", "This phone is confirmed"], &[back])
+}
+
+/// PC: the old phone stays.
+pub(crate) fn not_changed(language: Language) -> Message {
+    let stays = [
+        "今のスマートフォンがそのまま使えます。この画面は閉じて構いません。",
+        "The phone you have now stays as it is. You may close this page.",
+    ];
+    message(language, ["変更しませんでした", "Nothing was changed"], &[stays])
+}
+
 /// Phone: it is proved, and the PC asks for the card again.
 pub(crate) fn proved(language: Language, label: &str) -> Message {
     let title = ["スマートフォンを確認しました", "This phone is confirmed"];

@@ -10,6 +10,7 @@
 
 mod admin;
 mod attached;
+mod change_phone;
 mod enrol;
 mod framing;
 mod http2;

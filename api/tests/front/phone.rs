@@ -131,6 +131,7 @@ async fn every_refusal_says_what_to_do_and_whether_the_page_may_be_used_again() 
             "カードでもう一度",
             "card there once",
         ),
+        (PhoneDone::MayChange, 200, "end", "処理が完了しました", "works until the new one"),
         (PhoneDone::Denied, 200, "end", "断りました", "Refused"),
         (PhoneDone::NotProved, 403, "again", "認証に失敗しました。", "did not confirm"),
         (PhoneDone::AlreadyRegistered, 409, "end", "登録済み", "already"),

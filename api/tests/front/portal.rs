@@ -29,6 +29,10 @@ fn choice(methods: &[MethodName], asks_holder: bool) -> ChoicePage {
     })
 }
 
+fn ask_change() -> WaitPage {
+    WaitPage::AskChange { remaining_seconds: 170 }
+}
+
 fn ask_card() -> WaitPage {
     WaitPage::AskCard {
         label: "90D8-3E98".into(),
@@ -67,7 +71,7 @@ async fn index_has_the_four_entries_in_both_languages() {
             "HPKI カードを使ってマイナンバーカードを登録する",
             "8444/link?lang=ja\">HPKI カードで登録",
         ),
-        ("スマートフォンを変更する", "8444/enrol?lang=ja\">スマートフォン変更"),
+        ("スマートフォンを変更する", "<form method=\"post\" action=\"/change\">"),
     ];
     let mut rest = page.as_str();
     for (entry, link) in entries {
@@ -79,7 +83,10 @@ async fn index_has_the_four_entries_in_both_languages() {
     assert!(page.contains("<html lang=\"ja\">") && page.contains("href=\"/?lang=en\""));
     assert!(page.contains("href=\"https://localhost:8444/enrol?lang=ja\""));
     let page = client.get("/?lang=en").await.text();
-    assert!(page.contains("Register a phone") && page.contains("/enrol?lang=en\""), "{page}");
+    assert!(
+        page.contains("Register a phone with your HPKI card") && page.contains("/enrol?lang=en\""),
+        "{page}"
+    );
     assert_eq!(client.get("/?lang=en&x=1").await.status, 400);
 }
 
@@ -178,6 +185,7 @@ async fn waiting_page_becomes_what_the_phone_decided() {
     for (page, status, words) in [
         (WaitPage::SignedIn { system: "電子カルテ".into() }, 200, "「電子カルテ」の画面に戻って"),
         (ask_card(), 200, "href=\"https://localhost:8444/enrol/page-1?lang=ja\""),
+        (ask_change(), 200, "<form method=\"post\" action=\"/wait/page-1/change\">"),
         (WaitPage::Enrolled { label: "電話 1".into() }, 200, "登録が完了しました"),
         (WaitPage::Denied, 403, "断られたか、番号の間違い"),
         (WaitPage::Over, 403, "使えなくなりました"),

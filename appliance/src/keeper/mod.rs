@@ -7,6 +7,7 @@ mod added;
 mod batch;
 mod card;
 mod certificates;
+mod change_phone;
 mod confirm_enrol;
 mod enrol;
 mod entitlement;

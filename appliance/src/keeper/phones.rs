@@ -16,6 +16,8 @@ use attest::evidence::RelyingParty;
 use attest::handoff::Handoff;
 use attest::handoff::Handoffs;
 use attest::notification_card::NotificationCards;
+use attest::phone_change::PhoneChange;
+use attest::phone_change::PhoneChanges;
 use attest::qr_link::PageSecret;
 use attest::records::Fingerprint;
 use attest::session::EndReason;
@@ -37,6 +39,7 @@ pub(super) struct Phones {
     pub fido2: Fido2,
     pub tickets: Tickets,
     pub handoffs: Handoffs,
+    pub changes: PhoneChanges,
     pub authenticators: Authenticators,
     pub cards: NotificationCards,
     /// Apart from those of signing systems: whoever floods the portal takes no place from them.
@@ -49,6 +52,7 @@ pub(super) struct Phones {
 pub(super) enum Shown {
     SignIn(Box<Handoff>),
     Enrolment(Box<Ticket>),
+    Change(Box<PhoneChange>),
 }
 
 impl Phones {
@@ -62,6 +66,7 @@ impl Phones {
             fido2: Fido2::new(relying_party, rules(), clock())?,
             tickets: Tickets::new(trust(), clock(), rules()),
             handoffs: Handoffs::new(parts.sessions.clone(), trust(), clock()),
+            changes: PhoneChanges::new(trust(), clock()),
             authenticators: Authenticators::new(trust()),
             cards: notification_cards(parts),
             rates: RateLimiter::default(),
@@ -93,8 +98,11 @@ impl Phones {
         if let Some(handoff) = self.handoffs.by_link(id, secret).await? {
             return Ok(Some(Shown::SignIn(Box::new(handoff))));
         }
-        let ticket = self.tickets.by_link(id, secret).await?;
-        Ok(ticket.map(|ticket| Shown::Enrolment(Box::new(ticket))))
+        if let Some(ticket) = self.tickets.by_link(id, secret).await? {
+            return Ok(Some(Shown::Enrolment(Box::new(ticket))));
+        }
+        let change = self.changes.by_link(id, secret).await?;
+        Ok(change.map(|change| Shown::Change(Box::new(change))))
     }
 
     /// What a page shows, in whatever state.
@@ -106,8 +114,11 @@ impl Phones {
         if let Some(handoff) = self.handoffs.by_page(id, page).await? {
             return Ok(Some(Shown::SignIn(Box::new(handoff))));
         }
-        let ticket = self.tickets.by_page(id, page).await?;
-        Ok(ticket.map(|ticket| Shown::Enrolment(Box::new(ticket))))
+        if let Some(ticket) = self.tickets.by_page(id, page).await? {
+            return Ok(Some(Shown::Enrolment(Box::new(ticket))));
+        }
+        let change = self.changes.by_page(id, page).await?;
+        Ok(change.map(|change| Shown::Change(Box::new(change))))
     }
 
     /// What the QR code of a page says.

@@ -140,6 +140,7 @@ impl Portal for Keeper {
         match phones.by_link(link).await {
             Ok(Some(Shown::SignIn(handoff))) => self.ask_sign_in(&handoff, now).await,
             Ok(Some(Shown::Enrolment(ticket))) => self.ask_enrolment(&ticket, now),
+            Ok(Some(Shown::Change(change))) => self.ask_change(&change, now),
             Ok(None) => PhonePage::Over,
             Err(error) => {
                 tracing::error!(request_id, %error, "a link could not be read");
@@ -158,6 +159,9 @@ impl Portal for Keeper {
             }
             Ok(Some(Shown::Enrolment(ticket))) => {
                 self.ask_new_phone(request_id, phones, link, *ticket, number).await
+            }
+            Ok(Some(Shown::Change(change))) => {
+                self.ask_old_phone(request_id, phones, link, *change, number).await
             }
             Ok(None) => Ok(PhoneAsked::Over),
             Err(error) => Err(error),
@@ -192,6 +196,11 @@ impl Portal for Keeper {
                     phones.fido2.finish_registration(ceremony_id, ticket_id, &credential_json);
                 self.finish_enrolment(request_id, phones, *ticket, new).await
             }
+            Ok(Some(Shown::Change(change))) if change.is_open(now) => {
+                let proof =
+                    phones.fido2.finish_assertion(ceremony_id, &change.change_id, &credential_json);
+                self.finish_change(request_id, phones, *change, proof).await
+            }
             Ok(_) => Ok(PhoneDone::Over),
             Err(error) => Err(error),
         };
@@ -212,6 +221,7 @@ impl Portal for Keeper {
             Ok(Some(Shown::Enrolment(ticket))) => {
                 self.deny_enrolment(request_id, phones, &ticket).await
             }
+            Ok(Some(Shown::Change(change))) => self.deny_change(request_id, phones, &change).await,
             Ok(None) => Ok(false),
             Err(error) => Err(error),
         };
@@ -286,14 +296,15 @@ impl Keeper {
         // Only whoever has such a page takes a place among those who wait.
         let session_id = match phones.by_page(id, page).await? {
             Some(Shown::SignIn(handoff)) => handoff.session_id,
-            Some(Shown::Enrolment(_)) => id.to_owned(),
+            Some(Shown::Enrolment(_) | Shown::Change(_)) => id.to_owned(),
             None => return Ok(WaitPage::Over),
         };
         let handoff = phones.handoffs.changed(id);
         let ticket = phones.tickets.changed(id);
+        let change = phones.changes.changed(id);
         let session = self.parts.sessions.changed(&session_id);
         loop {
-            let next = (handoff.next(), ticket.next(), session.next());
+            let next = (handoff.next(), ticket.next(), session.next(), change.next());
             let state = self.page_state(phones, id, page).await?;
             let is_over = tokio::time::Instant::now() >= deadline;
             if is_over || !matches!(state, WaitPage::Waiting(_)) {
@@ -303,6 +314,7 @@ impl Keeper {
                 () = next.0 => {}
                 () = next.1 => {}
                 () = next.2 => {}
+                () = next.3 => {}
                 () = tokio::time::sleep_until(deadline) => {}
             }
         }
@@ -318,6 +330,7 @@ impl Keeper {
         match phones.by_page(id, page).await? {
             Some(Shown::SignIn(handoff)) => self.sign_in_state(phones, &handoff, page, now).await,
             Some(Shown::Enrolment(ticket)) => Ok(self.enrolment_state(phones, &ticket, page, now)),
+            Some(Shown::Change(change)) => Ok(self.change_state(phones, &change, page, now)),
             None => Ok(WaitPage::Over),
         }
     }
@@ -381,7 +394,7 @@ pub fn portal_index(hpki: &str, jpki: Option<&str>, danger_test_mode: bool) -> P
 }
 
 /// A holder id as it was meant: without what nobody sees.
-fn typed(text: &str) -> String {
+pub(super) fn typed(text: &str) -> String {
     let shown = text.trim().chars().filter(|character| !is_invisible(*character));
     shown.take(MAX_TYPED_CHARS).collect()
 }

@@ -49,6 +49,8 @@ pub enum Purpose {
     Day,
     /// Signatures of particular entries, each once.
     Once,
+    /// Leave to register another phone in place of this one; no session.
+    ChangePhone,
 }
 
 /// What an assertion approves. The same words go into the audit log under the challenge before the authenticator is asked.

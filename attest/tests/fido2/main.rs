@@ -7,6 +7,7 @@
 )]
 
 mod ceremonies;
+mod change;
 mod enrolment;
 mod evidence;
 mod gate;

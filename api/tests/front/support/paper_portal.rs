@@ -2,6 +2,8 @@
 
 use super::keeper::PaperKeeper;
 use api::operations::CardHandshake;
+use api::operations::change_phone::ChangeGoesOn;
+use api::operations::change_phone::ChangePhone;
 use api::operations::confirm_enrol::ConfirmEnrol;
 use api::operations::confirm_enrol::ConfirmEnrolPage;
 use api::operations::confirm_enrol::ConfirmEnrolment;
@@ -39,6 +41,7 @@ pub struct PaperPortal {
     pub done: Mutex<Option<PhoneDone>>,
     pub enrol: Mutex<Option<EnrolPage>>,
     pub started: Mutex<Option<EnrolStarted>>,
+    pub goes_on: Mutex<Option<ChangeGoesOn>>,
     pub confirm: Mutex<Option<ConfirmEnrolPage>>,
     pub ended: Mutex<Option<EnrolEnded>>,
     pub terminals: Mutex<Vec<Terminal>>,
@@ -222,5 +225,31 @@ impl ConfirmEnrolment for PaperKeeper {
     ) -> EnrolEnded {
         self.note(format!("confirm {id} {} {form_token} {approve}", card.is_some()));
         or(&self.portal.ended, || EnrolEnded::Enrolled { label: "90D8-3E98".into() })
+    }
+}
+
+#[async_trait]
+impl ChangePhone for PaperKeeper {
+    async fn start_change(&self, _request_id: &str, holder_id: &str, terminal: Terminal) -> Handed {
+        self.note(format!("start change {holder_id}"));
+        self.portal.terminals.lock().unwrap().push(terminal);
+        or(&self.portal.handed, || Handed::Page {
+            id: "page-1".into(),
+            page_secret: PAGE_SECRET.into(),
+        })
+    }
+
+    async fn answer_change(
+        &self,
+        _request_id: &str,
+        id: &str,
+        page_secret: &str,
+        agree: bool,
+    ) -> ChangeGoesOn {
+        self.note(format!("answer change {id} {} {agree}", page_secret == PAGE_SECRET));
+        or(&self.portal.goes_on, || ChangeGoesOn::Page {
+            id: "page-2".into(),
+            page_secret: PAGE_SECRET.into(),
+        })
     }
 }

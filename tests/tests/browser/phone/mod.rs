@@ -1,6 +1,7 @@
 //! A doctor with a PC, a card and a phone: what is done on the PC, what on the phone, and what both show.
 
 mod barriers;
+mod change;
 mod enrolment;
 mod letter;
 mod once;

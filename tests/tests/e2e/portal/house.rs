@@ -168,6 +168,20 @@ impl House {
         Pc::at(&self.post_form(&path, &form).await)
     }
 
+    /// The page that waits for the old phone of `holder`, as typed.
+    pub async fn begin_change(&self, holder: &str) -> Pc {
+        Pc::at(&self.post_form("/change", &format!("holder_id={holder}")).await)
+    }
+
+    /// Yes or no to giving the old phone up.
+    pub async fn answer_change(&self, pc: &Pc, decision: &str) -> Reply {
+        let headers =
+            format!("Content-Type: application/x-www-form-urlencoded\r\nCookie: {}\r\n", pc.cookie);
+        let line = format!("POST /wait/{}/change", pc.id);
+        let form = format!("decision={decision}&lang=en");
+        self.connect().await.ask(&line, &headers, form.as_bytes()).await
+    }
+
     pub async fn page(&self, pc: &Pc) -> Reply {
         let cookie = format!("Cookie: {}\r\n", pc.cookie);
         let line = format!("GET /wait/{}?lang=en", pc.id);

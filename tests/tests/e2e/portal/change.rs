@@ -1,0 +1,99 @@
+//! F25: the old phone gives itself up for the new one.
+
+use super::house::House;
+use super::house::Pc;
+use tests::support::pki::Validity;
+use tests::support::world::Plan;
+use tokio::sync::OnceCell;
+
+/// A house in which a new phone waits for nothing.
+async fn house() -> &'static House {
+    static HOUSE: OnceCell<House> = OnceCell::const_new();
+    let tune = |settings: &mut tests::support::config::Settings| {
+        settings.more.push_str("[factors]\nwait_seconds = 0\n");
+    };
+    HOUSE.get_or_init(|| House::new(Plan { tune, ..Plan::default() })).await
+}
+
+#[tokio::test]
+async fn f25_old_phone_gives_itself_up_for_the_new_one() {
+    let house = house().await;
+    let (doctor, mut old) = house.doctor_with_phone().await;
+    let session = house.sign_in(&doctor, &mut old).await;
+    let before = house.devices(&doctor).await;
+    let pc = house.begin_change(&doctor.holder_id).await;
+    let told = house.approve(&pc, &mut old).await.expect(200).json();
+    assert_eq!(told["title"], "処理が完了しました");
+    assert!(house.page_goes_on(&pc).await);
+    let page = house.page(&pc).await.expect(200).text();
+    assert!(page.contains("Give it up and register another?"), "{page}");
+    let next = Pc::at(&house.answer_change(&pc, "approve").await);
+    // Until the new one is proved the old one works, and the answer counts once.
+    assert_eq!(house.answer_change(&pc, "approve").await.status, 403);
+    assert_eq!(house.devices(&doctor).await[0]["device"], before[0]["device"]);
+    house.sign_in(&doctor, &mut old).await;
+    let mut new = house.new_phone();
+    let told = house.prove_new(&next, &mut new).await.expect(200).json();
+    assert!(told["title"].as_str().unwrap().contains("登録が完了しました"), "{told}");
+    assert!(house.page(&next).await.expect(200).text().contains("The phone is registered"));
+    let after = house.devices(&doctor).await;
+    assert_eq!((after.len(), &after[0]["enrolled_by"]), (1, &"fido2".into()));
+    assert_ne!(after[0]["device"], before[0]["device"]);
+    assert_eq!(house.clinic().state(&session.session_id).await, "ended");
+    house.sign_in(&doctor, &mut new).await;
+    let evidence = house.records(&doctor, "enrolment_started").await;
+    assert_eq!(evidence.last().unwrap()["event"]["method"], "fido2");
+}
+
+#[tokio::test]
+async fn holder_who_says_no_on_either_screen_keeps_the_old_phone() {
+    let house = house().await;
+    let (doctor, mut phone) = house.doctor_with_phone().await;
+    let pc = house.begin_change(&doctor.holder_id).await;
+    house.approve(&pc, &mut phone).await.expect(200);
+    let no = house.answer_change(&pc, "deny").await.expect(200);
+    assert!(no.text().contains("Nothing was changed"), "{no}");
+    assert_eq!(house.answer_change(&pc, "approve").await.status, 403);
+    let pc = house.begin_change(&doctor.holder_id).await;
+    let (link, _) = house.shown(&pc).await;
+    house.deny(&link).await.expect(200);
+    assert_eq!(house.page(&pc).await.status, 403);
+    house.sign_in(&doctor, &mut phone).await;
+}
+
+/// Unknown ids, and holders without a phone, look alike to whoever types them.
+#[tokio::test]
+async fn unknown_holder_id_gets_an_equal_question_and_denial() {
+    let house = house().await;
+    let (doctor, _) = house.doctor_with_phone().await;
+    let without = house.doctor(Validity::CURRENT).await;
+    let mut stranger = house.new_phone();
+    let mut seen = Vec::new();
+    for holder in [doctor.holder_id.as_str(), "nobody-at-all", &without.holder_id] {
+        let pc = house.begin_change(holder).await;
+        let (link, number) = house.shown(&pc).await;
+        let question = house.ask(&link, &number.unwrap()).await;
+        let asked = question.options["publicKey"]["allowCredentials"].as_array().unwrap().len();
+        let answer = stranger.get(&question.options.to_string()).unwrap();
+        let refused = house.finish(&link, &question.ceremony_id, &answer).await;
+        assert_eq!(house.answer_change(&pc, "approve").await.status, 403);
+        seen.push((asked, refused.status, refused.json()["title"].clone()));
+    }
+    assert!(seen.iter().all(|other| *other == seen[0]) && seen[0].1 == 403, "{seen:?}");
+}
+
+/// Whoever had the phone registered an hour ago does not get further with it today.
+#[tokio::test]
+async fn phone_registered_today_changes_nothing_and_its_holder_is_told_when() {
+    let house = House::shared().await;
+    let (doctor, mut phone) = house.doctor_with_phone().await;
+    let pc = house.begin_change(&doctor.holder_id).await;
+    let refused = house.approve(&pc, &mut phone).await;
+    // A whole day, to the second, or less.
+    let told = refused.text();
+    let is_told_when = told.contains("あと24時間") || told.contains("あと23時間");
+    assert!(refused.status == 403 && is_told_when, "{refused}");
+    assert_eq!(house.answer_change(&pc, "approve").await.status, 403);
+    // The card waits for nothing.
+    house.enrol(&doctor.card, &mut house.new_phone()).await.expect(200);
+}
