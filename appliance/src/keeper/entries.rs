@@ -207,6 +207,21 @@ pub fn device_changed(
     Entry::new(request_id, Principal::Holder(holder_id.to_owned()), Event::TrustChanged(change))
 }
 
+/// A phone is registered by a notification card, for which two operators answer: nobody proved to be the holder.
+pub fn device_by_letter(
+    request_id: &str,
+    card: &NotificationCard,
+    authenticator_id: &Fingerprint,
+    detail: String,
+) -> Entry {
+    let change = TrustChange {
+        proposed_by: card.issued_by.clone(),
+        approved_by: vec![card.countersigned_by.clone()],
+        ..factor_change("device", &card.holder_id, authenticator_id, "granted", detail)
+    };
+    Entry::new(request_id, Principal::Unknown, Event::TrustChanged(change))
+}
+
 /// A My Number card was registered for a holder, renewed, or given up: `change` is `granted` or `removed`.
 pub fn my_number_changed(
     request_id: &str,

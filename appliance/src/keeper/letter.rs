@@ -300,9 +300,8 @@ impl Keeper {
             }
         };
         // The record of it is durable before the phone serves. That nothing came of it is recorded, too.
-        let (holder_id, id) = (&card.holder_id, new.authenticator_id());
         let entry =
-            entries::device_changed(request_id, holder_id, id, "granted", detail(card, &new));
+            entries::device_by_letter(request_id, card, new.authenticator_id(), detail(card, &new));
         if let Err(error) = self.parts.audit.append(entry).await {
             tracing::error!(request_id, %error, "an enrolment could not be recorded");
             return Ok(LetterDone::Unavailable);
@@ -360,10 +359,8 @@ impl Keeper {
 
 fn detail(card: &NotificationCard, new: &NewPasskey) -> String {
     format!(
-        "a phone registered by notification card {} of {} and {}; model {} as it says itself; its maker may copy its key: {}",
+        "a phone registered by notification card {}; model {} as it says itself; its maker may copy its key: {}",
         card.card_id,
-        card.issued_by,
-        card.countersigned_by,
         hex::encode(new.aaguid()),
         new.is_backup_eligible(),
     )
