@@ -1,6 +1,6 @@
 //! What can happen: the kinds of record in the audit log.
 
-use crate::audit::record::ActivationAsked;
+use crate::audit::activation::ActivationAsked;
 use crate::audit::record::AlarmSource;
 use crate::audit::record::Asked;
 use crate::audit::record::Enrolment;

@@ -7,6 +7,7 @@
 //!
 //! Nobody needs this program to check a log: frames, tiles and notes are simple files, and [`verify`] shows how.
 
+pub mod activation;
 mod archive;
 mod caretaker;
 mod committer;

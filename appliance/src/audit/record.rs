@@ -14,8 +14,6 @@
 //! stand for them; evidence is kept whole, because a third party has to be able to judge it again.
 
 use crate::audit::event::Event;
-use attest::activation::Entry;
-use attest::activation::EntryKind;
 use attest::activation::Requested;
 use attest::algorithm::ContentDigest;
 use attest::algorithm::DigestAlgorithm;
@@ -171,50 +169,9 @@ pub struct SignIn {
     pub evidence: Fingerprint,
     /// The evidence in checkable form, JSON text kept octet by octet; at most [`MAX_EVIDENCE_BYTES`].
     pub evidence_json: String,
-    /// The entries approved, by the digest of their list, as in [`ActivationAsked`]; nothing: a day session.
+    /// The entries approved, by the digest of their list, as in [`ActivationAsked`](crate::audit::activation::ActivationAsked); nothing: a day session.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub entries: Option<Fingerprint>,
-}
-
-/// The entries that an activation is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ActivationAsked {
-    /// The transaction, hashed.
-    pub session: Fingerprint,
-    /// Holder who is to approve them.
-    pub holder_id: String,
-    /// Signing system that asks.
-    pub system_id: String,
-    /// Names the whole list: SHA-256 over a line `kind/algorithm/value/credential/label` with a line feed for each entry.
-    pub digest: Fingerprint,
-    /// The list.
-    pub entries: Vec<ListedEntry>,
-}
-
-/// One entry, without what may name a patient.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListedEntry {
-    /// What the value is the digest of.
-    pub kind: EntryKind,
-    /// Algorithm and value.
-    pub digest: DigestValue,
-    /// Which key is to sign.
-    pub credential_id: String,
-    /// Commitment to the label that the holder reads; the signature's record has the same.
-    pub label: Fingerprint,
-}
-
-impl From<&Entry> for ListedEntry {
-    fn from(entry: &Entry) -> Self {
-        Self {
-            kind: entry.kind,
-            digest: DigestValue { alg: entry.algorithm, value: entry.value.clone() },
-            credential_id: entry.credential_id.clone(),
-            label: entry.label_commitment(),
-        }
-    }
 }
 
 /// A question to an authenticator.
@@ -348,6 +305,9 @@ pub fn session_hash(session_id: &str) -> Fingerprint {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::audit::activation::ActivationAsked;
+    use crate::audit::activation::ListedEntry;
+    use attest::activation::EntryKind;
     use attest::records::SessionLimits;
 
     pub(crate) fn facts() -> SignatureFacts {

@@ -1,5 +1,6 @@
 //! Every sign-in and session: durable records moved forward by guarded writes, live ones also in memory.
 
+mod activate;
 mod count;
 mod live;
 mod spend;
@@ -26,7 +27,6 @@ use crate::sign_in::number_fingerprint;
 use crate::sign_in::random_id;
 use crate::sign_in::random_number;
 use crate::sign_in::random_secret;
-use crate::sign_in::same;
 use crate::store::Guard;
 use crate::store::Key;
 use crate::store::Outcome;
@@ -294,97 +294,6 @@ impl Sessions {
         Err(SessionError::Contended)
     }
 
-    /// The code came back to the signing system: the session becomes live, within what the holder agreed to and never beyond
-    /// the signing system's `present` limits. A code works once.
-    ///
-    /// # Errors
-    /// [`SessionError`] when it could not be made durable.
-    pub async fn activate(
-        &self,
-        session_id: &str,
-        code: &str,
-        present: SessionLimits,
-    ) -> Result<Activation, SessionError> {
-        for _ in 0..MAX_RETRIES {
-            let now = self.clock.now()?;
-            let Some((mut record, rev)) = self.record(session_id).await? else {
-                return Ok(Activation::Expired);
-            };
-            let (approval, expected, tries) = match &record.phase {
-                Phase::Pending { .. } if record.link_is_over(now) => {
-                    return Ok(Activation::Expired);
-                }
-                Phase::Pending { .. } => return Ok(Activation::Pending),
-                Phase::Denied { reason } => return Ok(Activation::Denied(*reason)),
-                Phase::Active { .. } | Phase::Ended { .. } => return Ok(Activation::AlreadyUsed),
-                Phase::Approved { code_expires_at, .. } if now >= *code_expires_at => {
-                    return Ok(Activation::Expired);
-                }
-                Phase::Approved { approval, code, tries, .. } => {
-                    (approval.clone(), code.clone(), *tries)
-                }
-            };
-            let given = match record.number {
-                Some(_) => number_fingerprint(session_id, code),
-                None => Fingerprint::of(code.as_bytes()),
-            };
-            if !same(&expected, &given) {
-                match self.count_wrong_code(record, rev, tries).await? {
-                    Some(denied) => return Ok(Activation::WrongCode { denied }),
-                    None => continue,
-                }
-            }
-            let signing_token = random_secret()?;
-            let token = Fingerprint::of(signing_token.as_bytes());
-            let mut limits = approval.limits.at_most(present);
-            if let Some(entries) = &record.entries {
-                limits.signatures = limits.signatures.min(entries.count());
-            }
-            record.phase = Phase::Active {
-                expires_at: expiry(&approval, limits),
-                token: token.clone(),
-                limits,
-                reserved: 0,
-                last_used: now,
-                used_entries: Vec::new(),
-                approval,
-            };
-            let Some(session) = live_session(&record) else {
-                return Ok(Activation::Expired);
-            };
-            let Some(begun) = self.begin(token, session) else {
-                return Err(SessionError::Contended);
-            };
-            if self.replace(&record, rev, None).await? != Outcome::Committed {
-                continue;
-            }
-            let session = begun.keep();
-            if let Some(reason) = session.ended() {
-                self.end(session_id, reason).await?;
-                return Ok(Activation::AlreadyUsed);
-            }
-            return Ok(Activation::Active { signing_token, session });
-        }
-        Err(SessionError::Contended)
-    }
-
-    async fn count_wrong_code(
-        &self,
-        mut record: SessionRecord,
-        rev: Rev,
-        tries: u8,
-    ) -> Result<Option<bool>, SessionError> {
-        let after = tries.saturating_add(1);
-        let denied = after >= MAX_TRIES;
-        match &mut record.phase {
-            _ if denied => record.phase = Phase::Denied { reason: DenyReason::WrongCode },
-            Phase::Approved { tries, .. } => *tries = after,
-            _ => {}
-        }
-        let outcome = self.replace(&record, rev, None).await?;
-        Ok((outcome == Outcome::Committed).then_some(denied))
-    }
-
     /// Denies every sign-in that is approved but not active yet and that `which` picks, as the session it would become: what
     /// withdraws live sessions withdraws these, too.
     ///
@@ -471,16 +380,6 @@ pub(crate) fn evidence_used(once_key: &Fingerprint, now: UnixSeconds) -> (Key, W
     let key = [b"e/", once_key.0.as_bytes()].concat();
     let expires = Some(now.plus(Duration::from_secs(EVIDENCE_REMEMBERED_SECONDS)));
     (key.clone(), Write::Put { key, value: vec![1], expires })
-}
-
-/// The clock limit from the evidence, the end of the evidence certificate or of a second certificate: whichever comes first.
-fn expiry(approval: &Approval, limits: SessionLimits) -> UnixSeconds {
-    let seconds = limits.seconds.min(SessionLimits::CEILING_SECONDS);
-    let by_clock = approval.authenticated_at.plus(Duration::from_secs(seconds));
-    let certificates = [approval.certificate_not_after, approval.second_certificates_not_after];
-    // A certificate is good in its last second.
-    let ends = certificates.into_iter().flatten().map(|last| last.plus(Duration::from_secs(1)));
-    ends.fold(by_clock, UnixSeconds::min)
 }
 
 /// The session that an approved sign-in would become, with nothing left in it.
