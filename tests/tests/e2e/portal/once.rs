@@ -124,3 +124,26 @@ async fn logout_ends_an_activation_with_entries_left() {
     house.clinic().log_out(&session.session_id).await.expect(204);
     sign(house, &doctor, &session, b"b").await.expect_problem(401, "session_ended");
 }
+
+#[tokio::test]
+async fn my_number_card_approves_what_its_page_lists_and_nothing_else_is_signed() {
+    let house = House::shared().await;
+    let (doctor, card) = house.doctor_with_my_number().await;
+    let mut wanted = once(&doctor.holder_id, &[content(&doctor, b"a", "処方箋 1")]);
+    wanted["methods"] = json!(["jpki"]);
+    let pending = house.clinic().ask_sign_in_with(&wanted).await;
+    let page = house.my_number_page(&pending, &card).await.expect(200).text();
+    assert!(page.contains("処方箋 1") && page.contains("only the signature below"), "{page}");
+    let portal = house.world.jpki_portal();
+    let confirmed = portal.approve(&card, &pending.login_path, None).await.expect(303);
+    let code = tests::support::portal::code_of(&confirmed);
+    let active = house.clinic().activate(&pending.session_id, &code).await.expect(200).json();
+    let token = active["signing_token"].as_str().unwrap().to_owned();
+    let session = Session { session_id: pending.session_id, token, answer: active };
+    sign(house, &doctor, &session, b"b").await.expect_problem(403, "digest_not_authorized");
+    let signed = sign(house, &doctor, &session, b"a").await.expect(200);
+    cms::assert_good(&house.world, &signed.body, b"a", true);
+    let asked = house.records(&doctor, "activation_asked").await;
+    let approved = house.records(&doctor, "sign_in_approved").await;
+    assert_eq!(asked[0]["event"]["digest"], approved[0]["event"]["entries"]);
+}
