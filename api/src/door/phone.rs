@@ -81,6 +81,11 @@ pub(crate) async fn options(exchange: &mut Exchange<'_>) -> Result<Answer, Refus
         PhoneAsked::WrongNumber { over: true } => {
             tell(Outcome::end(told::wrong_too_often(language), Some(Code::LoginDenied)))
         }
+        PhoneAsked::RateLimited { seconds } => {
+            let Message { title, lines, .. } = told::too_often(language, seconds);
+            let told = Told::Again { title, lines, types_again: false };
+            refused_json(&told, Code::RateLimited)
+        }
         PhoneAsked::Over => tell(Outcome::refused(language, SignInRefusal::LinkOver)),
         PhoneAsked::Unavailable => tell(Outcome::refused(language, SignInRefusal::Unavailable)),
     }

@@ -69,7 +69,7 @@ pub(crate) async fn choice(exchange: &mut Exchange<'_>) -> Result<Answer, Refusa
     let context = Context::of(exchange, language);
     match page {
         ChoicePage::Choose(choice) => match only_card(&choice) {
-            Some(url) => see_other(url),
+            Some(url) => see_other(&format!("{url}?lang={}", language.tag())),
             None => Ok(portal::choice(&context, link, &choice)),
         },
         ChoicePage::Over => Ok(refusal(&context, SignInRefusal::LinkOver)),

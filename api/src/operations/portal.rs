@@ -231,6 +231,11 @@ pub enum PhoneAsked {
     },
     /// Unknown, used or over.
     Over,
+    /// Too many questions were put for this holder id, whether anybody has it or not.
+    RateLimited {
+        /// Seconds to wait.
+        seconds: u64,
+    },
     /// The appliance cannot do this now.
     Unavailable,
 }

@@ -123,6 +123,18 @@ pub(crate) fn wrong_number(language: Language) -> Message {
     message(language, ["番号が違います", "The number is wrong"], &[check])
 }
 
+/// Phone: too many questions; the number was not looked at.
+pub(crate) fn too_often(language: Language, seconds: u64) -> Message {
+    let left = language.duration(seconds);
+    let [ja, en] = [
+        format!(
+            "{left}ほど待ってから、もう一度お試しください。入力した番号はまだ確認されていません。"
+        ),
+        format!("Wait {left} and try again. The number you typed was not looked at yet."),
+    ];
+    message(language, ["操作が続きすぎています", "Too many tries in a row"], &[[&ja, &en]])
+}
+
 /// Phone: no more tries.
 pub(crate) fn wrong_too_often(language: Language) -> Message {
     let again = [

@@ -117,8 +117,12 @@ async fn card_alone_is_gone_to_at_once() {
         (MethodName::Jpki, "https://localhost:8447/login/link-1"),
     ] {
         *rig.keeper.portal.choice.lock().unwrap() = Some(choice(&[method], false));
-        let reply = rig.connect_portal().await.get("/login/link-1").await;
-        assert_eq!((reply.status, reply.header("location")), (303, url));
+        for lang in ["ja", "en"] {
+            let page = format!("/login/link-1?lang={lang}");
+            let reply = rig.connect_portal().await.get(&page).await;
+            let url = format!("{url}?lang={lang}");
+            assert_eq!((reply.status, reply.header("location")), (303, url.as_str()));
+        }
     }
 }
 

@@ -190,8 +190,8 @@ impl Keeper {
             return Ok(PhoneAsked::Over);
         };
         let holder_id = &change.holder_id;
-        if phones.holder_rate("phone", holder_id).is_err() {
-            return Ok(PhoneAsked::Unavailable);
+        if let Err(seconds) = phones.holder_rate("phone", holder_id) {
+            return Ok(PhoneAsked::RateLimited { seconds });
         }
         match phones.changes.check_number(&change.change_id, secret, number).await? {
             ChangeNumber::Right => {}

@@ -265,8 +265,8 @@ impl Keeper {
         let Some((_, secret)) = split_link(link) else {
             return Ok(PhoneAsked::Over);
         };
-        if phones.holder_rate("enrol", &ticket.holder_id).is_err() {
-            return Ok(PhoneAsked::Unavailable);
+        if let Err(seconds) = phones.holder_rate("enrol", &ticket.holder_id) {
+            return Ok(PhoneAsked::RateLimited { seconds });
         }
         match phones.tickets.open(&ticket.ticket_id, secret, number).await? {
             TicketOpened::Opened(_) => {}

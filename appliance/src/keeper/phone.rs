@@ -71,8 +71,8 @@ impl Keeper {
             return Ok(PhoneAsked::Over);
         };
         let holder_id = &handoff.holder_id;
-        if phones.holder_rate("phone", holder_id).is_err() {
-            return Ok(PhoneAsked::Unavailable);
+        if let Err(seconds) = phones.holder_rate("phone", holder_id) {
+            return Ok(PhoneAsked::RateLimited { seconds });
         }
         // Step 1: the number, which is on the screen before the person.
         match phones.handoffs.check_number(&handoff.handoff_id, secret, number).await? {
