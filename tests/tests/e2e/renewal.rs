@@ -251,6 +251,34 @@ async fn superseded_pair_is_destroyed_by_two_after_the_grace_time_and_what_it_si
 }
 
 #[tokio::test]
+async fn pair_that_the_token_does_not_let_go_is_decided_shown_and_destroyed_later() {
+    let world = &World::new(kept_for("1")).await;
+    admin::ask(world, &world.pki.registrar, "POST /keys/p256/revoke", None).await.expect(200);
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    let public_key = text(&key(world, "p256").await["spki_sha256"]);
+    let there = objects(&world.token.objects);
+    world.shim("C_DestroyObject CKR_FUNCTION_FAILED\n");
+    let destroy = format!("DELETE /keys/p256/pairs/{public_key}");
+    let done = admin::grant(world, &destroy, None).await;
+    assert!(done.text().contains("did not answer"), "{done}");
+    assert_eq!(key(world, "p256").await["status"], "destroyed");
+    assert_eq!(objects(&world.token.objects), there);
+    let doctor = admin::ask(world, &world.pki.auditor, "GET /doctor", None).await.expect(200);
+    assert!(doctor.text().contains("1 pairs are to be destroyed"), "{doctor}");
+    // Nobody types anything: within a minute the token is asked again.
+    world.shim("");
+    for _second in 0..90 {
+        if objects(&world.token.objects) == there - 3 {
+            let doctor = admin::ask(world, &world.pki.auditor, "GET /doctor", None).await;
+            assert!(!doctor.text().contains("to be destroyed"), "{doctor}");
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    panic!("the pair is still there");
+}
+
+#[tokio::test]
 async fn pair_whose_destruction_a_crash_cut_off_is_destroyed_at_the_next_start() {
     let mut world = World::new(kept_for("1")).await;
     let revoke = "POST /keys/p256/revoke";
