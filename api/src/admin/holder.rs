@@ -4,9 +4,11 @@ use crate::admin::answer::CardView;
 use crate::admin::answer::DeviceView;
 use crate::admin::answer::DoctorCheck;
 use crate::admin::answer::HolderView;
+use crate::admin::answer::JpkiView;
 use crate::admin::answer::KeyView;
 use crate::admin::answer::SessionEntry;
 use crate::admin::check;
+use crate::admin::letter::LetterView;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
@@ -24,6 +26,10 @@ pub struct HolderSheet {
     pub keys: Vec<KeyView>,
     /// Their phones.
     pub devices: Vec<DeviceView>,
+    /// Their My Number card, where one is registered.
+    pub my_number_cards: Vec<JpkiView>,
+    /// Their notification cards that still lead somewhere.
+    pub letters: Vec<LetterView>,
     /// Sessions that live.
     pub sessions: Vec<SessionEntry>,
     /// What was taken from them lately, oldest first.

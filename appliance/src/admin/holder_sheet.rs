@@ -12,6 +12,7 @@ use api::admin::answer::DoctorCheck;
 use api::admin::holder::HolderSheet;
 use api::admin::holder::StopView;
 use api::admin::holder::TakenView;
+use api::admin::letter::LetterView;
 use api::problem::Problem;
 use attest::clock::UnixSeconds;
 use attest::records::CardLink;
@@ -21,7 +22,7 @@ use attest::registry::LiveCredential;
 use std::sync::Arc;
 
 impl AdminDesk {
-    pub(super) fn holder_sheet(&self, holder_id: &str) -> Result<HolderSheet, Problem> {
+    pub(super) async fn holder_sheet(&self, holder_id: &str) -> Result<HolderSheet, Problem> {
         let now = self.now()?;
         let holder = self.holder(holder_id)?;
         let stop = holder.withdrawn.stop.as_ref().map(|stop| StopView {
@@ -35,12 +36,16 @@ impl AdminDesk {
             at: rfc3339(taken.at.0),
             reason: taken.reason.clone(),
         });
+        let mut letters = self.letters().await?;
+        letters.retain(|letter| letter.holder_id == holder_id && is_alive(letter));
         Ok(HolderSheet {
             holder: self.holder_view(&holder, &self.parts().registry.cards_of(holder_id)),
             stop,
             cards: self.cards(Some(holder_id)),
             keys: self.key_views(Some(holder_id))?,
             devices: self.devices(Some(holder_id)),
+            my_number_cards: self.jpki_cards(Some(holder_id)),
+            letters,
             sessions: self.live_sessions(Some(holder_id), None)?,
             taken: taken.collect(),
             findings: self.findings(&holder, now),
@@ -85,6 +90,11 @@ impl AdminDesk {
             format!("inkan key destroy {id} {public_key}"),
         ))
     }
+}
+
+/// Whether a notification card still waits for its holder, or for an officer who looks at it.
+fn is_alive(letter: &LetterView) -> bool {
+    ["issued", "opened", "registering", "locked"].contains(&letter.state.as_str())
 }
 
 fn stopped(holder: &Holder) -> Option<DoctorCheck> {

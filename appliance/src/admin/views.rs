@@ -40,7 +40,7 @@ impl AdminDesk {
             C::Status {} => done(&self.status(asking).await),
             C::Doctor {} => done(&self.doctor().await),
             C::HolderList {} => done(&self.holders()),
-            C::HolderShow { holder_id } => done(&self.holder_sheet(holder_id)?),
+            C::HolderShow { holder_id } => done(&self.holder_sheet(holder_id).await?),
             C::CardList { holder_id } => done(&self.cards(holder_id.as_deref())),
             C::DeviceList { holder_id } => done(&self.devices(holder_id.as_deref())),
             C::JpkiList { holder_id } => done(&self.jpki_cards(holder_id.as_deref())),

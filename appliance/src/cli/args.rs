@@ -360,7 +360,7 @@ pub enum Key {
     Destroy {
         /// Of which key
         credential_id: String,
-        /// SHA-256 of its public key, as `inkan --json key list` shows it
+        /// SHA-256 of its public key, as `inkan holder show` shows it
         public_key: String,
     },
     /// Lists keys

@@ -167,7 +167,7 @@ pub(super) fn cards(list: &[CardView]) -> String {
     table.to_string()
 }
 
-fn jpki(list: &[JpkiView]) -> String {
+pub(super) fn jpki(list: &[JpkiView]) -> String {
     let mut table = TextTable::new(&["CARD", "HOLDER", "SINCE", "RENEWED", "REGISTERED FROM"]);
     for card in list {
         let renewed = card.renewed_at.clone().unwrap_or_else(|| "never".to_owned());

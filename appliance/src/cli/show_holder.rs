@@ -1,5 +1,6 @@
 //! One person on one screen, for people.
 
+use crate::cli::letter;
 use crate::cli::show;
 use crate::cli::text::TextTable;
 use crate::cli::text::pairs;
@@ -31,6 +32,8 @@ pub fn sheet(sheet: &HolderSheet) -> String {
         ("HPKI cards", show::cards(&sheet.cards)),
         ("Second certificates", format!("{}{}", show::keys(&sheet.keys), other_pairs(&sheet.keys))),
         ("Phones", show::devices(&sheet.devices)),
+        ("My Number card", show::jpki(&sheet.my_number_cards)),
+        ("Notification cards", letter::list(&sheet.letters)),
         ("Live sessions", show::sessions(&sheet.sessions)),
         ("Taken away lately", taken(&sheet.taken)),
     ];
