@@ -38,10 +38,12 @@ write_config() {
     admin_port=$(free_port 7445)
     metrics_port=$(free_port 7446)
     portal_port=$(free_port 7447)
+    jpki_port=$(free_port 7448)
+    provider_port=$(free_port 7449)
     {
         sed "s|@demo@|$demo|g; s|@module@|$module|g; s|@label@|$token_label|g; s|@signing@|$signing_port|g;
             s|@hpki@|$hpki_port|g; s|@admin@|$admin_port|g; s|@metrics@|$metrics_port|g;
-            s|@portal@|$portal_port|g" "$here/inkan.toml"
+            s|@portal@|$portal_port|g; s|@jpki@|$jpki_port|g; s|@provider@|$provider_port|g" "$here/inkan.toml"
     } >inkan.toml
     allow_file_system
     run inkan check-config inkan.toml
@@ -70,8 +72,22 @@ provision() {
         --operator administrator:administrator:pki/administrator.pem \
         --operator auditor:auditor:pki/auditor.pem \
         --anchor hpki_card:pki/hpki-root.pem \
-        --anchor second_certificate:pki/hpki-root.pem
+        --anchor second_certificate:pki/hpki-root.pem \
+        --anchor jpki_card:pki/jpki-ca.pem
 }
+
+start_provider() {
+    chapter 'A platform operator, who says whether My Number cards are valid'
+    local arguments=("$provider_port" pki/provider.pem pki/provider.key pki/client-ca.pem
+        pki/jpki-ca.pem pki/my-number-renewed.pem pki/my-number.pem)
+    show python3 "$here/provider.py" "${arguments[@]}"
+    # It ends with this script even when the script is killed.
+    setpriv --pdeathsig TERM -- python3 "$here/provider.py" "${arguments[@]}" >provider.log 2>&1 {lock}>&- &
+    provider=$!
+    wait_until 100 is_listening "$provider_port" || fail "no provider after 10 s; see $demo/provider.log"
+}
+
+is_listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 start_daemon() {
     chapter 'Start the daemon'
@@ -95,6 +111,7 @@ write_env() {
     declare -A values=(
         [INKAN_SIGNING_URL]=https://localhost:$signing_port
         [INKAN_HPKI_URL]=https://localhost:$hpki_port
+        [INKAN_JPKI_URL]=https://localhost:$jpki_port
         [INKAN_PORTAL_URL]=https://localhost:$portal_port
         [INKAN_ADMIN_URL]=https://localhost:$admin_port
         [INKAN_METRICS_URL]=http://localhost:$metrics_port
@@ -106,6 +123,8 @@ write_env() {
         [INKAN_HPKI_CERT]=$pki/card-hanako.pem [INKAN_HPKI_KEY]=$pki/card-hanako.key
         [INKAN_HPKI2_CERT]=$pki/card-taro.pem [INKAN_HPKI2_KEY]=$pki/card-taro.key
         [INKAN_HPKI_REVOKED_CERT]=$pki/card-hanako-lost.pem [INKAN_HPKI_REVOKED_KEY]=$pki/card-hanako-lost.key
+        [INKAN_JPKI_CERT]=$pki/my-number.pem [INKAN_JPKI_KEY]=$pki/my-number.key
+        [INKAN_JPKI2_CERT]=$pki/my-number-renewed.pem [INKAN_JPKI2_KEY]=$pki/my-number-renewed.key
         [INKAN_ADMIN_CERT]=$pki/officer1.pem [INKAN_ADMIN_KEY]=$pki/officer1.key
         [INKAN_ADMIN2_CERT]=$pki/officer2.pem [INKAN_ADMIN2_KEY]=$pki/officer2.key
         [INKAN_RA_CERT]=$pki/registrar.pem [INKAN_RA_KEY]=$pki/registrar.key

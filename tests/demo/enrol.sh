@@ -22,10 +22,38 @@ enrol() {
         --holder hanako --holder taro --method hpki --signatures 1000000 --requests-per-second 10000 --raw
     propose system add ehr2 --name 'Demo EHR of another ward' --certificate pki/ehr2.pem --return-url "$return_url" \
         --holder hanako --holder taro --method hpki --signatures 1000000 --requests-per-second 10000
-    say 'The third takes phones, too; its login links lead to the portal:'
+    say 'The third takes My Number cards and phones, too; its login links lead to the portal:'
     propose system add clinic --name 'Demo clinic' --certificate pki/clinic.pem --return-url "$return_url" \
-        --holder hanako --holder taro --method hpki --method fido2
+        --holder hanako --holder taro --method hpki --method jpki --method fido2
+
+    chapter 'Her My Number card: registered by her HPKI card, as a browser does it'
+    link_my_number card-hanako my-number
 }
+
+# link_my_number HPKI-CARD MY-NUMBER-CARD
+link_my_number() {
+    local browser=(curl --silent --show-error --fail-with-body --tls-max 1.2 --cacert pki/server-ca.pem)
+    local hpki=("${browser[@]}" --cert "pki/$1.pem" --key "pki/$1.key")
+    local jpki=("${browser[@]}" --cert "pki/$2.pem" --key "pki/$2.key")
+    local page action secret
+    show "${hpki[@]}" "https://localhost:$hpki_port/link?lang=en"
+    page=$("${hpki[@]}" "https://localhost:$hpki_port/link?lang=en") || fail "the page was refused: $page"
+    show "${hpki[@]}" --data 'form_token=...' "https://localhost:$hpki_port/link"
+    page=$("${hpki[@]}" --data "form_token=$(hidden form_token)" --data lang=en "https://localhost:$hpki_port/link") ||
+        fail "the form was refused: $page"
+    action=$(sed -n 's/.*<form method="post" action="\([^"]*\)".*/\1/p' <<<"$page")
+    secret=$(hidden secret)
+    say 'She exchanges the cards; her browser goes on at the other listener:'
+    show "${jpki[@]}" --data 'secret=...' "$action"
+    page=$("${jpki[@]}" --data "secret=$secret" --data lang=en "$action") || fail "the card was refused: $page"
+    show "${jpki[@]}" --data 'secret=...' --data 'form_token=...' "$action/confirm"
+    page=$("${jpki[@]}" --data "secret=$secret" --data "form_token=$(hidden form_token)" --data lang=en \
+        "$action/confirm") || fail "the card was not registered: $page"
+    sed -n 's/.*<h1>\(.*\)<\/h1>.*/\1/p' <<<"$page"
+}
+
+# hidden NAME: the hidden field of this name in `$page`
+hidden() { sed -n "s/.*name=\"$1\" value=\"\([^\"]*\)\".*/\1/p" <<<"$page"; }
 
 # doctor HOLDER NAME CARD
 doctor() {

@@ -36,6 +36,13 @@ main() {
     card card-taro 'DEMO TARO' DEMO000002
     card card-hanako-lost 'DEMO HANAKO' DEMO000001
 
+    chapter "A JPKI-like authority, Hanako's My Number card, and its renewal"
+    ca jpki-ca jpki_ca "$org/OU=JPKI for user authentication" rsa:2048
+    leaf my-number jpki-ca my_number '/C=JP/CN=997794E9DEMO13221003A' rsa:2048
+    leaf my-number-renewed jpki-ca my_number '/C=JP/CN=A31D07F2DEMO27081003B' rsa:2048
+    leaf provider server-ca tls_server "$org/CN=localhost" ec:P-256
+    leaf provider-client client-ca tls_client "$org/CN=appliance" ec:P-256
+
     chapter 'Lists of revoked certificates'
     say 'Hanako has lost her first card.'
     run_quietly openssl ca -config openssl.cnf -name hpki-auth-ca -revoke card-hanako-lost.pem \
