@@ -13,6 +13,7 @@
 mod accessibility;
 mod desk;
 mod isolation;
+mod my_number;
 mod once;
 mod passkeys;
 mod phone;

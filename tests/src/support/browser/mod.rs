@@ -72,6 +72,8 @@ pub struct Wanted<'a> {
     pub runs_scripts: bool,
     /// The card in its reader.
     pub card: Option<&'a Pair>,
+    /// A second card, in a second reader, for this port alone.
+    pub other_card: Option<(&'a Pair, u16)>,
     /// The CA that it trusts besides its own.
     pub server_ca: &'a Path,
 }
@@ -85,6 +87,7 @@ impl<'a> Wanted<'a> {
             languages: "ja",
             runs_scripts: true,
             card: None,
+            other_card: None,
             server_ca: &pki.servers.pem,
         }
     }
@@ -101,9 +104,20 @@ impl<'a> Wanted<'a> {
     }
 
     fn policy(&self) -> Value {
-        // One certificate at most is in the database: whoever asks gets it, without a dialog.
+        // One certificate at most is there for whoever asks: it is given without a dialog.
+        let select = match self.other_card {
+            None => vec![json!({ "pattern": "https://localhost", "filter": {} })],
+            Some((other, port)) => vec![
+                json!({ "pattern": format!("https://localhost:{port}"), "filter": subject(other) }),
+                json!({
+                    "pattern": "https://localhost",
+                    "filter": self.card.map_or_else(|| json!({}), subject),
+                }),
+            ],
+        };
+        let select: Vec<String> = select.iter().map(Value::to_string).collect();
         json!({
-            "AutoSelectCertificateForUrls": [r#"{"pattern":"https://localhost","filter":{}}"#],
+            "AutoSelectCertificateForUrls": select,
             "DefaultJavaScriptSetting": if self.runs_scripts { 1 } else { 2 },
         })
     }
@@ -152,6 +166,12 @@ impl Browser {
     }
 }
 
+/// The policy's filter for this card: its file is called what its subject is.
+fn subject(card: &Pair) -> Value {
+    let name = card.certificate.file_stem().and_then(|stem| stem.to_str());
+    json!({ "SUBJECT": { "CN": name.expect("a name") } })
+}
+
 /// Why no browser can be started here, if so.
 pub fn missing() -> Option<String> {
     let runs = |command: &mut Command| {
@@ -189,6 +209,9 @@ impl Namespace {
         command.env("POLICY", wanted.policy().to_string()).env("SERVER_CA", wanted.server_ca);
         command.env("CARD", wanted.card.map_or(Path::new(""), |card| &card.certificate));
         command.env("CARD_KEY", wanted.card.map_or(Path::new(""), |card| &card.key));
+        let other = wanted.other_card.map(|(card, _)| card);
+        command.env("OTHER_CARD", other.map_or(Path::new(""), |card| &card.certificate));
+        command.env("OTHER_CARD_KEY", other.map_or(Path::new(""), |card| &card.key));
         command.stdin(Stdio::piped()).stdout(log.try_clone().expect("the log")).stderr(log);
         Self(command.spawn().expect("unshare"))
     }

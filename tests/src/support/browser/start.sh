@@ -1,5 +1,5 @@
 # The first process of a browser's own mount and PID namespace; see mod.rs. What it starts and writes is gone when it ends.
-# Wants SERVER_CA, POLICY, and CARD (with CARD_KEY) or nothing; ends when its standard input does.
+# Wants SERVER_CA, POLICY, CARD (with CARD_KEY) or nothing, and OTHER_CARD likewise; ends when its standard input does.
 set -eu
 
 # Shared memory, temporary files and home: all in memory, all its own.
@@ -15,6 +15,11 @@ certutil -d "sql:$nssdb" -A -n servers -t C,, -i "$SERVER_CA"
 if [ -n "$CARD" ]; then
     openssl pkcs12 -export -in "$CARD" -inkey "$CARD_KEY" -name card -passout pass:card -out "$HOME/card.p12"
     pk12util -d "sql:$nssdb" -i "$HOME/card.p12" -W card
+fi
+
+if [ -n "$OTHER_CARD" ]; then
+    openssl pkcs12 -export -in "$OTHER_CARD" -inkey "$OTHER_CARD_KEY" -name other -passout pass:card -out "$HOME/other.p12"
+    pk12util -d "sql:$nssdb" -i "$HOME/other.p12" -W card
 fi
 
 chromedriver --port=0 &

@@ -9,5 +9,6 @@ mod house;
 mod letter;
 mod my_number;
 mod my_number_denials;
+mod my_number_renewal;
 mod once;
 mod sign_in;

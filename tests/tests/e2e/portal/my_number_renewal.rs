@@ -1,0 +1,149 @@
+//! A renewed My Number card takes the place of the one before at its holder's next sign-in, where the provider vouches.
+
+use super::house::House;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use serde_json::json;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+use tests::support::jpki_provider::Answer;
+use tests::support::jpki_provider::Provider;
+use tests::support::jpki_provider::Question;
+use tests::support::pki::Pair;
+use tests::support::pki::Validity;
+use tests::support::pki::pem_to_der;
+use tests::support::world::Plan;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// What the provider says of certificates by their SHA-256, besides that they are good.
+type Told = Arc<Mutex<HashMap<String, Value>>>;
+
+fn sha256(octets: &[u8]) -> String {
+    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, octets))
+}
+
+fn answer(question: &Question, told: &Told) -> Answer {
+    let asked: Value = serde_json::from_slice(&question.body).unwrap();
+    let digest = sha256(&STANDARD.decode(asked["certificate"].as_str().unwrap()).unwrap());
+    let time = |seconds: i64| {
+        let time = OffsetDateTime::now_utc() + time::Duration::seconds(seconds);
+        time.format(&Rfc3339).unwrap()
+    };
+    let mut answer = json!({
+        "certificate_sha256": digest, "status": "good",
+        "this_update": time(-60), "next_update": time(300),
+    });
+    if let Some(more) = told.lock().unwrap().get(&digest) {
+        answer = more.clone();
+        if answer["status"] == "good" {
+            answer["certificate_sha256"] = json!(digest);
+            answer["this_update"] = json!(time(-60));
+            answer["next_update"] = json!(time(300));
+        }
+    }
+    Answer::json(&answer)
+}
+
+/// A house whose provider says what it is told to.
+async fn house() -> (House, Provider, Told) {
+    let mut house = House::new(Plan::default()).await;
+    let told = Told::default();
+    let pki = &house.world.pki;
+    let service = pki.servers.server("service");
+    let client = pki.clients.client("jpki-client", Validity::CURRENT);
+    let known = told.clone();
+    let provider = Provider::tls(&service, &pki.clients.pem, move |asked| answer(asked, &known));
+    let validity = format!(
+        "[jpki.validity]\nkind = \"http\"\ncache_seconds = 0\n\
+         [jpki.validity.http]\nurl = \"https://localhost:{}/v1/validity\"\nca = {:?}\n\
+         certificate = {:?}\nkey = {:?}\n",
+        provider.address.port(),
+        pki.servers.pem,
+        client.certificate,
+        client.key,
+    );
+    house.world.settings.jpki_validity = Some(validity);
+    house.world.write_config();
+    assert!(house.world.daemon.stop(Duration::from_secs(10)).is_some());
+    house.world.restart();
+    (house, provider, told)
+}
+
+/// An answer is remembered to the end of its second, whatever the configuration.
+async fn forgotten() {
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+}
+
+impl House {
+    /// The provider says that `new` renews `old`.
+    fn renews(&self, told: &Told, new: &Pair, old: &Pair) {
+        use x509_cert::der::Decode;
+        use x509_cert::der::Encode;
+        let ca = pem_to_der(&self.world.pki.jpki.pem_text());
+        let ca = x509_cert::Certificate::from_der(&ca).unwrap();
+        let spki = ca.tbs_certificate().subject_public_key_info().to_der().unwrap();
+        let old = x509_cert::Certificate::from_der(&old.der).unwrap();
+        let serial = hex::encode(old.tbs_certificate().serial_number().as_bytes());
+        let predecessor = json!({ "issuer_spki_sha256": sha256(&spki), "serial_hex": serial });
+        let more = json!({ "status": "good", "predecessor": predecessor });
+        told.lock().unwrap().insert(sha256(&new.der), more);
+    }
+}
+
+#[tokio::test]
+async fn f28_renewed_card_takes_the_place_of_the_one_before_at_the_next_sign_in() {
+    let (house, _provider, told) = house().await;
+    let (doctor, old) = house.doctor_with_my_number().await;
+    let session = house.sign_in_by_my_number(&old).await;
+    let before = house.my_numbers(&doctor).await;
+    let new = house.world.pki.jpki.my_number_card("renewed", Validity::CURRENT);
+    // Without the provider's word it is a card like any other.
+    let pending = house.ask_my_number(None).await;
+    let page = house.my_number_page(&pending, &new).await.expect(403);
+    assert!(page.text().contains("Register it again with your HPKI card"), "{page}");
+    house.renews(&told, &new, &old);
+    forgotten().await;
+    // Looking at the page changes nothing.
+    house.my_number_page(&pending, &new).await.expect(200);
+    assert_eq!(house.my_numbers(&doctor).await, before);
+    let renewed = house.sign_in_by_my_number(&new).await;
+    house.sign(&renewed).await.expect(200);
+    let after = house.my_numbers(&doctor).await;
+    assert_eq!(after.len(), 1);
+    assert_ne!(after[0]["card"], before[0]["card"]);
+    assert_eq!(after[0]["linked_at"], before[0]["linked_at"]);
+    assert!(after[0]["renewed_at"].is_string(), "{after:?}");
+    // What rested on the old certificate is over, and it serves no more.
+    house.sign(&session).await.expect_problem(401, "session_ended");
+    house.my_number_page(&pending, &old).await.expect(403);
+    let records = house.records(&doctor, "trust_changed").await;
+    let of_cards = records.iter().filter(|record| record["event"]["what"] == "my_number_card");
+    let changes: Vec<_> = of_cards.map(|record| record["event"]["change"].clone()).collect();
+    assert_eq!(changes, ["granted", "granted", "removed"]);
+}
+
+#[tokio::test]
+async fn provider_that_revokes_or_is_gone_lets_nobody_in() {
+    let (house, provider, told) = house().await;
+    let (_, card) = house.doctor_with_my_number().await;
+    let pending = house.ask_my_number(None).await;
+    let revoked = json!({
+        "certificate_sha256": sha256(&card.der), "status": "revoked",
+        "revoked_at": "2026-01-10T02:00:00Z", "reason": "affiliation_changed",
+    });
+    told.lock().unwrap().insert(sha256(&card.der), revoked);
+    forgotten().await;
+    let page = house.my_number_page(&pending, &card).await.expect(403);
+    assert!(page.text().contains("certificate is revoked"), "{page}");
+    told.lock().unwrap().clear();
+    forgotten().await;
+    house.my_number_page(&pending, &card).await.expect(200);
+    drop(provider);
+    forgotten().await;
+    let page = house.my_number_page(&pending, &card).await.expect(503);
+    assert!(page.text().contains("The card cannot be checked"), "{page}");
+}
