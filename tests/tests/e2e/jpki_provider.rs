@@ -2,13 +2,11 @@
 
 use serde_json::Value;
 use serde_json::json;
-use std::path::Path;
-use tests::support::admin;
+use tests::support::config::Settings;
 use tests::support::http::PATIENCE;
 use tests::support::jpki_provider::Answer;
 use tests::support::jpki_provider::Provider;
 use tests::support::jpki_provider::Question;
-use tests::support::pki::Ca;
 use tests::support::pki::pem_to_der;
 use tests::support::world::Plan;
 use tests::support::world::World;
@@ -18,9 +16,8 @@ fn found(world: &World) -> Value {
     let said = world.inkan(&["--json", "doctor"]);
     let view: Value = serde_json::from_slice(&said.stdout).unwrap();
     let checks = view["checks"].as_array().unwrap();
-    let of_provider = |check: &&Value| {
-        check["subject"].as_str().unwrap().starts_with("validity of cards of CN=JPKI")
-    };
+    let of_provider =
+        |check: &&Value| check["subject"].as_str().unwrap().starts_with("validity of cards of ");
     checks.iter().find(of_provider).unwrap_or_else(|| panic!("{view:#}")).clone()
 }
 
@@ -47,13 +44,13 @@ fn knows_nobody(ca_der: &[u8]) -> impl Fn(&Question) -> Answer + Send + Sync + '
 
 fn configure(world: &mut World, service: &Provider) {
     let (ca, client) = (&world.pki.servers.pem, &world.pki.ehr);
-    world.settings.more = format!(
+    world.settings.jpki_validity = Some(format!(
         "[jpki.validity]\nkind = \"http\"\n[jpki.validity.http]\nurl = \"https://localhost:{}/\"\n\
          ca = {ca:?}\ncertificate = {:?}\nkey = {:?}\n",
         service.address.port(),
         client.certificate,
         client.key
-    );
+    ));
     world.write_config();
     world.daemon.stop(PATIENCE);
     world.restart();
@@ -61,13 +58,10 @@ fn configure(world: &mut World, service: &Provider) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_asks_the_provider_once_and_says_what_to_do() {
-    let mut world = World::new(Plan::default()).await;
-    let folder: &Path = &world.folder;
-    let ca = Ca::root(folder, "JPKI for user authentication");
-    let body = json!({ "purpose": "jpki_card", "certificate_pem": ca.pem_text() });
-    admin::grant(&world, "POST /anchors", Some(&body)).await;
+    let none = |settings: &mut Settings| settings.jpki_validity = Some(String::new());
+    let mut world = World::new(Plan { tune: none, ..Plan::default() }).await;
     has(&found(&world), "bad", "no provider", "write a table [jpki.validity]");
-    let answers = knows_nobody(&pem_to_der(&ca.pem_text()));
+    let answers = knows_nobody(&pem_to_der(&world.pki.jpki.pem_text()));
     let service = Provider::tls(&world.pki.server, &world.pki.clients.pem, answers);
     configure(&mut world, &service);
     has(&found(&world), "good", "the provider answers", "");
