@@ -199,6 +199,7 @@ pub fn approval(holder_id: &str, evidence: &str) -> Approval {
             idle_seconds: SessionLimits::CEILING_SECONDS,
             signatures: u64::MAX,
         },
+        terminal: None,
     }
 }
 

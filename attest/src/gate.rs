@@ -268,7 +268,8 @@ impl Gate {
         if let Some(reason) = session.over(now) {
             return Err(GateError::SessionOver(reason));
         }
-        if !self.is_factor_the_holders(session) {
+        let (factor, holder_id) = (&session.factor, &session.holder_id);
+        if !is_factor_of(&self.registry, session.method, factor, holder_id) {
             return Err(GateError::SessionOver(EndReason::EvidenceRevoked));
         }
         if session.evidence_standing() != Standing::Good {
@@ -284,17 +285,6 @@ impl Gate {
         match may_name(system, &session.holder_id) {
             true => Ok(()),
             false => Err(GateError::HolderNotAllowed),
-        }
-    }
-
-    fn is_factor_the_holders(&self, session: &LiveSession) -> bool {
-        let (registry, factor, holder_id) = (&self.registry, &session.factor, &session.holder_id);
-        match session.method {
-            Method::Hpki => registry.card(factor).is_some_and(|link| link.holder_id == *holder_id),
-            Method::Fido2 => registry
-                .authenticator(factor)
-                .is_some_and(|authenticator| authenticator.holder_id == *holder_id),
-            Method::Jpki => registry.jpki(factor).is_some_and(|link| link.holder_id == *holder_id),
         }
     }
 
@@ -340,6 +330,22 @@ impl Gate {
 /// Whether `system` may name `holder_id` at all.
 pub fn may_name(system: &SigningSystem, holder_id: &str) -> bool {
     system.holders.as_ref().is_none_or(|holders| holders.iter().any(|allowed| allowed == holder_id))
+}
+
+/// Rule 14, for whatever rests on a factor.
+pub fn is_factor_of(
+    registry: &Registry,
+    method: Method,
+    factor: &Fingerprint,
+    holder_id: &str,
+) -> bool {
+    match method {
+        Method::Hpki => registry.card(factor).is_some_and(|link| link.holder_id == *holder_id),
+        Method::Fido2 => registry
+            .authenticator(factor)
+            .is_some_and(|authenticator| authenticator.holder_id == *holder_id),
+        Method::Jpki => registry.jpki(factor).is_some_and(|link| link.holder_id == *holder_id),
+    }
 }
 
 /// Rules 10 and 11.

@@ -289,7 +289,11 @@ impl Handoffs {
             }
             proof.note_use(&mut authenticator);
             let code = record.number.clone().unwrap_or_else(|| handoff.code.clone());
-            record.phase = Phase::approved(approval(proof, entitlement), code, now);
+            let approval = Approval {
+                terminal: Some(handoff.terminal.clone()),
+                ..approval(proof, entitlement)
+            };
+            record.phase = Phase::approved(approval, code, now);
             handoff.state = HandoffState::Approved;
             let evidence = evidence_used(&proof.replay_key(), now);
             let txn = Txn {
@@ -382,5 +386,6 @@ fn approval(proof: &VerifiedFido2, entitlement: &Entitlement) -> Approval {
         second_certificates_not_after: Some(entitlement.not_after),
         authenticated_at: proof.proved_at(),
         limits: proof.binding().limits,
+        terminal: None,
     }
 }

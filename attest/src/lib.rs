@@ -22,6 +22,7 @@ pub mod jpki;
 pub mod judge;
 pub mod key_life;
 pub mod notification_card;
+pub mod own_page;
 pub mod password;
 pub mod path;
 pub mod permit;

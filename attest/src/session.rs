@@ -87,6 +87,8 @@ pub struct LiveSession {
     pub certificate_b64: Option<String>,
     /// SHA-256 of the second certificates that might sign when presence was proved.
     pub second_certificates: Vec<Fingerprint>,
+    /// From where it was confirmed, where that is known.
+    pub terminal: Option<String>,
     /// When presence was proved; every limit of the clock counts from here.
     pub authenticated_at: UnixSeconds,
     /// First second at which the session is over.
@@ -129,6 +131,8 @@ pub struct SessionFacts {
     /// See [`LiveSession`].
     pub second_certificates: Vec<Fingerprint>,
     /// See [`LiveSession`].
+    pub terminal: Option<String>,
+    /// See [`LiveSession`].
     pub authenticated_at: UnixSeconds,
     /// See [`LiveSession`].
     pub expires_at: UnixSeconds,
@@ -170,6 +174,7 @@ impl LiveSession {
             factor: facts.factor,
             certificate_b64: facts.certificate_b64,
             second_certificates: facts.second_certificates,
+            terminal: facts.terminal,
             authenticated_at: facts.authenticated_at,
             expires_at: facts.expires_at,
             limits: facts.limits,
@@ -346,6 +351,7 @@ mod tests {
             factor: Fingerprint::of(b"card"),
             certificate_b64: None,
             second_certificates: Vec::new(),
+            terminal: None,
             authenticated_at: UnixSeconds(1_000),
             expires_at: UnixSeconds(2_000),
             limits: SessionLimits { seconds: 1_000, idle_seconds: 100, signatures: limit },

@@ -5,6 +5,7 @@
 
 use crate::activation::Entries;
 use crate::clock::UnixSeconds;
+use crate::own_page::PORTAL;
 use crate::records::Fingerprint;
 use crate::records::Method;
 use crate::records::SessionLimits;
@@ -57,6 +58,9 @@ pub struct Approval {
     /// What the holder read and agreed to. A record from before this was kept says nothing: its code is good for two minutes.
     #[serde(default = "SessionLimits::nothing")]
     pub limits: SessionLimits,
+    /// From where, as its holder is shown it later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<String>,
 }
 
 /// Why a sign-in was denied.
@@ -174,11 +178,13 @@ impl TrustRecord for SessionRecord {
     }
 
     fn expires(&self) -> Option<UnixSeconds> {
-        let last = match &self.phase {
-            Phase::Active { expires_at, .. } => *expires_at,
-            _ => self.link_expires_at,
+        // Anybody may begin a sign-in for the portal, and nobody asks for its state: it is not kept for a day.
+        let (last, remembered) = match &self.phase {
+            _ if self.is_for_portal() => (self.link_expires_at, CODE_SECONDS),
+            Phase::Active { expires_at, .. } => (*expires_at, REMEMBERED_SECONDS),
+            _ => (self.link_expires_at, REMEMBERED_SECONDS),
         };
-        Some(UnixSeconds(last.0.saturating_add(REMEMBERED_SECONDS)))
+        Some(UnixSeconds(last.0.saturating_add(remembered)))
     }
 }
 
@@ -192,6 +198,11 @@ impl SessionRecord {
     pub fn is_number(&self, number: &str) -> bool {
         let typed = number_fingerprint(&self.session_id, number);
         self.number.as_ref().is_some_and(|expected| same(expected, &typed))
+    }
+
+    /// Whether the portal itself asks: no session comes of it.
+    pub fn is_for_portal(&self) -> bool {
+        self.system_id == PORTAL
     }
 
     /// Whether `method` will do.

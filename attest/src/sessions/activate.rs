@@ -34,7 +34,9 @@ impl Sessions {
     ) -> Result<Activation, SessionError> {
         for _ in 0..MAX_RETRIES {
             let now = self.clock.now()?;
-            let Some((mut record, rev)) = self.record(session_id).await? else {
+            // A sign-in for the portal itself opens a page, by another way, and never a session.
+            let found = self.record(session_id).await?.filter(|(found, _)| !found.is_for_portal());
+            let Some((mut record, rev)) = found else {
                 return Ok(Activation::Expired);
             };
             let (approval, expected, tries) = match &record.phase {

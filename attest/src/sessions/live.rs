@@ -57,6 +57,13 @@ impl Sessions {
             .collect()
     }
 
+    /// The live sessions of one holder.
+    pub fn of_holder(&self, holder_id: &str) -> Vec<Arc<LiveSession>> {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        let theirs = live.by_id.values().filter(|(session, _)| session.holder_id == holder_id);
+        theirs.map(|(session, _)| Arc::clone(session)).collect()
+    }
+
     /// Drops an ended session from memory, but for why it ended.
     pub fn forget(&self, session: &LiveSession) {
         let removed = {

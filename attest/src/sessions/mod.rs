@@ -3,6 +3,7 @@
 mod activate;
 mod count;
 mod live;
+mod own_page;
 mod spend;
 
 use crate::activation::Entries;
@@ -393,6 +394,9 @@ fn live_session(record: &SessionRecord) -> Option<LiveSession> {
     else {
         return None;
     };
+    if record.is_for_portal() {
+        return None;
+    }
     Some(LiveSession::new(SessionFacts {
         expires_at: *expires_at,
         limits: *limits,
@@ -414,6 +418,7 @@ fn facts(record: &SessionRecord, approval: &Approval) -> SessionFacts {
         factor: approval.factor.clone(),
         certificate_b64: approval.certificate_b64.clone(),
         second_certificates: approval.second_certificates.clone(),
+        terminal: approval.terminal.clone(),
         authenticated_at: approval.authenticated_at,
         expires_at: approval.authenticated_at,
         limits: SessionLimits::NOTHING,

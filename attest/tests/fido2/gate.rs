@@ -93,6 +93,7 @@ async fn rule_13_holds_where_there_is_no_certificate_and_for_a_phone_alone() {
             factor: open.authenticator.authenticator_id.clone(),
             certificate_b64: None,
             second_certificates: Vec::new(),
+            terminal: None,
             authenticated_at: open.session.authenticated_at,
             expires_at: open.session.expires_at,
             limits: LIMITS,
