@@ -10,6 +10,7 @@ use crate::audit::layout::make_directory;
 use crate::audit::layout::sync_directory;
 use crate::audit::note::Checkpoint;
 use crate::audit::note::SignedCheckpoint;
+use crate::audit::of_holder::make_missing;
 use crate::audit::segment;
 use crate::audit::shared::Shared;
 use crate::audit::shared::Signer;
@@ -24,6 +25,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -33,6 +35,8 @@ pub(super) struct Caretaker {
     pub(super) signed: Option<(u64, Instant)>,
     /// Records under the newest checkpoint in the history and when it was put there.
     pub(super) kept: Option<(u64, Instant)>,
+    /// Segments there were when none of the finished ones lacked an index of holders.
+    pub(super) indexed: usize,
 }
 
 impl Caretaker {
@@ -43,9 +47,26 @@ impl Caretaker {
             self.make_ready();
             self.shared.summarise_denials();
             self.write_tiles_and_checkpoint(rung.checkpoint || rung.end, rung.end);
+            self.index_holders();
             if rung.end {
                 let _ = std::fs::remove_file(self.shared.layout.next_segment());
                 break;
+            }
+        }
+    }
+
+    /// Makes one index of holders that is missing. Without it a holder's page is slower, and nothing else is.
+    fn index_holders(&mut self) {
+        let segments = self.shared.segments.read().unwrap_or_else(PoisonError::into_inner).len();
+        if self.indexed == segments {
+            return;
+        }
+        match make_missing(&self.shared) {
+            Ok(true) => {}
+            Ok(false) => self.indexed = segments,
+            Err(error) => {
+                tracing::warn!(%error, "an index of the audit log could not be made");
+                self.indexed = segments;
             }
         }
     }

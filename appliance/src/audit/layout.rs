@@ -3,6 +3,7 @@
 //! ```text
 //! seg-<first seq, 20 digits>.log       the records: the truth
 //! labels/lab-<first seq>.log           erasable labels of that segment's records
+//! holders/hol-<first seq>.log          whose signatures that segment has; can be made again from the records
 //! tile/<L>/<N>                         full tiles of the tree (C2SP tlog-tiles); can be rebuilt from the records
 //! checkpoint                           the newest checkpoint, a signed note
 //! checkpoints/<day>.log                older ones, framed; one a minute while the log grows
@@ -30,7 +31,7 @@ impl Layout {
     /// Makes the directories that are missing, durably.
     pub(super) fn make(&self) -> io::Result<()> {
         make_directory(&self.directory)?;
-        for name in ["labels", "tile", "checkpoints"] {
+        for name in ["labels", "holders", "tile", "checkpoints"] {
             make_directory(&self.directory.join(name))?;
         }
         Ok(())
@@ -42,6 +43,10 @@ impl Layout {
 
     pub(super) fn labels(&self, first: u64) -> PathBuf {
         self.directory.join("labels").join(format!("lab-{first:020}.log"))
+    }
+
+    pub(super) fn holders(&self, first: u64) -> PathBuf {
+        self.directory.join("holders").join(format!("hol-{first:020}.log"))
     }
 
     pub(super) fn next_segment(&self) -> PathBuf {

@@ -107,7 +107,8 @@ impl AuditLog {
         let shared = Arc::new(share(layout, config, wall, metrics, found, retries));
         shared.floor.set(last_time_ms);
         let committer = Committer::new(Arc::clone(&shared), segment, records, last_time_ms);
-        let caretaker = Caretaker { shared: Arc::clone(&shared), signed: None, kept: None };
+        let caretaker =
+            Caretaker { shared: Arc::clone(&shared), signed: None, kept: None, indexed: 0 };
         let log = Self { shared, threads: Mutex::new(Vec::new()) };
         at(directory, |_| {
             log.spawn("audit-caretaker", move || caretaker.run())?;
@@ -385,6 +386,10 @@ impl AuditLog {
         let _ = self.shared.stopped.set("it was closed".to_owned());
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run)?;
         lock(&self.threads).push(thread);
@@ -459,17 +464,24 @@ fn begin_or_resume(
 }
 
 fn read_at(layout: &Layout, location: Location) -> Result<Record, AuditError> {
+    let record = read_there(layout, location)?;
+    match record.seq == location.seq {
+        true => Ok(record),
+        false => {
+            let reason = "another record is in its place".to_owned();
+            Err(AuditError::Unreadable { seq: location.seq, reason })
+        }
+    }
+}
+
+/// Whichever record lies there.
+pub(super) fn read_there(layout: &Layout, location: Location) -> Result<Record, AuditError> {
     let unreadable = |reason: String| AuditError::Unreadable { seq: location.seq, reason };
     let octets = read_frame(&layout.segment(location.segment), location.offset)
         .map_err(|error| unreadable(error.to_string()))?;
     let frame = frame_at(&octets, 0).map_err(|bad| unreadable(bad.to_string()))?;
     let frame = frame.ok_or_else(|| unreadable("there is none".to_owned()))?;
-    let record: Record =
-        serde_json::from_slice(frame.record).map_err(|error| unreadable(error.to_string()))?;
-    match record.seq == location.seq {
-        true => Ok(record),
-        false => Err(unreadable("another record is in its place".to_owned())),
-    }
+    serde_json::from_slice(frame.record).map_err(|error| unreadable(error.to_string()))
 }
 
 fn read_frame(path: &Path, offset: u32) -> io::Result<Vec<u8>> {

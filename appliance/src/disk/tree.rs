@@ -53,7 +53,7 @@ fn check_sled(path: &Path, owner: u32) -> Result<(), DiskFault> {
 
 fn check_audit(path: &Path, owner: u32) -> Result<(), DiskFault> {
     each(path, |name, inner| match name {
-        "labels" | "tile" | "checkpoints" => check_folder(inner, owner),
+        "labels" | "holders" | "tile" | "checkpoints" => check_folder(inner, owner),
         "checkpoint" | "checkpoint.new" | "next" => check_file(inner, owner),
         name if is_segment(name) => check_file(inner, owner),
         _ => Err(DiskFault::Stranger { path: inner.to_owned() }),

@@ -10,6 +10,7 @@ mod append;
 mod checkpoints;
 mod conformance;
 mod crash_states;
+mod of_holder;
 mod proofs;
 mod store;
 mod support;
