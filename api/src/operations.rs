@@ -8,6 +8,7 @@ pub mod change_phone;
 pub mod confirm_enrol;
 pub mod letter;
 pub mod my_number;
+pub mod own_page;
 pub mod portal;
 
 use crate::problem::Problem;
@@ -191,8 +192,10 @@ pub struct Confirm {
     pub form_token: String,
     /// Whether the number from the asking screen must be typed.
     pub asks_number: bool,
-    /// Scheme, host and port of the return URL (`https://ehr.example:8443`): the page lets the form lead there only.
-    pub return_origin: Option<String>,
+    /// Whether this opens the holder's own page, and nothing is signed.
+    pub for_own_page: bool,
+    /// Scheme, host and port (`https://ehr.example:8443`) of where the answer leads: the page lets the form lead there only.
+    pub return_origins: Vec<String>,
     /// Seconds until the link is over.
     pub remaining_seconds: u64,
     /// Hours and signatures that are being agreed to.
@@ -264,6 +267,8 @@ pub struct Confirmation {
     pub number: Option<String>,
     /// False: "this is not mine".
     pub approve: bool,
+    /// Where the browser is.
+    pub terminal: portal::Terminal,
 }
 
 /// What follows a confirmation.
@@ -335,6 +340,7 @@ pub trait Operations:
     + letter::Letters
     + my_number::MyNumber
     + change_phone::ChangePhone
+    + own_page::OwnPage
     + Health
     + crate::admin::Admin
 {
@@ -348,6 +354,7 @@ impl<T> Operations for T where
         + letter::Letters
         + my_number::MyNumber
         + change_phone::ChangePhone
+        + own_page::OwnPage
         + Health
         + crate::admin::Admin
 {

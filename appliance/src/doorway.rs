@@ -2,6 +2,7 @@
 
 mod change_phone;
 mod letter;
+mod own_page;
 
 use crate::keeper::Keeper;
 use crate::metrics::Metrics;

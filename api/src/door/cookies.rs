@@ -1,4 +1,4 @@
-//! Cookies: secrets of one browser, in no link, for no script, sent from no other site.
+//! Cookies: secrets of one browser, in no link, for no script, for no other site.
 
 use crate::http::answer::Answer;
 use crate::problem::Code;
@@ -8,13 +8,6 @@ use http::header;
 
 /// Characters of a secret.
 const SECRET_CHARACTERS: usize = 128;
-
-/// Where a cookie is sent, and from which sites.
-#[derive(Clone, Copy)]
-pub(crate) struct Scope<'a> {
-    pub(crate) path: &'a str,
-    pub(crate) same_site: &'static str,
-}
 
 /// The cookie of this name; `None` when there is none, or several: then nobody can tell which was meant.
 pub(crate) fn read<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -27,6 +20,17 @@ pub(crate) fn read<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         _ => None,
     }
 }
+
+/// Where a cookie is sent, and from which sites.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) same_site: &'static str,
+}
+
+/// The whole host, also on the way back from the card listener, whose site may be another: a link or a redirection brings
+/// it, a form of another site does not.
+pub(crate) const WHOLE_HOST: Scope<'static> = Scope { path: "/", same_site: "Lax" };
 
 /// Gives the browser a cookie for `seconds`.
 pub(crate) fn set(
@@ -45,8 +49,43 @@ pub(crate) fn set(
     Ok(())
 }
 
-/// The form of base64url, which stands in a cookie as it is.
-fn is_secret(text: &str) -> bool {
+/// Takes a cookie of the whole host away.
+pub(crate) fn clear(answer: &mut Answer, name: &str) -> Result<(), Code> {
+    set(answer, name, "", 0, WHOLE_HOST)
+}
+
+/// The form of base64url, which stands in a cookie as it is; a dot separates two.
+pub(crate) fn is_secret(text: &str) -> bool {
     (1..=SECRET_CHARACTERS).contains(&text.len())
-        && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet))
+        && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(fields: &[&'static str]) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            headers.append(header::COOKIE, HeaderValue::from_static(field));
+        }
+        read(&headers, "__Host-me").map(str::to_owned)
+    }
+
+    #[test]
+    fn cookie_is_found_among_others_and_by_its_whole_name() {
+        assert_eq!(of(&["a=b; __Host-me=secret; c=d"]).as_deref(), Some("secret"));
+        assert_eq!(of(&["a=b", "__Host-me=secret"]).as_deref(), Some("secret"));
+        assert_eq!(of(&["__Host-me2=secret; x__Host-me=secret"]), None);
+        assert_eq!(of(&[]), None);
+    }
+
+    #[test]
+    fn cookie_that_comes_twice_or_is_no_secret_is_none() {
+        assert_eq!(of(&["__Host-me=one; __Host-me=two"]), None);
+        assert_eq!(of(&["__Host-me=one", "__Host-me=one"]), None);
+        assert_eq!(of(&["__Host-me="]), None);
+        assert_eq!(of(&["__Host-me=a b"]), None);
+        assert_eq!(of(&["__Host-me=a\"b"]), None);
+    }
 }

@@ -6,6 +6,7 @@ use super::forms::ascii_number;
 use super::forms::closing;
 use super::forms::refuse_other_sites;
 use super::forms::see_other;
+use super::portal;
 use crate::http::answer::Answer;
 use crate::http::answer::Refusal;
 use crate::http::answer::malformed;
@@ -85,5 +86,6 @@ async fn read_form(exchange: &mut Exchange<'_>) -> Result<(Confirmation, Option<
     let approve = forms::decision(decision.as_deref())?;
     let form_token = form_token.ok_or_else(|| malformed("the form has no form_token"))?;
     let number = number.map(|number| ascii_number(&number)).filter(|number| !number.is_empty());
-    Ok((Confirmation { form_token, number, approve }, lang))
+    let terminal = portal::terminal(exchange);
+    Ok((Confirmation { form_token, number, approve, terminal }, lang))
 }

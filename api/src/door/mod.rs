@@ -12,6 +12,7 @@ pub(crate) mod login;
 pub(crate) mod monitoring;
 pub(crate) mod my_number;
 pub(crate) mod open;
+pub(crate) mod own_page;
 pub(crate) mod phone;
 pub(crate) mod portal;
 pub(crate) mod sessions;

@@ -1,5 +1,6 @@
 //! The portal on the PC: what can be done, how to sign in, and the page that waits for a phone.
 
+use super::cookies;
 use super::exchange::Exchange;
 use super::exchange::stopping;
 use super::forms;
@@ -26,7 +27,7 @@ use crate::pages::told;
 use crate::problem::Code;
 use crate::problem::Problem;
 use crate::wire::MethodName;
-use http::HeaderMap;
+use attest::sign_in::split_link;
 use http::HeaderValue;
 use http::StatusCode;
 use http::header;
@@ -35,12 +36,14 @@ use std::time::Duration;
 
 /// Seconds for which a browser keeps the secret of a waiting page: longer than any page waits.
 const COOKIE_SECONDS: u64 = 3_600;
-/// Characters of a page secret.
-const SECRET_CHARACTERS: usize = 128;
 /// Characters of a holder's id that is typed.
 const HOLDER_CHARACTERS: usize = 128;
 /// The secret of a waiting page; each page has its own path.
 const COOKIE: &str = "__Secure-wait";
+/// The sign-in that a browser began last: its name, no secret.
+pub(super) const BEGUN: &str = "__Host-begun";
+/// Seconds for which it is remembered: a login link's and its code's.
+const BEGUN_SECONDS: u64 = 900;
 
 /// `GET /`: what can be done here.
 pub(crate) async fn index(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
@@ -99,7 +102,11 @@ pub(crate) async fn ask_phone(exchange: &mut Exchange<'_>) -> Result<Answer, Ref
     let work =
         async move { Ok(operations.hand_off(&request_id, &link, holder_id, terminal).await) };
     let context = Context { path: Some(&page), ..Context::of(exchange, language) };
-    handed(&context, exchange.to_the_end(work).await?)
+    let mut answer = handed(&context, exchange.to_the_end(work).await?)?;
+    if answer.status() == StatusCode::SEE_OTHER {
+        remember_begun(exchange, &mut answer)?;
+    }
+    Ok(answer)
 }
 
 /// Where a browser goes that asked for a QR code.
@@ -124,6 +131,44 @@ pub(super) fn typed_holder(holder_id: Option<String>) -> Result<Option<String>, 
     }
 }
 
+/// `POST /login/{link}/card`: on to the card listener; it changes nothing but this browser's cookie.
+pub(crate) async fn ask_card(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+    let [] = exchange.query([])?;
+    forms::refuse_other_sites(&exchange.parts)?;
+    let [card, lang] = forms::read(exchange, ["card", "lang"]).await?;
+    let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
+    let link = exchange.name()?;
+    let found = exchange.operations().choose(exchange.request_id.as_str(), link).await;
+    let context =
+        Context { path: Some(&format!("/login/{link}")), ..Context::of(exchange, language) };
+    match found {
+        ChoicePage::Choose(choice) => {
+            let url = match card.as_deref() {
+                Some("jpki") => choice.jpki_url,
+                _ => choice.hpki_url,
+            };
+            let Some(url) = url else {
+                return Ok(refusal(&context, SignInRefusal::NotAllowedHere));
+            };
+            let mut answer = see_other(&format!("{url}?lang={}", language.tag()))?;
+            remember_begun(exchange, &mut answer)?;
+            Ok(answer)
+        }
+        ChoicePage::Over => Ok(refusal(&context, SignInRefusal::LinkOver)),
+        ChoicePage::Unavailable => Ok(refusal(&context, SignInRefusal::Unavailable)),
+    }
+}
+
+/// Which sign-in this browser began: whoever brings its code later is believed to be here only if this is the same one.
+fn remember_begun(exchange: &Exchange<'_>, answer: &mut Answer) -> Result<(), Refusal> {
+    match split_link(exchange.name()?) {
+        Some((session_id, _)) => {
+            Ok(cookies::set(answer, BEGUN, session_id, BEGUN_SECONDS, cookies::WHOLE_HOST)?)
+        }
+        None => Ok(()),
+    }
+}
+
 /// `POST /wait/{id}`: the card listener's page brings the secret of a waiting page. It changes nothing but this browser's
 /// cookie; whether there is such a page is asked by the page itself.
 pub(crate) async fn remember(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
@@ -131,7 +176,7 @@ pub(crate) async fn remember(exchange: &mut Exchange<'_>) -> Result<Answer, Refu
     forms::refuse_strangers(&exchange.parts)?;
     let [page_secret, lang] = forms::read(exchange, ["page_secret", "lang"]).await?;
     let page_secret = page_secret
-        .filter(|secret| is_secret(secret))
+        .filter(|secret| cookies::is_secret(secret))
         .ok_or_else(|| malformed("page_secret: as the page before had it"))?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
     to_wait_page(exchange.name()?, &page_secret, language)
@@ -186,7 +231,7 @@ pub(crate) async fn wait_state(exchange: &mut Exchange<'_>) -> Result<Answer, Re
 
 /// The secret of the page that the path names; empty: this browser has none.
 pub(super) fn page_secret(exchange: &Exchange<'_>) -> String {
-    cookie(&exchange.parts.headers).unwrap_or_default().to_owned()
+    cookies::read(&exchange.parts.headers, COOKIE).unwrap_or_default().to_owned()
 }
 
 async fn look(exchange: &mut Exchange<'_>, wait: Duration) -> Result<WaitPage, Refusal> {
@@ -208,31 +253,9 @@ pub(super) fn to_wait_page(
 ) -> Result<Answer, Refusal> {
     let path = format!("/wait/{id}");
     let mut answer = see_other(&format!("{path}?lang={}", language.tag()))?;
-    let cookie = format!(
-        "{COOKIE}={page_secret}; Path={path}; Max-Age={COOKIE_SECONDS}; Secure; HttpOnly; \
-         SameSite=Strict"
-    );
-    let cookie = HeaderValue::try_from(cookie).map_err(|_| Code::Internal)?;
-    answer.headers_mut().insert(header::SET_COOKIE, cookie);
+    let scope = cookies::Scope { path: &path, same_site: "Strict" };
+    cookies::set(&mut answer, COOKIE, page_secret, COOKIE_SECONDS, scope)?;
     Ok(answer)
-}
-
-/// The page's secret; `None` when there is none, or several: then nobody can tell which was meant.
-fn cookie(headers: &HeaderMap) -> Option<&str> {
-    // HTTP/2 may bring each cookie in a field of its own (RFC 9113 §8.2.3).
-    let fields = headers.get_all(header::COOKIE).iter();
-    let pairs = fields.filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(';'));
-    let mut secrets = pairs.filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='));
-    match (secrets.next(), secrets.next()) {
-        (Some(secret), None) => Some(secret).filter(|secret| is_secret(secret)),
-        _ => None,
-    }
-}
-
-/// The form of base64url, which stands in a cookie as it is.
-fn is_secret(text: &str) -> bool {
-    (1..=SECRET_CHARACTERS).contains(&text.len())
-        && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet))
 }
 
 /// The language of a page that has no other parameter.

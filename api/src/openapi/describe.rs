@@ -115,6 +115,14 @@ pub(super) fn describe(route: Route) -> Description {
         | Route::Script
         | Route::ChoicePage
         | Route::AskPhone
+        | Route::AskCard
+        | Route::Arrive
+        | Route::OwnPage
+        | Route::OwnAction
+        | Route::OwnSignIn
+        | Route::OwnDevice
+        | Route::OwnDeviceRemove
+        | Route::OwnSignatures
         | Route::RememberWait
         | Route::WaitPage
         | Route::WaitState

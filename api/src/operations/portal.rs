@@ -177,6 +177,11 @@ pub enum Purpose {
         /// The holder's id as typed.
         holder_id: String,
     },
+    /// Open the holder's own page.
+    OwnPage {
+        /// The holder's id as typed.
+        holder_id: String,
+    },
     /// Register this phone.
     Enrol {
         /// The holder's id, proved by the card.

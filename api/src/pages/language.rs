@@ -2,6 +2,8 @@
 
 use http::HeaderMap;
 use http::header;
+use time::OffsetDateTime;
+use time::macros::offset;
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,31 @@ impl Language {
             (Self::English, _) => {
                 format!("only the {entries} signatures below, each once, within {duration}")
             }
+        }
+    }
+
+    /// A number of signatures.
+    pub(crate) fn count(self, signatures: u64) -> String {
+        match self {
+            Self::Japanese => format!("{} 件", grouped(signatures)),
+            Self::English => grouped(signatures),
+        }
+    }
+
+    /// A time of the clock on the wall in Japan.
+    pub(crate) fn time(self, unix_seconds: u64) -> String {
+        let at = i64::try_from(unix_seconds).ok();
+        let at = at.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+        let Some(at) = at.map(|at| at.to_offset(offset!(+9))) else {
+            return unix_seconds.to_string();
+        };
+        let (year, month, day) = at.to_calendar_date();
+        let (hour, minute, _) = at.to_hms();
+        match self {
+            Self::Japanese => {
+                format!("{year}年{}月{day}日 {hour}時{minute:02}分", u8::from(month))
+            }
+            Self::English => format!("{day} {month} {year}, {hour:02}:{minute:02} (Japan)"),
         }
     }
 
@@ -155,6 +182,15 @@ mod tests {
         assert_eq!(english(1), "only the signature below, once, within 5 minutes");
         assert_eq!(english(3), "only the 3 signatures below, each once, within 5 minutes");
         assert_eq!([1, 999, 1_000].map(grouped), ["1", "999", "1,000"]);
+    }
+
+    #[test]
+    fn times_are_those_of_the_clock_in_japan() {
+        let new_year = 1_798_729_199;
+        assert_eq!(Language::Japanese.time(new_year), "2026年12月31日 23時59分");
+        assert_eq!(Language::Japanese.time(new_year + 1), "2027年1月1日 0時00分");
+        assert_eq!(Language::English.time(new_year), "31 December 2026, 23:59 (Japan)");
+        assert_eq!(Language::English.time(u64::MAX), u64::MAX.to_string());
     }
 
     #[test]

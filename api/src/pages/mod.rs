@@ -5,6 +5,7 @@ pub(crate) mod language;
 pub(crate) mod letter;
 pub(crate) mod messages;
 pub(crate) mod my_number;
+pub(crate) mod own_page;
 pub(crate) mod portal;
 pub(crate) mod qr;
 pub(crate) mod told;
@@ -93,7 +94,8 @@ pub(crate) fn confirm(context: &Context<'_>, confirm: &Confirm) -> Answer {
         added: added::lines(context.language, &confirm.added),
         time_left: context.language.time_left(confirm.remaining_seconds),
     };
-    let allowed = Allowed { form_origin: confirm.return_origin.as_deref(), ..Allowed::NOTHING };
+    let origins: Vec<&str> = confirm.return_origins.iter().map(String::as_str).collect();
+    let allowed = Allowed { form_origins: &origins, ..Allowed::NOTHING };
     html(StatusCode::OK, &page, context.language, allowed)
 }
 
@@ -166,28 +168,37 @@ fn html(
 #[derive(Clone, Copy)]
 struct Allowed<'a> {
     /// Where its form may lead, directly or from here.
-    form_origin: Option<&'a str>,
+    form_origins: &'a [&'a str],
     /// Whether it may run the portal's script, and that ask the portal.
     own_script: bool,
 }
 
 impl Allowed<'_> {
-    const NOTHING: Self = Self { form_origin: None, own_script: false };
-    const OWN_SCRIPT: Self = Self { form_origin: None, own_script: true };
+    const NOTHING: Self = Self { form_origins: &[], own_script: false };
+    const OWN_SCRIPT: Self = Self { form_origins: &[], own_script: true };
 }
 
 /// Nothing but this page's own style, and what is allowed to it.
 fn policy(allowed: Allowed<'_>) -> String {
-    let origin = allowed.form_origin.filter(|origin| is_origin(origin)).unwrap_or_default();
+    let origins = allowed.form_origins.iter().copied().filter(|origin| is_origin(origin));
+    let origins: Vec<&str> = std::iter::once("'self'").chain(origins).collect();
+    let origins = origins.join(" ");
     let script = match allowed.own_script {
         true => "script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; ",
         false => "",
     };
     format!(
-        "default-src 'none'; style-src {}; {script}form-action 'self' {origin}; \
+        "default-src 'none'; style-src {}; {script}form-action {origins}; \
          frame-ancestors 'none'; base-uri 'none'",
         *STYLE_SOURCE
     )
+}
+
+/// Scheme, host and port of one of our own addresses.
+fn origin_of(url: &str) -> &str {
+    let host_at = url.find("://").map_or(0, |at| at + 3);
+    let end = url.get(host_at..).and_then(|rest| rest.find('/')).map(|at| host_at + at);
+    end.and_then(|end| url.get(..end)).unwrap_or(url)
 }
 
 /// Nothing that could end the directive it stands in.
@@ -205,12 +216,12 @@ mod tests {
 
     #[test]
     fn origin_that_could_change_the_policy_is_left_out() {
-        let policy = |origin| policy(Allowed { form_origin: Some(origin), own_script: false });
+        let policy = |origin| policy(Allowed { form_origins: &[origin], own_script: false });
         assert!(policy("https://ehr.example:8443").contains("'self' https://ehr.example:8443;"));
         for evil in
             ["*", "https://a; script-src *", "https://a 'unsafe-inline'", "javascript:", "https://"]
         {
-            assert!(policy(evil).contains("form-action 'self' ;"), "{evil}");
+            assert!(policy(evil).contains("form-action 'self';"), "{evil}");
         }
     }
 }

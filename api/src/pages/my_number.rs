@@ -69,8 +69,9 @@ pub(crate) fn swap(context: &Context<'_>, swap: &Swap<'_>) -> Answer {
     let Context { language, request_id, .. } = *context;
     // The form was sent: the same page in the other language is not to be had.
     let page = SwapTemplate { style: STYLE, language, request_id, path: "", swap };
-    let form_origin = Some(swap.origin).filter(|origin| !origin.is_empty());
-    html(StatusCode::OK, &page, language, Allowed { form_origin, ..Allowed::NOTHING })
+    // An empty one is no origin, and is left out.
+    let allowed = Allowed { form_origins: &[swap.origin], ..Allowed::NOTHING };
+    html(StatusCode::OK, &page, language, allowed)
 }
 
 /// It is registered.

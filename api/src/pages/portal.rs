@@ -6,6 +6,7 @@ use super::STYLE;
 use super::html;
 use super::language::Language;
 use super::messages::Message;
+use super::origin_of;
 use super::qr;
 use super::refusal;
 use super::scope;
@@ -75,7 +76,11 @@ pub(crate) fn choice(context: &Context<'_>, link: &str, choice: &Choice) -> Answ
     let (path, time_left) =
         (path.unwrap_or_default(), language.time_left(choice.remaining_seconds));
     let page = ChoicePage { style: STYLE, language, request_id, path, link, choice, time_left };
-    html(StatusCode::OK, &page, language, Allowed::NOTHING)
+    // Its forms lead to a card listener, too.
+    let cards = [(MethodName::Hpki, &choice.hpki_url), (MethodName::Jpki, &choice.jpki_url)];
+    let offered = cards.iter().filter(|(method, _)| choice.methods.contains(method));
+    let origins: Vec<&str> = offered.flat_map(|(_, url)| url.as_deref().map(origin_of)).collect();
+    html(StatusCode::OK, &page, language, Allowed { form_origins: &origins, ..Allowed::NOTHING })
 }
 
 #[derive(Template)]
@@ -235,7 +240,7 @@ pub(crate) fn enrol_started(
         id,
         page_secret,
     };
-    let allowed = Allowed { form_origin: Some(portal_origin), ..Allowed::NOTHING };
+    let allowed = Allowed { form_origins: &[portal_origin], ..Allowed::NOTHING };
     html(StatusCode::OK, &page, language, allowed)
 }
 

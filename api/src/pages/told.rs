@@ -218,3 +218,36 @@ pub(crate) fn not_reached(language: Language) -> Message {
     ];
     message(language, title, &[again])
 }
+
+/// The holder's page is closed.
+pub(crate) fn left(language: Language) -> Message {
+    let close = [
+        "署名を行うシステムでの認証は続いています。この画面は閉じて構いません。",
+        "What you are signed in to elsewhere goes on. You may close this page.",
+    ];
+    message(language, ["サインアウトしました", "You have left your page"], &[close])
+}
+
+/// Nothing of the holder's is signed in any more.
+pub(crate) fn signed_out_everywhere(language: Language, ended: u64) -> Message {
+    let [ja, en] = [
+        format!("終了した認証: {ended} 件。このページからもサインアウトしました。"),
+        format!("Sign-ins ended: {ended}. This page is closed, too."),
+    ];
+    let next = [
+        "次に署名するときは、もう一度カードまたはスマートフォンで認証してください。",
+        "To sign again, sign in with your card or phone.",
+    ];
+    let title = ["すべての認証を終了しました", "You are signed out everywhere"];
+    message(language, title, &[[&ja, &en], next])
+}
+
+/// The holder's page: this form was sent before, or belongs to another page.
+pub(crate) fn form_over(language: Language) -> Message {
+    let again = [
+        "この画面は、すでに送信されたか、古くなっています。まだ何も変わっていません。もう一度開いてやり直してください。",
+        "This page was sent already, or is too old. Nothing was changed. Open it again and repeat what you did.",
+    ];
+    let title = ["画面が古くなっています", "This page is too old"];
+    Message { may_open_again: true, ..message(language, title, &[again]) }
+}

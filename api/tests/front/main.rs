@@ -20,6 +20,7 @@ mod lifecycle;
 mod limits;
 mod monitoring;
 mod my_number;
+mod own_page;
 mod pages;
 mod phone;
 mod portal;

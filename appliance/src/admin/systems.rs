@@ -15,6 +15,7 @@ use api::admin::command::SystemChange;
 use api::problem::Code;
 use api::problem::Problem;
 use attest::clock::UnixSeconds;
+use attest::own_page::PORTAL;
 use attest::records::Fingerprint;
 use attest::records::Method;
 use attest::records::SessionLimits;
@@ -34,7 +35,9 @@ impl AdminDesk {
     ) -> Result<Plan, Problem> {
         let registry = &self.parts().registry;
         let systems = registry.systems();
-        new_id("system", &new.system_id, systems.iter().map(|system| system.system_id.as_str()))?;
+        // The portal asks for sign-ins under a name of its own.
+        let taken = systems.iter().map(|system| system.system_id.as_str()).chain([PORTAL]);
+        new_id("system", &new.system_id, taken)?;
         let mut certificates = Vec::new();
         let mut shown = Vec::new();
         for pem in &new.certificates_pem {

@@ -49,6 +49,14 @@ impl Keeper {
         Ok(Entitlement { certificates, not_after })
     }
 
+    /// Who asks for a sign-in: a signing system, or the portal itself.
+    pub(super) fn asking_system(&self, record: &SessionRecord) -> Option<Arc<SigningSystem>> {
+        match record.is_for_portal() {
+            true => self.phones.as_ref().map(|phones| Arc::clone(&phones.own)),
+            false => self.parts.registry.system(&record.system_id),
+        }
+    }
+
     /// The signing system behind a sign-in, if it takes this holder by this method.
     pub(super) fn system_for(
         &self,
@@ -56,7 +64,7 @@ impl Keeper {
         holder_id: &str,
         method: Method,
     ) -> Result<Arc<SigningSystem>, SignInRefusal> {
-        let system = self.parts.registry.system(&record.system_id);
+        let system = self.asking_system(record);
         let system = system.ok_or(SignInRefusal::LinkOver)?;
         let allowed = may_name(&system, holder_id)
             && record.accepts(method)

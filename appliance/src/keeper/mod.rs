@@ -21,6 +21,7 @@ mod letter;
 mod listener_certificate;
 pub mod material;
 mod my_number;
+mod own_page;
 mod phone;
 mod phones;
 mod portal;
@@ -62,6 +63,7 @@ use attest::factor_rules::FactorRules;
 use attest::gate::Gate;
 use attest::jpki::JpkiLinks;
 use attest::judge::Judge;
+use attest::own_page::OwnPages;
 use attest::records::SigningSystem;
 use attest::registry::Registry;
 use attest::session::EndReason;
@@ -164,6 +166,9 @@ pub struct Keeper {
     rates: RateLimiter,
     phones: Option<Phones>,
     my_numbers: Option<MyNumbers>,
+    own_pages: OwnPages,
+    /// Held while a holder reads the log.
+    reading_log: tokio::sync::Mutex<()>,
     /// Held while everything is judged.
     judging: tokio::sync::Mutex<()>,
 }
@@ -188,6 +193,8 @@ impl Keeper {
             line,
             phones,
             my_numbers,
+            own_pages: OwnPages::default(),
+            reading_log: tokio::sync::Mutex::default(),
             forms: FormTokens::new()?,
             running: Running::default(),
             signing_certificates: SigningCertificates::default(),

@@ -6,6 +6,7 @@ use super::Keeper;
 use super::activation;
 use super::entries;
 use super::phones::Phones;
+use super::portal::sign_in_purpose;
 use super::sign_in::refusal_name;
 use crate::audit::record::SignIn;
 use crate::audit::record::session_hash;
@@ -13,7 +14,6 @@ use api::operations::SignInRefusal;
 use api::operations::portal::PhoneAsked;
 use api::operations::portal::PhoneDone;
 use api::operations::portal::PhonePage;
-use api::operations::portal::Purpose;
 use attest::activation::Entries;
 use attest::clock::UnixSeconds;
 use attest::evidence::Binding;
@@ -41,10 +41,7 @@ impl Keeper {
             return PhonePage::Over;
         };
         PhonePage::Ask {
-            purpose: Purpose::SignIn {
-                system: system.display_name.clone(),
-                holder_id: handoff.holder_id.clone(),
-            },
+            purpose: sign_in_purpose(&record, &system, handoff),
             terminal: handoff.terminal.clone(),
             number_of_asking_screen: record.number.is_some(),
             session_seconds: self.offered(&system, &record).seconds,

@@ -10,16 +10,23 @@ use api::operations::portal::Terminal;
 use api::text::is_invisible;
 use attest::authenticator::Authenticator;
 use attest::authenticator::Authenticators;
+use attest::clock::UnixSeconds;
 use attest::evidence::Fido2;
 use attest::evidence::Fido2Error;
 use attest::evidence::RelyingParty;
 use attest::handoff::Handoff;
 use attest::handoff::Handoffs;
 use attest::notification_card::NotificationCards;
+use attest::own_page::IDLE_SECONDS;
+use attest::own_page::MAX_SECONDS;
+use attest::own_page::PORTAL;
 use attest::phone_change::PhoneChange;
 use attest::phone_change::PhoneChanges;
 use attest::qr_link::PageSecret;
 use attest::records::Fingerprint;
+use attest::records::Method;
+use attest::records::SessionLimits;
+use attest::records::SigningSystem;
 use attest::session::EndReason;
 use attest::session::LiveSession;
 use attest::sessions::SessionError;
@@ -27,6 +34,7 @@ use attest::sign_in::link_token;
 use attest::sign_in::split_link;
 use attest::ticket::Ticket;
 use attest::ticket::Tickets;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What phones show as the one who asks.
@@ -42,10 +50,29 @@ pub(super) struct Phones {
     pub changes: PhoneChanges,
     pub authenticators: Authenticators,
     pub cards: NotificationCards,
+    /// The portal as one who asks for sign-ins: it has no certificate, and nothing can be signed for it.
+    pub own: Arc<SigningSystem>,
     /// Apart from those of signing systems: whoever floods the portal takes no place from them.
     rates: RateLimiter,
     per_minute: f64,
     per_minute_of_address: f64,
+}
+
+/// See [`Phones::own`]. Its limits are those of the holder's own page, as evidence says them.
+fn own_system() -> SigningSystem {
+    SigningSystem {
+        system_id: PORTAL.to_owned(),
+        display_name: "ご本人のページ".to_owned(),
+        certificates: Vec::new(),
+        return_urls: Vec::new(),
+        holders: None,
+        methods: vec![Method::Hpki, Method::Jpki, Method::Fido2],
+        raw_allowed: false,
+        bare_digests_allowed: false,
+        limits: SessionLimits { seconds: MAX_SECONDS, idle_seconds: IDLE_SECONDS, signatures: 0 },
+        requests_per_second: 0,
+        created_at: UnixSeconds(0),
+    }
 }
 
 /// What a QR code or the page with it stands for.
@@ -69,6 +96,7 @@ impl Phones {
             changes: PhoneChanges::new(trust(), clock()),
             authenticators: Authenticators::new(trust()),
             cards: notification_cards(parts),
+            own: Arc::new(own_system()),
             rates: RateLimiter::default(),
             per_minute: f64::from(parts.settings.phones_per_minute),
             per_minute_of_address: f64::from(parts.settings.phones_per_minute_of_address),

@@ -56,7 +56,7 @@ impl Portal for Keeper {
         };
         let record = record.filter(|record| !record.link_is_over(now));
         let met = record.and_then(|record| {
-            let system = self.parts.registry.system(&record.system_id)?;
+            let system = self.asking_system(&record)?;
             Some((record, system))
         });
         match met {
@@ -280,7 +280,7 @@ impl Keeper {
 
     /// Whether a phone may approve this sign-in, as sign-in and signing system say.
     pub(super) fn takes_phones(&self, record: &SessionRecord) -> bool {
-        let system = self.parts.registry.system(&record.system_id);
+        let system = self.asking_system(record);
         record.accepts(Method::Fido2)
             && system.is_some_and(|system| system.methods.contains(&Method::Fido2))
     }
@@ -345,21 +345,20 @@ impl Keeper {
         let Some((record, system)) = self.sign_in_of(handoff).await? else {
             return Ok(WaitPage::Over);
         };
-        let system = system.display_name.clone();
         Ok(match (&handoff.state, &record.phase, &record.return_url) {
             (HandoffState::Denied { .. }, ..) => WaitPage::Denied,
             (HandoffState::Approved, Phase::Approved { .. }, Some(url)) => {
                 WaitPage::Return { url: return_to(url, &page.code(), &record.session_id) }
             }
             (HandoffState::Approved, Phase::Approved { .. } | Phase::Active { .. }, _) => {
-                WaitPage::SignedIn { system }
+                WaitPage::SignedIn { system: system.display_name.clone() }
             }
             (HandoffState::Waiting, Phase::Denied { reason: DenyReason::ByHolder }, _) => {
                 WaitPage::Denied
             }
             (HandoffState::Waiting, ..) if handoff.is_open(now) && !record.link_is_over(now) => {
                 WaitPage::Waiting(Waiting {
-                    purpose: Purpose::SignIn { system, holder_id: handoff.holder_id.clone() },
+                    purpose: sign_in_purpose(&record, &system, handoff),
                     url: phones.url(&handoff.handoff_id, page),
                     number: record.number.is_none().then(|| page.number()),
                     remaining_seconds: now.seconds_until(handoff.link.expires_at()),
@@ -377,7 +376,7 @@ impl Keeper {
         let Some((record, _)) = self.parts.sessions.record(&handoff.session_id).await? else {
             return Ok(None);
         };
-        let system = self.parts.registry.system(&record.system_id);
+        let system = self.asking_system(&record);
         Ok(system.map(|system| (record, system)))
     }
 }
@@ -390,6 +389,19 @@ pub fn portal_index(hpki: &str, jpki: Option<&str>, danger_test_mode: bool) -> P
         my_number: jpki
             .map(|jpki| MyNumberUrls { enrol: enrol(jpki), link: format!("{hpki}/link") }),
         danger_test_mode,
+    }
+}
+
+/// What a phone is asked for by a sign-in.
+pub(super) fn sign_in_purpose(
+    record: &SessionRecord,
+    system: &SigningSystem,
+    handoff: &Handoff,
+) -> Purpose {
+    let holder_id = handoff.holder_id.clone();
+    match record.is_for_portal() {
+        true => Purpose::OwnPage { holder_id },
+        false => Purpose::SignIn { system: system.display_name.clone(), holder_id },
     }
 }
 

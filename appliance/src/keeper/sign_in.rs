@@ -8,6 +8,7 @@ use super::activation;
 use super::card::CardFault;
 use super::card::ProvedCard;
 use super::entries;
+use super::phones::terminal_line;
 use api::operations::CardHandshake;
 use api::operations::Confirm;
 use api::operations::Confirmation;
@@ -75,7 +76,14 @@ impl SignIn for Keeper {
             Ok(met) => SignInPage::Confirm(Confirm {
                 form_token: self.forms.issue(&met.shown(), &met.proved.factor),
                 asks_number: met.record.number.is_some(),
-                return_origin: met.record.return_url.as_deref().and_then(origin),
+                for_own_page: met.record.is_for_portal(),
+                return_origins: met
+                    .record
+                    .return_url
+                    .as_deref()
+                    .and_then(origin)
+                    .into_iter()
+                    .collect(),
                 remaining_seconds: met.now.seconds_until(met.record.link_expires_at),
                 session_seconds: met.offered.seconds,
                 signatures: met.offered.signatures,
@@ -106,7 +114,7 @@ impl SignIn for Keeper {
             return Confirmed::Refused(SignInRefusal::FormOver);
         }
         match confirmation.approve {
-            true => self.approve(request_id, met, confirmation.number.as_deref()).await,
+            true => self.approve(request_id, met, &confirmation).await,
             false => self.deny(request_id, met).await,
         }
     }
@@ -189,7 +197,8 @@ impl Keeper {
         Ok((system, holder, entitlement))
     }
 
-    async fn approve(&self, request_id: &str, met: Met, number: Option<&str>) -> Confirmed {
+    async fn approve(&self, request_id: &str, met: Met, confirmed: &Confirmation) -> Confirmed {
+        let number = confirmed.number.as_deref();
         if let Err(refusal) = self.renew(request_id, &met.proved).await {
             return Confirmed::Refused(refusal);
         }
@@ -206,6 +215,7 @@ impl Keeper {
             second_certificates_not_after: Some(met.entitlement.not_after),
             authenticated_at: proved.proved_at,
             limits: met.offered,
+            terminal: Some(terminal_line(&confirmed.terminal)),
         };
         // The evidence is durable before anything that rests on it. A wrong number is no approval.
         // That nothing came of a recorded approval is recorded, too, and never thinned out.

@@ -46,6 +46,13 @@ impl Reply {
         self.headers.get(name).map_or("", String::as_str)
     }
 
+    /// `name=value` of a cookie that the answer gives.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        let mut cookies = self.header("set-cookie").lines();
+        let cookie = cookies.find(|cookie| cookie.starts_with(&format!("{name}=")))?;
+        cookie.split(';').next().map(str::to_owned)
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -225,8 +232,13 @@ impl Connection {
         let status = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
         let status = status.parse().map_err(io::Error::other)?;
         let headers = lines.filter_map(|line| line.split_once(':'));
-        let headers = headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
-        Ok(Reply { status, headers: headers.collect(), body: Vec::new() })
+        let mut named: HashMap<String, String> = HashMap::new();
+        for (name, value) in headers {
+            let value = value.trim().to_owned();
+            let all = named.entry(name.to_lowercase());
+            all.and_modify(|all| *all = format!("{all}\n{value}")).or_insert(value);
+        }
+        Ok(Reply { status, headers: named, body: Vec::new() })
     }
 
     /// Whether the peer ends the connection within `wait`; what it still says is skipped.

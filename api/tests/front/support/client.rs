@@ -47,6 +47,11 @@ impl Reply {
         self.headers.get(name).map_or("", String::as_str)
     }
 
+    /// The values of a header that came several times, in their order.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.header(name).lines().collect()
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8(self.body.clone()).unwrap()
     }
@@ -212,8 +217,13 @@ impl Client {
         let status = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
         let status = status.parse().map_err(io::Error::other)?;
         let headers = lines.filter_map(|line| line.split_once(": "));
-        let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned()));
-        Ok(Reply { status, headers: headers.collect(), body: Vec::new() })
+        let mut named: HashMap<String, String> = HashMap::new();
+        for (name, value) in headers {
+            let value = value.to_owned();
+            let all = named.entry(name.to_lowercase());
+            all.and_modify(|all| *all = format!("{all}\n{value}")).or_insert(value);
+        }
+        Ok(Reply { status, headers: named, body: Vec::new() })
     }
 
     /// Whether the peer ends the connection within `wait`; what it still says is skipped.

@@ -1,6 +1,7 @@
 //! A keeper of paper: answers in fixed ways and writes down what it was asked.
 
 use super::paper_letter::PaperLetter;
+use super::paper_own_page::PaperOwnPage;
 use super::paper_portal::PaperPortal;
 use super::signer::Signer;
 use api::admin::Admin;
@@ -61,6 +62,7 @@ pub struct PaperKeeper {
     pub signer: Mutex<Option<Signer>>,
     pub portal: PaperPortal,
     pub letter: PaperLetter,
+    pub own_page: PaperOwnPage,
     pub registry: prometheus::Registry,
 }
 
@@ -265,7 +267,8 @@ impl SignIn for PaperKeeper {
             holder: "医師 太郎".into(),
             form_token: "one-time".into(),
             asks_number: self.asks_number.load(Ordering::Relaxed),
-            return_origin: Some("https://ehr.example:8443".into()),
+            for_own_page: false,
+            return_origins: vec!["https://ehr.example:8443".into()],
             remaining_seconds: 120,
             session_seconds: 43_200,
             signatures: 250,

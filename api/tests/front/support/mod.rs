@@ -4,6 +4,7 @@ pub mod client;
 pub mod keeper;
 pub mod paper_letter;
 pub mod paper_my_number;
+pub mod paper_own_page;
 pub mod paper_portal;
 pub mod pki;
 pub mod rig;

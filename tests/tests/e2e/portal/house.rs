@@ -161,11 +161,33 @@ impl House {
         Connection::tls(self.world.ports.hpki, config).await.unwrap()
     }
 
+    /// The button of the choice page that leads to the card.
+    pub async fn choose_card(&self, login_path: &str) -> Reply {
+        self.post_form(&format!("{login_path}/card"), "").await
+    }
+
+    /// A request as a browser with this cookie sends it.
+    pub async fn get_with(&self, cookie: &str, path: &str) -> Reply {
+        let headers = format!("Cookie: {cookie}\r\n");
+        self.connect().await.ask(&format!("GET {path}"), &headers, b"").await
+    }
+
+    /// The same for a form.
+    pub async fn post_with(&self, cookie: &str, path: &str, form: &str) -> Reply {
+        let kind = "Content-Type: application/x-www-form-urlencoded\r\n";
+        let headers = format!("{kind}Cookie: {cookie}\r\n");
+        self.connect().await.ask(&format!("POST {path}"), &headers, form.as_bytes()).await
+    }
+
     /// A page that waits for the phone of `holder`, as typed.
     pub async fn hand_off(&self, pending: &Pending, holder: Option<&str>) -> Pc {
+        Pc::at(&self.choose_phone(&pending.login_path, holder).await)
+    }
+
+    /// The button of the choice page that asks for a phone.
+    pub async fn choose_phone(&self, login_path: &str, holder: Option<&str>) -> Reply {
         let form = holder.map(|holder| format!("holder_id={holder}")).unwrap_or_default();
-        let path = format!("{}/phone", pending.login_path);
-        Pc::at(&self.post_form(&path, &form).await)
+        self.post_form(&format!("{login_path}/phone"), &form).await
     }
 
     /// The page that waits for the old phone of `holder`, as typed.
@@ -291,7 +313,7 @@ impl Pc {
     pub fn at(reply: &Reply) -> Self {
         assert_eq!(reply.status, 303, "{reply}");
         let path = reply.header("location").split('?').next().unwrap();
-        let cookie = reply.header("set-cookie").split(';').next().unwrap().to_owned();
+        let cookie = reply.cookie("__Secure-wait").unwrap();
         Self { id: path.strip_prefix("/wait/").unwrap().to_owned(), cookie }
     }
 }

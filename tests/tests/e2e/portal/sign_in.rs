@@ -35,8 +35,9 @@ async fn login_link_leads_to_the_portal_only_where_a_phone_will_do() {
     assert!(either.login_url.starts_with(&format!("{}/login/", house.origin())));
     let page = house.get(&either.login_path).await.expect(200).text();
     assert!(page.contains("外来") && page.contains("holder_id"), "{page}");
-    let card = format!("https://localhost:{port}{}", either.login_path);
-    assert!(page.contains(&card), "no way to the card: {page}");
+    let card = house.choose_card(&either.login_path).await.expect(303);
+    let there = format!("https://localhost:{port}{}?lang=ja", either.login_path);
+    assert_eq!(card.header("location"), there, "{page}");
     let wanted = serde_json::json!({ "methods": ["hpki"], "return_url": RETURN_URL });
     let asked = house.clinic().ask_sign_in_with(&wanted).await;
     assert!(asked.login_url.starts_with(&format!("https://localhost:{port}/login/")));
