@@ -131,9 +131,15 @@ async fn my_number_card_is_offered_where_it_is_a_method() {
     let rig = Rig::new();
     let all = [MethodName::Hpki, MethodName::Jpki, MethodName::Fido2];
     *rig.keeper.portal.choice.lock().unwrap() = Some(choice(&all, true));
-    let page = rig.connect_portal().await.get("/login/link-1").await.text();
-    let link = "href=\"https://localhost:8447/login/link-1?lang=ja\">マイナンバーカードで認証</a>";
-    assert!(page.contains(link), "{page}");
+    let mut client = rig.connect_portal().await;
+    let page = client.get("/login/link-1").await;
+    let policy = page.header("content-security-policy").to_owned();
+    let origins = "form-action 'self' https://localhost:8444 https://localhost:8447;";
+    assert!(policy.contains(origins), "{policy}");
+    assert!(page.text().contains("マイナンバーカードで認証</button>"), "{}", page.text());
+    let there = client.post_form("/login/link-1/card", "", "card=jpki").await;
+    let url = "https://localhost:8447/login/link-1?lang=ja";
+    assert_eq!((there.status, there.header("location")), (303, url));
 }
 
 #[tokio::test]
