@@ -4,6 +4,8 @@ use super::CardStanding;
 use super::CardState;
 use super::NotificationCard;
 use super::REGISTRATION_SECONDS;
+use super::Registered;
+use super::Tried;
 use crate::authenticator::Authenticator;
 use crate::authenticator::EnrolledBy;
 use crate::authenticator::LetterEnroller;
@@ -35,6 +37,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 /// What the verifier's MAC is over begins with this.
@@ -108,57 +111,19 @@ pub struct NewCard {
     pub issuance: Txn,
 }
 
-/// What became of a password.
-#[derive(Debug)]
-pub enum Tried {
-    /// It is the one: this browser may register a phone.
-    Right {
-        /// The card.
-        card: Box<NotificationCard>,
-        /// For the browser alone; exists nowhere else.
-        registration: Zeroizing<String>,
-    },
-    /// It is not.
-    Wrong {
-        /// The card.
-        card: Box<NotificationCard>,
-        /// How many more may be tried.
-        left: u8,
-    },
-    /// It was wrong too often before.
-    Locked(Box<NotificationCard>),
-    /// It is the one, but the holder has a phone: this card registers nothing any more.
-    AlreadyRegistered(Box<NotificationCard>),
-    /// No such card, or it is over: nobody is told which.
-    Over,
-}
-
-/// What became of a phone that was proved.
-#[derive(Debug)]
-pub enum Registered {
-    /// It is the holder's phone now; to be put into the registry.
-    Done(Box<Authenticator>),
-    /// The holder has a phone: this card registers nothing any more.
-    AlreadyRegistered,
-    /// This very authenticator is registered already.
-    Known,
-    /// The holder is disabled.
-    NotEntitled,
-    /// The registration is over: by time, another browser, wrong passwords, an operator.
-    Over,
-}
-
 /// Every notification card: durable records moved forward by guarded writes.
 pub struct NotificationCards {
     trust: TrustStore,
     clock: Arc<dyn Clock>,
     mac: Arc<dyn PasswordMac>,
+    /// Held from a try's count to its outcome.
+    trying: Mutex<()>,
 }
 
 impl NotificationCards {
     /// Cards over the sealed store, with verifiers by `mac`.
     pub fn new(trust: TrustStore, clock: Arc<dyn Clock>, mac: Arc<dyn PasswordMac>) -> Self {
-        Self { trust, clock, mac }
+        Self { trust, clock, mac, trying: Mutex::default() }
     }
 
     /// Makes a card for `holder_id`, good for `lifetime`. It is there once the caller has committed its issuance, which
@@ -262,7 +227,7 @@ impl NotificationCards {
         Ok(self.trust.load_all().await?)
     }
 
-    /// The card of a link, in whatever state; changes nothing.
+    /// The card of a link, in whatever state; changes nothing. Whether it is locked is known when nothing is being tried.
     ///
     /// # Errors
     /// [`SessionError::Trust`].
@@ -271,7 +236,12 @@ impl NotificationCards {
         card_id: &str,
         secret: &str,
     ) -> Result<Option<NotificationCard>, SessionError> {
-        Ok(self.by_id(card_id).await?.filter(|card| card.is_secret(secret)))
+        let found = self.by_id(card_id).await?.filter(|card| card.is_secret(secret));
+        if found.as_ref().is_none_or(|card| card.tries < MAX_TRIES) {
+            return Ok(found);
+        }
+        let _decided = self.trying.lock().await;
+        self.by_id(card_id).await
     }
 
     /// A password was typed in the browser `terminal`.
@@ -285,7 +255,9 @@ impl NotificationCards {
         password: &Password,
         terminal: &str,
     ) -> Result<Tried, CardError> {
-        // Step 1: the try is counted, and that is durable, before anything is compared.
+        // Step 1: the try is counted, and that is durable, before anything is compared. The one before it is decided: whoever
+        // clicks twice is not locked out by their own first click.
+        let _one_at_a_time = self.trying.lock().await;
         let counted = match self.count(card_id, secret).await? {
             Counted::Try(card) => card,
             Counted::Locked(card) => return Ok(Tried::Locked(card)),

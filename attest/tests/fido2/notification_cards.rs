@@ -217,6 +217,41 @@ async fn right_password_after_four_wrong_ones_opens_and_forgives_none_of_them() 
 }
 
 #[tokio::test]
+async fn fifth_try_that_is_not_decided_yet_locks_nobody_out() {
+    let house = Cards::new().await;
+    let sheets = house.issue("u-1").await;
+    for _ in 0..4 {
+        house.type_password(&sheets, &sheets.wrong()).await;
+    }
+    let typed = || house.type_password(&sheets, &sheets.password);
+    let looked = async {
+        while house.card(&sheets).await.tries < 5 {
+            step().await;
+        }
+        house.cards.by_link(&sheets.card_id, &sheets.secret).await.unwrap().unwrap()
+    };
+    let (first, second, seen) = tokio::join!(typed(), typed(), looked);
+    assert!(matches!(first, Tried::Right { .. }), "{first:?}");
+    assert!(matches!(second, Tried::Right { .. }), "{second:?}");
+    assert_eq!(seen.standing(house_now(&house)), CardStanding::Live);
+    // Decided, a wrong one locks at once.
+    let wrong = sheets.wrong();
+    let (fifth, late) = tokio::join!(house.type_password(&sheets, &wrong), typed());
+    assert!(matches!(fifth, Tried::Wrong { left: 0, .. }), "{fifth:?}");
+    assert!(matches!(late, Tried::Locked(_)), "{late:?}");
+}
+
+#[tokio::test]
+async fn outcome_in_a_log_line_has_no_secret() {
+    let house = Cards::new().await;
+    let sheets = house.issue("u-1").await;
+    let tried = house.type_password(&sheets, &sheets.password).await;
+    let Tried::Right { registration, .. } = &tried else { panic!("{tried:?}") };
+    let said = format!("{tried:?}");
+    assert!(said.contains(&sheets.card_id) && !said.contains(registration.as_str()), "{said}");
+}
+
+#[tokio::test]
 async fn try_that_a_crash_cut_off_is_counted() {
     let house = Cards::new().await;
     let sheets = house.issue("u-1").await;

@@ -49,8 +49,11 @@ use attest::trust::TrustStore;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
+use std::task::Wake;
 use std::task::Waker;
 
 pub const ORIGIN: &str = "https://portal.example.jp:8443";
@@ -96,18 +99,33 @@ impl Store for StepStore {
     }
 }
 
-/// Runs `tasks` to their ends, one step at a time; `choose` picks among the `n` that still run.
+/// Whether a task can go on, or waits for another one.
+struct Ready(AtomicBool);
+
+impl Wake for Ready {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Runs `tasks` to their ends, one step at a time; `choose` picks among the `n` that can go on.
 pub fn interleave<T>(
     tasks: Vec<Pin<Box<dyn Future<Output = T> + '_>>>,
     mut choose: impl FnMut(usize) -> usize,
 ) -> Vec<T> {
-    let mut running: Vec<_> = tasks.into_iter().enumerate().collect();
+    let new = || Arc::new(Ready(AtomicBool::new(true)));
+    let mut running: Vec<_> =
+        tasks.into_iter().enumerate().map(|(index, task)| (index, task, new())).collect();
     let mut done: Vec<Option<T>> = running.iter().map(|_| None).collect();
-    let mut context = Context::from_waker(Waker::noop());
     while !running.is_empty() {
-        let chosen = choose(running.len());
-        let (index, task) = &mut running[chosen];
-        if let Poll::Ready(output) = task.as_mut().poll(&mut context) {
+        let can_go_on: Vec<usize> =
+            (0..running.len()).filter(|at| running[*at].2.0.load(Ordering::SeqCst)).collect();
+        assert!(!can_go_on.is_empty(), "each waits for another one");
+        let chosen = can_go_on[choose(can_go_on.len())];
+        let (index, task, ready) = &mut running[chosen];
+        ready.0.store(false, Ordering::SeqCst);
+        let waker = Waker::from(ready.clone());
+        if let Poll::Ready(output) = task.as_mut().poll(&mut Context::from_waker(&waker)) {
             done[*index] = Some(output);
             drop(running.remove(chosen));
         }
