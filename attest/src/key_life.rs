@@ -158,8 +158,9 @@ impl Credential {
         let (because, from) = match self.status {
             CredentialStatus::Generated => ("never certified", self.created_at),
             CredentialStatus::Revoked => {
-                let revoked_at = self.life.revoked.as_ref().map_or(UnixSeconds(0), |end| end.at);
-                ("revoked", revoked_at.plus(grace))
+                // Where it is not known when, it signed as long as its certificate let it.
+                let ended_at = self.life.revoked.as_ref().map_or(self.not_after, |end| end.at);
+                ("revoked", ended_at.plus(grace))
             }
             CredentialStatus::Active | CredentialStatus::Quarantined => {
                 return Err(NotSpent::InUse);
@@ -257,6 +258,12 @@ mod tests {
         assert_eq!((gone.from, gone.after.status), (NOW.plus(GRACE), CredentialStatus::Destroyed));
         assert_eq!(gone.after.chain, revoked.chain);
         assert_eq!(spent(&gone.after, b"first"), Err(NotSpent::Destroyed));
+    }
+
+    #[test]
+    fn pair_revoked_nobody_knows_when_goes_after_its_certificate_and_the_grace_time() {
+        let revoked = Credential { status: CredentialStatus::Revoked, not_after: NOW, ..active() };
+        assert_eq!(spent(&revoked, b"first").unwrap().from, NOW.plus(GRACE));
     }
 
     #[test]
