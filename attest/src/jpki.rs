@@ -196,6 +196,8 @@ pub enum Renewed {
     Known,
     /// The old one is not linked any more, or its holder is disabled.
     Gone,
+    /// This very handshake was used before.
+    EvidenceUsed,
 }
 
 /// Every link: durable records moved forward by guarded writes.
@@ -311,7 +313,8 @@ impl JpkiLinks {
         Err(SessionError::Contended)
     }
 
-    /// The provider vouches that `new`, which was proved, renews the linked `old`: it takes its place in one transaction.
+    /// The provider vouches that `new`, which was proved, renews the linked `old`: it takes its place in one transaction. The
+    /// handshake stays unused: the sign-in that it is for uses it.
     ///
     /// # Errors
     /// [`SessionError`] when it could not be made durable.
@@ -328,7 +331,12 @@ impl JpkiLinks {
             let Some((holder, holder_rev)) = holder.filter(|(holder, _)| holder.enabled) else {
                 return Ok(Renewed::Gone);
             };
+            let (used_key, _) = evidence_used(&new.once_key, now);
+            if self.trust.store().get(&used_key).await.map_err(TrustError::from)?.is_some() {
+                return Ok(Renewed::EvidenceUsed);
+            }
             let mut txn = Txn::default();
+            txn.guards.push(Guard::Absent(used_key));
             txn.guards.push(Guard::Absent(record_key::<JpkiLink>(&new.card.0)));
             txn.guards.push(Guard::Rev(replaced.key(), old_rev));
             txn.guards.push(Guard::Rev(holder.key(), holder_rev));

@@ -228,6 +228,7 @@ impl Keeper {
             // Another sign-in with the same card was first.
             Ok(Renewed::Known) => return Ok(()),
             Ok(Renewed::Gone) => ("not_linked", SignInRefusal::CardNotRegistered),
+            Ok(Renewed::EvidenceUsed) => ("evidence_used", SignInRefusal::ProofNotFresh),
             Err(error) => {
                 tracing::error!(request_id, %error, "a renewal could not be stored");
                 ("not_stored", SignInRefusal::Unavailable)

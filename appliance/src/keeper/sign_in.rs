@@ -199,9 +199,6 @@ impl Keeper {
 
     async fn approve(&self, request_id: &str, met: Met, confirmed: &Confirmation) -> Confirmed {
         let number = confirmed.number.as_deref();
-        if let Err(refusal) = self.renew(request_id, &met.proved).await {
-            return Confirmed::Refused(refusal);
-        }
         let (proved, method) = (&met.proved, met.proved.method);
         let evidence_json = proved.evidence_json.clone();
         let approval = Approval {
@@ -221,6 +218,9 @@ impl Keeper {
         // That nothing came of a recorded approval is recorded, too, and never thinned out.
         let is_number = number.is_some_and(|number| met.record.is_number(number));
         if met.record.number.is_none() || is_number {
+            if let Err(refusal) = self.renew(request_id, proved).await {
+                return Confirmed::Refused(refusal);
+            }
             let sign_in = entries::sign_in(&met.record, &approval, evidence_json);
             let entry = entries::sign_in_approved(request_id, sign_in);
             if let Err(error) = self.parts.audit.append(entry).await {

@@ -210,6 +210,21 @@ async fn renewal_takes_the_old_ones_place_and_keeps_its_history() {
 }
 
 #[tokio::test]
+async fn handshake_that_was_used_renews_nothing_and_a_renewal_leaves_its_own_unused() {
+    let world = world().await;
+    world.linked("u-1", "a").await;
+    let old = new("a", "").card;
+    // The handshake that linked the first card.
+    let used = world.links.renew(&old, &new("b", "a")).await.unwrap();
+    assert!(matches!(used, Renewed::EvidenceUsed), "{used:?}");
+    assert_eq!(world.card_of("u-1").await, Some(old.clone()));
+    let renewed = world.links.renew(&old, &new("b", "1")).await.unwrap();
+    assert!(matches!(renewed, Renewed::Done { .. }), "{renewed:?}");
+    let ticket = world.issue("u-2").await;
+    assert!(matches!(world.link(&ticket, &new("c", "1")).await, Linked::Done { .. }));
+}
+
+#[tokio::test]
 async fn renewal_of_a_disabled_holders_card_changes_nothing() {
     let world = world().await;
     world.linked("u-1", "a").await;

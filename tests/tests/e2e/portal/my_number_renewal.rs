@@ -127,6 +127,24 @@ async fn f28_renewed_card_takes_the_place_of_the_one_before_at_the_next_sign_in(
 }
 
 #[tokio::test]
+async fn wrong_number_moves_no_registration_and_the_right_one_does() {
+    let (house, _provider, told) = house().await;
+    let (doctor, old) = house.doctor_with_my_number().await;
+    let before = house.my_numbers(&doctor).await;
+    let new = house.world.pki.jpki.my_number_card("renewed", Validity::CURRENT);
+    house.renews(&told, &new, &old);
+    let pending = house.clinic().ask_sign_in_with(&json!({ "methods": ["jpki"] })).await;
+    let number = pending.number.clone().unwrap();
+    let wrong: String = number.chars().map(|at| if at == '0' { '1' } else { '0' }).collect();
+    let portal = house.world.jpki_portal();
+    portal.approve(&new, &pending.login_path, Some(&wrong)).await.expect(403);
+    assert_eq!(house.my_numbers(&doctor).await, before);
+    portal.approve(&new, &pending.login_path, Some(&number)).await.expect(200);
+    let after = house.my_numbers(&doctor).await;
+    assert!(after[0]["renewed_at"].is_string() && after[0]["card"] != before[0]["card"]);
+}
+
+#[tokio::test]
 async fn provider_that_revokes_or_is_gone_lets_nobody_in() {
     let (house, provider, told) = house().await;
     let (_, card) = house.doctor_with_my_number().await;
