@@ -4,6 +4,7 @@
 //! in two processes. The keeper trusts nothing that it can check itself.
 
 pub mod added;
+pub mod browser_secret;
 pub mod change_phone;
 pub mod confirm_enrol;
 pub mod letter;

@@ -61,7 +61,7 @@ pub(crate) async fn form(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
     let context = Context::of(exchange, language);
     Ok(closing(match started {
         EnrolStarted::Page { portal_origin, id, page_secret } => {
-            pages::portal::enrol_started(&context, &portal_origin, &id, &page_secret)
+            pages::portal::enrol_started(&context, &portal_origin, &id, page_secret.as_str())
         }
         EnrolStarted::Refused(refusal) => pages::refusal(&context, refusal),
     }))

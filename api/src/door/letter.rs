@@ -85,7 +85,7 @@ pub(crate) async fn password(exchange: &mut Exchange<'_>) -> Result<Answer, Refu
         LetterTried::Right { registration } => {
             let mut answer = see_other(&format!("{path}?lang={}", language.tag()))?;
             let scope = cookies::Scope { path: &path, same_site: "Strict" };
-            cookies::set(&mut answer, COOKIE, &registration, COOKIE_SECONDS, scope)?;
+            cookies::set(&mut answer, COOKIE, registration.as_str(), COOKIE_SECONDS, scope)?;
             Ok(answer)
         }
         LetterTried::Wrong { left } => {

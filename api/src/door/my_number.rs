@@ -56,7 +56,8 @@ pub(crate) async fn start(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal
     let context = Context::of(exchange, language);
     Ok(closing(match started {
         LinkStarted::Swap { jpki_origin, id, secret } => {
-            let swap = Swap { origin: &jpki_origin, id: &id, secret: &secret, is_again: false };
+            let swap =
+                Swap { origin: &jpki_origin, id: &id, secret: secret.as_str(), is_again: false };
             my_number::swap(&context, &swap)
         }
         LinkStarted::Refused(refusal) => pages::refusal(&context, refusal),

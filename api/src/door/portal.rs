@@ -112,7 +112,9 @@ pub(crate) async fn ask_phone(exchange: &mut Exchange<'_>) -> Result<Answer, Ref
 /// Where a browser goes that asked for a QR code.
 pub(super) fn handed(context: &Context<'_>, handed: Handed) -> Result<Answer, Refusal> {
     match handed {
-        Handed::Page { id, page_secret } => to_wait_page(&id, &page_secret, context.language),
+        Handed::Page { id, page_secret } => {
+            to_wait_page(&id, page_secret.as_str(), context.language)
+        }
         Handed::Over => Ok(refusal(context, SignInRefusal::LinkOver)),
         Handed::Unavailable => Ok(refusal(context, SignInRefusal::Unavailable)),
         Handed::RateLimited { seconds } => {

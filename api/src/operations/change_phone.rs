@@ -6,6 +6,7 @@
 //! PC     POST /wait/{id}/change   -> ChangeGoesOn  yes: another QR code, for the new phone
 //! ```
 
+use crate::operations::browser_secret::BrowserSecret;
 use crate::operations::portal::Handed;
 use crate::operations::portal::Terminal;
 use async_trait::async_trait;
@@ -21,7 +22,7 @@ pub enum ChangeGoesOn {
         /// Names the page.
         id: String,
         /// For the cookie; in no link.
-        page_secret: String,
+        page_secret: BrowserSecret,
     },
     /// No: nothing is changed.
     Stopped,

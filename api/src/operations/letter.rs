@@ -12,6 +12,7 @@
 //! have a phone, is told to whoever typed the right password.
 
 use crate::operations::SignInRefusal;
+use crate::operations::browser_secret::BrowserSecret;
 use crate::operations::portal::Terminal;
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -55,7 +56,7 @@ pub enum LetterTried {
     /// It is the one.
     Right {
         /// For the cookie; in no link.
-        registration: String,
+        registration: BrowserSecret,
     },
     /// It is not.
     Wrong {

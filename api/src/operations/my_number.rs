@@ -11,6 +11,7 @@
 
 use crate::operations::CardHandshake;
 use crate::operations::SignInRefusal;
+use crate::operations::browser_secret::BrowserSecret;
 use crate::operations::portal::Terminal;
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -54,7 +55,7 @@ pub enum LinkStarted {
         /// Names the ticket.
         id: String,
         /// For the form; in no link.
-        secret: String,
+        secret: BrowserSecret,
     },
     /// See [`LinkPage::Refused`].
     Refused(SignInRefusal),

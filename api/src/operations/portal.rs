@@ -17,6 +17,7 @@
 use crate::operations::EntryShown;
 use crate::operations::SignInRefusal;
 use crate::operations::added::RecentlyAdded;
+use crate::operations::browser_secret::BrowserSecret;
 use crate::wire::MethodName;
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -92,7 +93,7 @@ pub enum Handed {
         /// Names the page.
         id: String,
         /// For the cookie; in no link.
-        page_secret: String,
+        page_secret: BrowserSecret,
     },
     /// The login link cannot be used.
     Over,
@@ -323,7 +324,7 @@ pub enum EnrolStarted {
         /// Names the page.
         id: String,
         /// For the form, then the cookie; in no link.
-        page_secret: String,
+        page_secret: BrowserSecret,
     },
     /// See [`EnrolPage::Refused`].
     Refused(SignInRefusal),

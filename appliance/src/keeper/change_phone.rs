@@ -66,7 +66,7 @@ impl ChangePhone for Keeper {
             Ok::<_, SessionError>((change.change_id, page))
         };
         match started.await {
-            Ok((id, page)) => Handed::Page { id, page_secret: page.text().to_owned() },
+            Ok((id, page)) => Handed::Page { id, page_secret: page.text().into() },
             Err(error) => {
                 tracing::error!(request_id, %error, "a change of phone could not be stored");
                 Handed::Unavailable
@@ -117,7 +117,7 @@ impl Keeper {
         let issued =
             phones.tickets.issue(&change.holder_id, by, Some(old), &change.terminal, &next);
         let id = issued.await?.ticket_id;
-        Ok(ChangeGoesOn::Page { id, page_secret: next.text().to_owned() })
+        Ok(ChangeGoesOn::Page { id, page_secret: next.text().into() })
     }
 
     async fn stop_change(

@@ -117,7 +117,7 @@ impl Keeper {
             Ok((id, page)) => EnrolStarted::Page {
                 portal_origin: phones.origin.clone(),
                 id,
-                page_secret: page.text().to_owned(),
+                page_secret: page.text().into(),
             },
             Err(error) => {
                 tracing::error!(request_id, error, "no enrolment began");

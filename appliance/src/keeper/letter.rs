@@ -256,7 +256,7 @@ impl Keeper {
         }
         let detail = format!("the password was right, in {terminal}");
         match self.record_letter(request_id, card, "opened", &detail).await {
-            true => LetterTried::Right { registration: registration.to_owned() },
+            true => LetterTried::Right { registration: registration.into() },
             false => LetterTried::Unavailable,
         }
     }

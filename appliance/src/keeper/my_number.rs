@@ -114,7 +114,7 @@ impl Pages for Keeper {
         match self.issue_link_ticket(request_id, my_numbers, &begun, &terminal).await {
             Ok((id, secret)) => {
                 let jpki_origin = my_numbers.listener.origin.clone();
-                LinkStarted::Swap { jpki_origin, id, secret }
+                LinkStarted::Swap { jpki_origin, id, secret: secret.into() }
             }
             Err(error) => {
                 tracing::error!(request_id, error, "no My Number card can be registered");

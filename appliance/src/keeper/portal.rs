@@ -104,7 +104,7 @@ impl Portal for Keeper {
         };
         match started.await {
             Ok((handoff, page)) => {
-                Handed::Page { id: handoff.handoff_id, page_secret: page.text().to_owned() }
+                Handed::Page { id: handoff.handoff_id, page_secret: page.text().into() }
             }
             Err(error) => {
                 tracing::error!(request_id, %error, "a hand-off could not be stored");
