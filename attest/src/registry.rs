@@ -238,6 +238,18 @@ impl Registry {
         credential
     }
 
+    /// Stops a credential whose pair is at fault; false when a renewal has replaced that pair: its fault is not the new one's.
+    pub fn stop_pair(&self, faulty: &LiveCredential) -> bool {
+        // No renewal comes in between: it writes these tables.
+        let tables = self.write();
+        let now = tables.credentials.get(&faulty.record.credential_id);
+        let is_in_use = now.is_none_or(|now| now.record.cka_id == faulty.record.cka_id);
+        if is_in_use {
+            faulty.stop();
+        }
+        is_in_use
+    }
+
     /// Puts what a credential has become without a break: nothing that is under way is stopped, a stop stops both. With
     /// another pair comes what was just judged of its certificate; else the last judgement stands.
     pub fn renew_credential(&self, record: Credential, judged: Option<Standing>) {

@@ -5,6 +5,7 @@
 
 use crate::records::TrustRecord;
 use crate::records::record_key;
+use crate::sessions::MAX_RETRIES;
 use crate::store::Guard;
 use crate::store::Outcome;
 use crate::store::Rev;
@@ -121,6 +122,32 @@ impl TrustStore {
     pub async fn replace<R: TrustRecord>(&self, record: &R, rev: Rev) -> Result<(), TrustError> {
         let guards = vec![Guard::Rev(record.key(), rev)];
         self.commit(record.id(), Txn { guards, writes: vec![self.sealed(record)?] }).await
+    }
+
+    /// Stores what `change` makes of the record named `id`, however often somebody else is first. Nothing when it is not there,
+    /// or `change` leaves it as it is.
+    ///
+    /// # Errors
+    /// [`TrustError::Conflict`] when somebody else was first each time.
+    pub async fn update<R: TrustRecord>(
+        &self,
+        id: &str,
+        change: impl Fn(R) -> Option<R>,
+    ) -> Result<Option<R>, TrustError> {
+        for _ in 0..MAX_RETRIES {
+            let Some((found, rev)) = self.load::<R>(id).await? else {
+                return Ok(None);
+            };
+            let Some(changed) = change(found) else {
+                return Ok(None);
+            };
+            match self.replace(&changed, rev).await {
+                Err(TrustError::Conflict(_)) => {}
+                Ok(()) => return Ok(Some(changed)),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(TrustError::Conflict(id.to_owned()))
     }
 
     /// Removes a record; removing what is absent is no error.
@@ -242,6 +269,39 @@ mod tests {
         let (store, _) = stored().await;
         let other = TrustStore::new(store, &[8; 32]);
         assert!(matches!(other.load::<Holder>("u-1").await, Err(TrustError::SealBroken(_))));
+    }
+
+    #[tokio::test]
+    async fn update_is_made_of_what_somebody_else_has_just_stored() {
+        let (store, trust) = stored().await;
+        let renamed = Holder { display_name: "山田 次郎".into(), ..holder("u-1") };
+        let Write::Put { value, .. } = trust.sealed(&renamed).unwrap() else { panic!("no value") };
+        let others = std::cell::Cell::new(3);
+        let disabled = trust.update("u-1", |found: Holder| {
+            // Three times somebody else is first.
+            if others.replace(others.get().max(1) - 1) > 0 {
+                store.danger_put_raw(b"h/u-1", value.clone());
+            }
+            Some(Holder { enabled: false, ..found })
+        });
+        let disabled = disabled.await.unwrap().unwrap();
+        assert_eq!(disabled, Holder { enabled: false, ..renamed });
+        assert_eq!(trust.load::<Holder>("u-1").await.unwrap().unwrap().0, disabled);
+    }
+
+    #[tokio::test]
+    async fn update_that_is_always_second_gives_up_and_one_that_changes_nothing_stores_nothing() {
+        let (store, trust) = stored().await;
+        let good = store.raw(b"h/u-1").unwrap();
+        let contended = trust.update("u-1", |found: Holder| {
+            store.danger_put_raw(b"h/u-1", good.clone());
+            Some(found)
+        });
+        assert!(matches!(contended.await, Err(TrustError::Conflict(_))));
+        let rev = trust.load::<Holder>("u-1").await.unwrap().unwrap().1;
+        assert_eq!(trust.update("u-1", |_: Holder| None).await.unwrap(), None);
+        assert_eq!(trust.update("u-2", |found: Holder| Some(found)).await.unwrap(), None);
+        assert_eq!(trust.load::<Holder>("u-1").await.unwrap().unwrap().1, rev);
     }
 
     #[tokio::test]

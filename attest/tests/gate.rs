@@ -339,6 +339,19 @@ async fn second_certificate_has_fallen_when_it_is_revoked_and_not_when_its_statu
 }
 
 #[tokio::test]
+async fn fault_of_a_pair_stops_it_and_not_the_one_that_a_renewal_put_in_its_place() {
+    let world = open().await;
+    let old = world.registry.credential("key").unwrap();
+    let renewed = attest::records::Credential { cka_id: vec![9; 16], ..old.record.clone() };
+    world.registry.renew_credential(renewed, Some(Standing::Good));
+    let new = world.registry.credential("key").unwrap();
+    assert!(!world.registry.stop_pair(&old));
+    assert!(!old.is_stopped() && new.may_sign());
+    assert!(world.registry.stop_pair(&new));
+    assert!(new.is_stopped());
+}
+
+#[tokio::test]
 async fn rule_14_session_of_a_card_no_longer_linked_is_refused() {
     let world = open().await;
     world.registry.remove_card(&world.session.factor);

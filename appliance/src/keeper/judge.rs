@@ -4,9 +4,14 @@ use super::Keeper;
 use super::entries;
 use super::standing::standing;
 use crate::audit::Principal;
+use crate::audit::record::AlarmSource;
 use crate::fetch::Fetcher;
 use attest::clock::UnixSeconds;
+use attest::records::Credential;
+use attest::records::CredentialStatus;
+use attest::records::Fingerprint;
 use attest::records::Method;
+use attest::registry::LiveCredential;
 use attest::registry::Standing;
 use attest::revocation::CrlStatus;
 use attest::session::EndReason;
@@ -175,46 +180,51 @@ impl Keeper {
         }
     }
 
-    /// A signature did not verify with its public key: the credential signs no more until two operators release it.
-    pub(super) async fn quarantine(
-        &self,
-        request_id: &str,
-        credential: &Arc<attest::registry::LiveCredential>,
-    ) {
-        use attest::records::Credential;
-        use attest::records::CredentialStatus;
-        use attest::registry::LiveCredential;
+    /// A signature did not verify with its public key: the credential signs no more until two operators release it. The fault
+    /// of a pair that a renewal has just replaced is an alarm, and the new pair signs on.
+    pub(super) async fn quarantine(&self, request_id: &str, credential: &Arc<LiveCredential>) {
         let credential_id = &credential.record.credential_id;
-        let is_this_pair = |record: &Credential| record.cka_id == credential.record.cka_id;
-        // A pair that a renewal has just replaced takes the new one with it nowhere.
-        let now = self.parts.registry.credential(credential_id);
-        if now.is_none_or(|now| is_this_pair(&now.record)) {
-            credential.stop();
-        }
+        let is_in_use = self.parts.registry.stop_pair(credential);
         tracing::error!(
             request_id,
             credential_id,
-            "ALARM: a signature did not verify; the credential is quarantined"
+            is_in_use,
+            "ALARM: a signature did not verify; the pair that made it signs no more"
         );
-        let stored = async {
-            let found = self.parts.trust.load::<Credential>(credential_id).await?;
-            if let Some((mut record, rev)) = found
-                && record.status == CredentialStatus::Active
-                && is_this_pair(&record)
-            {
-                record.status = CredentialStatus::Quarantined;
-                self.parts.trust.replace(&record, rev).await?;
+        let entry = match is_in_use {
+            true => {
+                self.store_quarantine(request_id, credential).await;
+                entries::quarantined(request_id, credential)
+            }
+            false => {
+                let detail = format!(
+                    "a signature did not verify; the pair of {credential_id} that made it, {}, is superseded",
+                    Fingerprint::of(&credential.record.spki_der).0
+                );
+                entries::alarm(AlarmSource::Hsm, "superseded_pair_faulty", &detail)
+            }
+        };
+        if let Err(error) = self.parts.audit.append(entry).await {
+            tracing::error!(request_id, %error, "a quarantine could not be recorded");
+        }
+    }
+
+    async fn store_quarantine(&self, request_id: &str, credential: &LiveCredential) {
+        let LiveCredential { record: Credential { credential_id, cka_id, .. }, .. } = credential;
+        let quarantined = self.parts.trust.update(credential_id, |record: Credential| {
+            let is_this_pair = record.cka_id == *cka_id;
+            (is_this_pair && record.status == CredentialStatus::Active)
+                .then_some(Credential { status: CredentialStatus::Quarantined, ..record })
+        });
+        match quarantined.await {
+            Ok(Some(record)) => {
                 self.parts.registry.put_credential(LiveCredential::new(record));
             }
-            Ok::<(), attest::trust::TrustError>(())
-        };
-        if let Err(error) = stored.await {
-            tracing::error!(request_id, credential_id, %error, "a quarantine is not durable; it holds in memory");
-        }
-        if let Err(error) =
-            self.parts.audit.append(entries::quarantined(request_id, credential)).await
-        {
-            tracing::error!(request_id, %error, "a quarantine could not be recorded");
+            // Revoked meanwhile, or renewed.
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(request_id, credential_id, %error, "a quarantine is not durable; it holds in memory");
+            }
         }
     }
 }

@@ -79,13 +79,13 @@ async fn install(world: &World, id: &str, holder: &str, made: &Value) {
     admin::grant(world, &format!("POST /keys/{id}/certificate"), Some(&chain)).await;
 }
 
-async fn key(world: &World, id: &str) -> Value {
+pub(crate) async fn key(world: &World, id: &str) -> Value {
     let listed = admin::ask(world, &world.pki.auditor, "GET /keys", None).await.expect(200).json();
     let keys = listed.as_array().expect("keys");
     keys.iter().find(|key| key["credential_id"] == id).expect("the key").clone()
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
 }
 
@@ -197,7 +197,7 @@ fn kept_for(seconds: &'static str) -> Plan {
 }
 
 /// Objects in the token, as SoftHSM has them on disk.
-fn objects(folder: &Path) -> usize {
+pub(crate) fn objects(folder: &Path) -> usize {
     let entries = std::fs::read_dir(folder).expect("the token").filter_map(Result::ok);
     entries
         .map(|entry| match entry.path() {
