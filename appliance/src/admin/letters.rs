@@ -174,6 +174,9 @@ impl AdminDesk {
             )
         })?;
         let holder = self.holder(&card.holder_id)?;
+        if !holder.enabled {
+            return Err(Code::HolderDisabled.into());
+        }
         let entry = handed_out(asking, &card, &half);
         self.parts().audit.append(entry).await.map_err(refusal::audit)?;
         self.sheets.take(letter_id, me, now);

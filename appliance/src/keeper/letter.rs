@@ -316,6 +316,8 @@ impl Keeper {
                 return Ok(LetterDone::Registered { label });
             }
             Ok(Registered::AlreadyRegistered) => {
+                let detail = "the phone was proved; the holder has another one";
+                self.record_letter(request_id, card, "already_registered", detail).await;
                 ("other_phone", Ok(LetterDone::AlreadyRegistered { contact: contact() }))
             }
             Ok(Registered::Known) => ("fido2_known", Ok(LetterDone::Known)),

@@ -7,6 +7,7 @@ use tests::support::admin;
 use tests::support::doctor::Doctor;
 use tests::support::ehr::Ehr;
 use tests::support::ehr::Sign;
+use tests::support::letter::issue_unfetched;
 use tests::support::pki::Validity;
 use tests::support::world::Plan;
 use tests::support::world::World;
@@ -114,4 +115,22 @@ async fn reason_is_optional_and_a_text_that_reads_the_same_to_everybody() {
     ask(json!("x".repeat(500))).await.expect(200);
     admin::grant(world, &format!("POST /holders/{}/enable", doctor.holder_id), None).await;
     admin::ask(world, &world.pki.registrar, &line, None).await.expect(200);
+}
+
+#[tokio::test]
+async fn sheets_of_a_holder_who_may_not_sign_are_handed_to_nobody() {
+    let world = World::shared().await;
+    let doctor = world.new_doctor(Validity::CURRENT).await;
+    let letter_id = issue_unfetched(world, &doctor.holder_id).await;
+    let registrar = &world.pki.registrar;
+    let disable = format!("POST /holders/{}/disable", doctor.holder_id);
+    admin::ask(world, registrar, &disable, None).await.expect(200);
+    let line = format!("POST /letters/{letter_id}/sheet");
+    for operator in [registrar, &world.pki.officer2] {
+        let refused = admin::ask(world, operator, &line, None).await;
+        refused.expect_problem(403, "holder_disabled");
+    }
+    // Enabled again within the day, they are there.
+    admin::grant(world, &format!("POST /holders/{}/enable", doctor.holder_id), None).await;
+    admin::ask(world, registrar, &line, None).await.expect(200);
 }

@@ -103,6 +103,10 @@ async fn link_and_password_register_a_phone_that_signs_in() {
     assert_eq!(devices[0]["enrolled_by"], "notification_card");
     assert_eq!(devices[0]["enrolled_by_factor"], sheets.letter_id.as_str());
     house.sign_in(&doctor, &mut phone).await;
+    // Whoever had both sheets need not be the holder: the audit log does not say that they were.
+    let records = house.records(&doctor, "trust_changed").await;
+    let device = records.iter().find(|record| record["event"]["what"] == "device").unwrap();
+    assert_eq!(device["principal"], json!({ "kind": "unknown" }), "{device}");
     let expected = ["granted", "handed_out", "handed_out", "opened", "used"];
     assert_eq!(changes(house, &doctor).await, expected);
     // Both operators answer for the phone: nobody proved to be the holder.
@@ -260,6 +264,25 @@ async fn phone_that_is_there_is_told_of_after_the_right_password_and_never_repla
     let refused = admin::ask(world, &world.pki.registrar, "POST /letters", Some(&body)).await;
     assert!(refused.text().contains("inkan device remove"), "{refused}");
     refused.expect_problem(409, "conflict");
+}
+
+#[tokio::test]
+async fn card_that_a_phone_overtook_ends_with_its_record() {
+    let house = House::shared().await;
+    let world = &house.world;
+    let doctor = house.doctor(Validity::CURRENT).await;
+    let sheets = issue(world, &doctor.holder_id).await;
+    let cookie = log_in(world, &sheets).await;
+    let asked = post(world, &sheets, &cookie, "options", &json!({})).await.expect(200).json();
+    house.enrol(&doctor.card, &mut house.new_phone()).await.expect(200);
+    let created = new_phone(world).create(&asked["options"].to_string()).unwrap();
+    let credential: Value = serde_json::from_str(&created).unwrap();
+    let body = json!({ "ceremony_id": asked["ceremony_id"], "credential": credential });
+    let told = post(world, &sheets, &cookie, "finish", &body).await;
+    assert!(told.text().contains("A phone is registered already"), "{told}");
+    let expected = ["granted", "handed_out", "handed_out", "opened", "already_registered"];
+    assert_eq!(changes(house, &doctor).await, expected);
+    assert_eq!(letter(world, &doctor.holder_id).await["state"], "already_registered");
 }
 
 #[tokio::test]
