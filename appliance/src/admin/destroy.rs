@@ -7,6 +7,7 @@
 
 use crate::admin::desk::AdminDesk;
 use crate::admin::keys::subject;
+use crate::admin::perform::OwedError;
 use crate::admin::plan::Effect;
 use crate::admin::plan::Plan;
 use crate::admin::refusal;
@@ -70,6 +71,9 @@ pub enum DoomError {
     /// The log.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The decision is not in the log yet.
+    #[error("what was decided is not recorded: {0}")]
+    Owed(#[from] OwedError),
 }
 
 impl AdminDesk {
@@ -120,8 +124,14 @@ impl AdminDesk {
 
     /// Carries out what is decided and recorded. A pair that cannot be destroyed now does not keep the others.
     pub(super) async fn carry_out_dooms(&self) -> Result<(), DoomError> {
+        let dooms = self.parts().trust.load_all::<Doom>().await?;
+        if dooms.is_empty() {
+            return Ok(());
+        }
+        // A decision whose record could not be written is durable, too: the record first.
+        self.record_what_is_owed().await?;
         let mut failed = Ok(());
-        for doom in self.parts().trust.load_all::<Doom>().await? {
+        for doom in dooms {
             if let Err(error) = self.carry_out(&doom).await {
                 let credential_id = doom.credential_id;
                 tracing::error!(credential_id, %error, "ALARM: a pair that was to be destroyed is still there");

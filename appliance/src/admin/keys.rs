@@ -88,9 +88,10 @@ impl AdminDesk {
     ) -> Result<KeyRequestView, Problem> {
         let hsm = &self.parts().hsm;
         let key: HolderKey = hsm.generate(key_type).await.map_err(refusal::token)?.into();
+        let credential = record(key.cka_id.clone(), key.spki_der.clone());
+        let credential_id = credential.credential_id.clone();
         let made = async {
             let csr = hsm.certification_request(&key, subject).await.map_err(refusal::token)?;
-            let credential = record(key.cka_id.clone(), key.spki_der.clone());
             let spki = Fingerprint::of(&key.spki_der);
             let event = Event::TrustChanged(TrustChange {
                 what: "credential".to_owned(),
@@ -110,7 +111,7 @@ impl AdminDesk {
             Ok(view)
         };
         let made = made.await;
-        if made.is_err() {
+        if made.is_err() && !self.may_be_named(&credential_id, &key).await {
             // Nothing names it: it goes again. If that fails, too, the key set's alarm shows it at the next start.
             if let Err(error) = hsm.destroy(&key).await {
                 tracing::error!(%error, "a key that no record names is left in the token");
@@ -118,6 +119,19 @@ impl AdminDesk {
         }
         self.keep_key_set().await;
         made
+    }
+
+    /// Whether a durable record names the pair: the store may have done what the audit log could not record. Nobody knows
+    /// where the store does not answer.
+    async fn may_be_named(&self, credential_id: &str, key: &HolderKey) -> bool {
+        match self.parts().trust.load::<Credential>(credential_id).await {
+            Ok(Some((record, _))) => {
+                let next = record.life.next.as_ref().map(|next| &next.cka_id);
+                record.cka_id == key.cka_id || next == Some(&key.cka_id)
+            }
+            Ok(None) => false,
+            Err(_) => true,
+        }
     }
 
     /// The request again, while the pair it is for has no certificate.

@@ -100,7 +100,16 @@ impl AdminDesk {
     ///
     /// # Errors
     /// [`TrustError`], [`AuditError`]: the daemon does not go on without it.
-    pub async fn record_what_is_owed(&self) -> Result<usize, OwedError> {
+    pub async fn take_up_what_was_left(&self) -> Result<usize, OwedError> {
+        let count = self.record_what_is_owed().await?;
+        if let Err(error) = self.carry_out_dooms().await {
+            tracing::warn!(%error, "pairs wait to be destroyed; tried again in a minute");
+        }
+        Ok(count)
+    }
+
+    /// Records what is durable and was not recorded then. While a change is under way, only as a part of it.
+    pub(super) async fn record_what_is_owed(&self) -> Result<usize, OwedError> {
         let owed = self.parts().trust.load_all::<Owed>().await?;
         let count = owed.len();
         for owed in owed {
@@ -108,9 +117,6 @@ impl AdminDesk {
             let entry = Entry::new(&request_id, Principal::Operator(operator_id), event);
             self.parts().audit.append(entry).await?;
             self.parts().trust.remove::<Owed>(&request_id).await?;
-        }
-        if let Err(error) = self.carry_out_dooms().await {
-            tracing::warn!(%error, "pairs wait to be destroyed; tried again in a minute");
         }
         Ok(count)
     }

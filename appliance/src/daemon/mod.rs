@@ -210,7 +210,7 @@ impl Daemon {
             tracing::warn!("DANGER: test mode is on; published test cards may sign in");
         }
         let desk = Arc::new(AdminDesk::new(keeper.clone(), config.sessions.clone()));
-        let owed = desk.record_what_is_owed().await?;
+        let owed = desk.take_up_what_was_left().await?;
         if owed > 0 {
             tracing::warn!(owed, "changes of trust that a crash left unrecorded are recorded now");
         }

@@ -4,6 +4,7 @@
  * FAULT_AT     which call of that kind, from 1
  * FAULT_HOW    an errno's number, "short" (half is written, and said so), "hang" (it never returns) or "kill"
  * FAULT_UNDER  only calls on files whose path begins so
+ * FAULT_ARMED  only calls while this file is there, if it is named
  * FAULT_MARK   file that is made when the call was met
  */
 #define _GNU_SOURCE
@@ -43,6 +44,9 @@ static int fault(const char *call, int fd, const char *path)
 {
     const char *which = getenv("FAULT_CALL"), *at = getenv("FAULT_AT"), *how = getenv("FAULT_HOW");
     if (!which || !at || !how || strcmp(which, call) != 0 || !under(fd, path))
+        return 0;
+    const char *armed = getenv("FAULT_ARMED");
+    if (armed && access(armed, F_OK) != 0)
         return 0;
     if (atomic_fetch_add(&seen, 1) + 1 != atol(at))
         return 0;

@@ -13,6 +13,7 @@
 
 mod admin;
 mod audit;
+mod audit_stopped;
 mod certificates;
 mod clock;
 mod crash;
