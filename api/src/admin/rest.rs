@@ -31,6 +31,7 @@ use crate::admin::parts::parsed;
 pub use crate::admin::route::Route;
 use crate::admin::route::get;
 use crate::admin::route::grant;
+use crate::admin::route::grant_because;
 use crate::admin::route::grant_by_name;
 use crate::admin::route::make;
 use crate::admin::route::withdraw;
@@ -116,7 +117,7 @@ pub const ROUTES: &[Route] = &[
             Ok(AdminCommand::HolderDisable { holder_id: parts.named("holder_id"), reason })
         },
     ),
-    withdraw_because(
+    grant_because(
         "POST",
         "/holders/{holder_id}/retire",
         "Ends a holder for good, and every session",

@@ -57,11 +57,15 @@ impl AdminDesk {
             return Err(refusal::conflict(format!("holder {holder_id} has left for good")));
         }
         let summary = format!("disable holder {holder_id}");
-        let stop = Stop { at: now, reason: reason.clone(), is_for_good: false };
+        // Done twice, it ends what may have begun, and does not change since when and why.
+        let stop = holder.withdrawn.stop.clone();
+        let stop =
+            stop.unwrap_or_else(|| Stop { at: now, reason: reason.clone(), is_for_good: false });
         self.stopping(holder, rev, summary, stop)
     }
 
-    /// Nothing of theirs is deleted: certificates stay for what they signed, and the id is never given to anybody else.
+    /// Nothing of theirs is deleted: certificates stay for what they signed, and the id is never given to anybody else. There is
+    /// no way back, so two decide it; one stops everything at once by disabling them first.
     pub(super) async fn plan_holder_retire(
         &self,
         holder_id: &str,
@@ -69,9 +73,13 @@ impl AdminDesk {
         now: UnixSeconds,
     ) -> Result<Plan, Problem> {
         let (holder, rev) = self.stored_holder(holder_id).await?;
+        if is_retired(&holder) {
+            return Err(refusal::conflict(format!("holder {holder_id} has left for good already")));
+        }
         let summary = format!("end holder {holder_id} for good");
         let stop = Stop { at: now, reason: reason.clone(), is_for_good: true };
-        self.stopping(holder, rev, summary, stop)
+        let warning = "there is no way back, and the id is never given to anybody else";
+        Ok(self.stopping(holder, rev, summary, stop)?.about("WARNING", warning))
     }
 
     fn stopping(

@@ -10,7 +10,7 @@ use attest::records::Role;
 pub enum Takes {
     /// One, at once: it reads, withdraws trust, or makes nothing usable.
     One,
-    /// Two different ones: it grants trust.
+    /// Two different ones: it grants trust, or there is no way back from it and no hurry.
     Two,
     /// Two when it widens what somebody may do, one when it only narrows it.
     TwoToWiden,
@@ -47,10 +47,10 @@ pub fn rule(command: &AdminCommand) -> Rule {
         C::HolderUpdate { .. } => two(REGISTRATION, REGISTRATION),
         C::CardLink(_) | C::KeyInstall(_) => two(REGISTRATION, REGISTRATION),
         C::KeyCreate(_) | C::KeyRenew(_) | C::KeyRequest { .. } => one(REGISTRATION),
-        C::KeyDestroy { .. } => two(REGISTRATION, REGISTRATION),
+        // There is no way back from these, and what is urgent about them one does by disabling or revoking.
+        C::KeyDestroy { .. } | C::HolderRetire { .. } => two(REGISTRATION, REGISTRATION),
         C::HolderDisable { .. } | C::CardUnlink { .. } | C::KeyRevoke { .. } => one(REGISTRATION),
-        C::DeviceRemove { .. } | C::HolderRetire { .. } => one(REGISTRATION),
-        C::JpkiUnlink { .. } => one(REGISTRATION),
+        C::DeviceRemove { .. } | C::JpkiUnlink { .. } => one(REGISTRATION),
         C::KeyRelease { .. } => two(SECURITY, SECURITY),
 
         // Notification cards: who issued one and who approved it have a sheet each.
@@ -205,11 +205,12 @@ mod tests {
     }
 
     #[test]
-    fn whatever_grants_trust_or_destroys_a_key_takes_two() {
+    fn whatever_grants_trust_or_cannot_be_undone_without_hurry_takes_two() {
         let grants = [
             "holder_add",
             "holder_enable",
             "holder_update",
+            "holder_retire",
             "card_link",
             "letter_issue",
             "key_install",
@@ -267,6 +268,7 @@ mod tests {
             "holder_add" => ("POST", "/holders"),
             "holder_enable" => ("POST", "/holders/{holder_id}/enable"),
             "holder_update" => ("PATCH", "/holders/{holder_id}"),
+            "holder_retire" => ("POST", "/holders/{holder_id}/retire"),
             "card_link" => ("POST", "/cards"),
             "letter_issue" => ("POST", "/letters"),
             "key_install" => ("POST", "/keys/{credential_id}/certificate"),

@@ -209,7 +209,7 @@ pub enum Holder {
         #[arg(long)]
         reason: Option<String>,
     },
-    /// Ends a holder for good, at once: nobody of this id signs ever again
+    /// Ends a holder for good: nobody of this id signs ever again (takes two operators; disable is at once)
     Retire {
         /// 本人ID
         holder_id: String,

@@ -60,7 +60,10 @@ async fn signature_on_its_way_does_not_leave_once_something_it_rests_on_is_taken
         world.shim("C_Sign sleep 2s\n");
         let signature = slow_signature(&ehr, &session.token, key);
         tokio::time::sleep(Duration::from_millis(700)).await;
-        let done = admin::ask(world, &world.pki.registrar, &line, body).await.expect(200);
+        let done = match what {
+            "retire" => admin::grant(world, &line, body).await,
+            _ => admin::ask(world, &world.pki.registrar, &line, body).await.expect(200),
+        };
         assert_eq!(done.json()["sessions_ended"], 1, "{what}: {done}");
         assert!(!signature.is_finished(), "{what}: nothing was on its way any more");
         let (status, code) = signature.await.unwrap();
@@ -79,15 +82,21 @@ async fn signature_on_its_way_does_not_leave_once_something_it_rests_on_is_taken
 }
 
 #[tokio::test]
-async fn holder_who_left_for_good_is_not_enabled_again_and_their_id_is_not_given_away() {
+async fn holder_leaves_for_good_by_two_is_not_enabled_again_and_their_id_is_not_given_away() {
     let world = World::shared().await;
     let doctor = world.new_doctor(Validity::CURRENT).await;
     let (pki, holder) = (&world.pki, &doctor.holder_id);
     let retire = format!("POST /holders/{holder}/retire");
     admin::ask(world, &pki.auditor, &retire, None).await.expect_problem(403, "not_permitted");
     let because = json!({ "reason": "退職" });
-    admin::ask(world, &pki.registrar, &retire, Some(&because)).await.expect(200);
-    for line in ["enable", "disable"] {
+    let proposal = admin::propose(world, &pki.registrar, &retire, Some(&because)).await;
+    let approve = format!("POST /proposals/{proposal}/approve");
+    admin::ask(world, &pki.registrar, &approve, None).await.expect_problem(403, "not_permitted");
+    let sheet = format!("GET /holders/{holder}");
+    let shown = admin::ask(world, &pki.auditor, &sheet, None).await.expect(200).json();
+    assert_eq!(shown["stop"], Value::Null, "one alone ends nobody");
+    admin::ask(world, &pki.officer, &approve, None).await.expect(200);
+    for line in ["enable", "disable", "retire"] {
         let line = format!("POST /holders/{holder}/{line}");
         let refused = admin::ask(world, &pki.registrar, &line, None).await;
         assert!(refused.text().contains("for good"), "{refused}");
@@ -99,6 +108,28 @@ async fn holder_who_left_for_good_is_not_enabled_again_and_their_id_is_not_given
     let asked = json!({ "holder": holder });
     let refused = world.ehr().connect().await.post_json("/v1/sessions", &asked).await;
     refused.expect_problem(403, "holder_disabled");
+}
+
+#[tokio::test]
+async fn disabling_twice_keeps_since_when_and_why_and_retiring_says_its_own() {
+    let world = World::shared().await;
+    let doctor = world.new_doctor(Validity::CURRENT).await;
+    let (registrar, holder) = (&world.pki.registrar, &doctor.holder_id);
+    let line = format!("POST /holders/{holder}/disable");
+    let stop = async || {
+        let sheet = format!("GET /holders/{holder}");
+        admin::ask(world, registrar, &sheet, None).await.expect(200).json()["stop"].clone()
+    };
+    let first = json!({ "reason": "紛失の届出" });
+    admin::ask(world, registrar, &line, Some(&first)).await.expect(200);
+    let since = stop().await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let second = json!({ "reason": "again" });
+    admin::ask(world, registrar, &line, Some(&second)).await.expect(200);
+    assert_eq!(stop().await, since);
+    let left = json!({ "reason": "退職" });
+    admin::grant(world, &format!("POST /holders/{holder}/retire"), Some(&left)).await;
+    assert_eq!(stop().await["reason"], "退職");
 }
 
 #[tokio::test]
