@@ -137,7 +137,7 @@ pub struct Revocation {
     pub refresh_seconds: u64,
     /// Hours before a list ends at which the alarm begins.
     pub alarm_hours: u64,
-    /// Hours after which a list is too old, whatever it says of its own end.
+    /// Hours after which a list, or a provider's answer, is too old, whatever it says of its own end.
     pub max_age_hours: u64,
 }
 
