@@ -85,6 +85,13 @@ pub fn check(config: &Config) -> Vec<Fault> {
         }
     }
     my_number_cards(config, &mut faults);
+    if config.keys.destroy_after_seconds < 86_400 {
+        faults.push(Fault::warning(
+            "keys.destroy_after_seconds",
+            "a key pair may be destroyed before every shift has seen whether something misses it",
+            "for trials only; a day (86400) at least, better a week",
+        ));
+    }
     if config.danger_allow_unsafe_file_system {
         faults.push(Fault::warning(
             "danger_allow_unsafe_file_system",

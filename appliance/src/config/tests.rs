@@ -324,6 +324,17 @@ fn models_are_read_as_their_makers_write_them() {
 }
 
 #[test]
+fn pair_that_may_go_within_a_day_is_warned_of() {
+    let warned = |seconds: u64| {
+        let now = format!("destroy_after_seconds = {seconds}");
+        let faults = faults(&changed("destroy_after_seconds = 604800", &now));
+        let mut keys = faults.iter().filter(|fault| fault.severity == Severity::Warning);
+        keys.any(|fault| fault.key == "keys.destroy_after_seconds")
+    };
+    assert!(warned(86_399) && !warned(86_400));
+}
+
+#[test]
 fn log_filter_that_would_log_nothing_is_refused() {
     for good in ["info", "warn,hsm=debug", "error,appliance::audit=info", "off"] {
         assert_eq!(errors(&changed("filter = \"info\"", &format!("filter = {good:?}"))), [""; 0]);
