@@ -15,6 +15,7 @@ mod desk;
 mod isolation;
 mod my_number;
 mod once;
+mod own_page;
 mod passkeys;
 mod phone;
 mod sign_in;
