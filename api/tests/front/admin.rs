@@ -17,7 +17,7 @@ async fn requests_become_commands() {
     let new = r#"{"holder_id":"u-18","display_name":"医師"}"#;
     assert_eq!(client.post_json("/admin/v1/holders", new).await.status, 200);
     let asked = rig.keeper.asked.lock().unwrap().join("\n");
-    assert!(asked.contains("HolderDisable { holder_id: \"u-17\" }"), "{asked}");
+    assert!(asked.contains("HolderDisable { holder_id: \"u-17\", reason: None }"), "{asked}");
     assert!(asked.contains("u-18"), "{asked}");
 }
 

@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 
 /// The certificate that a listener shows to a new connection.
 async fn shown(rig: &Rig, to: SocketAddr) -> Vec<u8> {
-    let versions = if to == rig.hpki { [&TLS12] } else { [&TLS13] };
+    let versions = if [rig.hpki, rig.jpki].contains(&to) { [&TLS12] } else { [&TLS13] };
     let config = client_config(&rig.pki, Some(&rig.pki.client), &versions);
     let socket = TcpStream::connect(to).await.unwrap();
     let name = "localhost".try_into().unwrap();
@@ -38,11 +38,11 @@ async fn new_certificate_is_shown_to_new_connections_and_old_ones_go_on() {
     assert_eq!(old.get("/v1/info").await.status, 200);
     let next = rig.pki.servers.server("next", &["localhost"]);
     replace(&rig, &next);
-    for to in [rig.signing, rig.hpki, rig.portal, rig.admin] {
+    for to in [rig.signing, rig.hpki, rig.jpki, rig.portal, rig.admin] {
         assert_eq!(shown(&rig, to).await, rig.pki.server.der.as_ref(), "not before the reload");
     }
     assert!(rig.front.reload_certificates().is_empty());
-    for to in [rig.signing, rig.hpki, rig.portal, rig.admin] {
+    for to in [rig.signing, rig.hpki, rig.jpki, rig.portal, rig.admin] {
         assert_eq!(shown(&rig, to).await, next.der.as_ref());
     }
     assert_eq!(old.get("/v1/info").await.status, 200);
@@ -66,13 +66,13 @@ async fn files_that_cannot_be_used_are_refused_and_the_old_stay() {
     ];
     for (what, octets) in broken {
         fs::write(&good, octets).unwrap();
-        assert_eq!(rig.front.reload_certificates().len(), 4, "{what}: all four listeners say so");
-        for to in [rig.signing, rig.hpki, rig.portal, rig.admin] {
+        assert_eq!(rig.front.reload_certificates().len(), 5, "{what}: all five listeners say so");
+        for to in [rig.signing, rig.hpki, rig.jpki, rig.portal, rig.admin] {
             assert_eq!(shown(&rig, to).await, rig.pki.server.der.as_ref(), "{what}");
         }
     }
     fs::remove_file(&good).unwrap();
-    assert_eq!(rig.front.reload_certificates().len(), 4);
+    assert_eq!(rig.front.reload_certificates().len(), 5);
     assert_eq!(rig.connect().await.get("/v1/info").await.status, 200);
     let metrics = rig.metrics_text().await;
     let refused =
