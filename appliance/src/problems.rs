@@ -42,7 +42,7 @@ pub fn gate(error: &GateError) -> Problem {
         ),
         GateError::BareDigest => Problem::with_detail(
             Code::NotPermitted,
-            "a digest without its octets is signed in a session of purpose once only, and only where an administrator allows it",
+            "a digest without its octets is signed in a session of purpose once only, only where an administrator allows it, and by no Ed25519 key: that signs octets",
         ),
         GateError::Clock(_) => Code::NotOperational.into(),
         GateError::Sessions(error) => session(error),

@@ -20,7 +20,8 @@
 //!     registered;
 //! 15. under an activation: what is asked for is one of its entries, of the same kind, algorithm, value and credential;
 //! 16. each entry serves once;
-//! 17. a bare digest is signed under an activation only, and only where the registration opens that.
+//! 17. a bare digest is signed under an activation only, only where the registration opens that, and by no key that signs
+//!     messages (Ed25519).
 
 use crate::activation::NotSpent;
 use crate::activation::Requested;
@@ -234,7 +235,8 @@ impl Gate {
             return Err(GateError::DigestAlgorithm { expected, actual });
         }
         let is_bare = |one: &Requested| matches!(one, Requested::BareDigest(_));
-        let may_be_bare = session.entries().is_some() && system.bare_digests_allowed;
+        let is_opened = session.entries().is_some() && system.bare_digests_allowed;
+        let may_be_bare = is_opened && scheme.digest().is_some();
         if requested.iter().any(is_bare) && !may_be_bare {
             return Err(GateError::BareDigest);
         }

@@ -251,15 +251,17 @@ async fn permit_of_one_kind_binds_to_nothing_of_another() {
 }
 
 #[tokio::test]
-async fn key_that_signs_messages_signs_no_bare_digest() {
+async fn rule_17_key_that_signs_messages_signs_no_bare_digest_and_uses_nothing_up_for_it() {
     let mut world = OpenGate::new(no_key(KeyType::Ed25519), LIMITS).await.unwrap();
     let dtbsr = Dtbsr::of(DigestAlgorithm::Sha512, b"c");
     let value = dtbsr.as_bytes().to_vec();
     let algorithm = DigestAlgorithm::Sha512;
     let one = NewEntry { algorithm, value, ..entry(EntryKind::Dtbsr, b"c") };
     world.activate(Entries::new(vec![one]).unwrap()).await.unwrap();
-    let (permit, _) = world.permit(Requested::BareDigest(dtbsr)).await.unwrap();
-    assert_eq!(permit.bind_bare_digest().err(), Some(BindError::NotByDigest));
+    let bare = world.permit(Requested::BareDigest(dtbsr.clone())).await;
+    assert!(matches!(bare, Err(GateError::BareDigest)));
+    let (permit, _) = world.permit(Requested::Octets(dtbsr)).await.unwrap();
+    assert!(permit.bind_octets(b"c").is_ok());
 }
 
 #[tokio::test]
