@@ -166,8 +166,15 @@ pub struct SessionRecord {
     /// What alone may be signed; nothing: a day session is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entries: Option<Entries>,
+    /// Whether an activation was asked for whose entries are no longer kept.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub had_entries: bool,
     /// Where it stands.
     pub phase: Phase,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl TrustRecord for SessionRecord {
@@ -189,6 +196,17 @@ impl TrustRecord for SessionRecord {
 }
 
 impl SessionRecord {
+    /// Moves on to the final `phase`. The entries go: nobody needs them any more, and their labels may name patients.
+    pub(crate) fn close(&mut self, phase: Phase) {
+        self.had_entries |= self.entries.take().is_some();
+        self.phase = phase;
+    }
+
+    /// Whether it is, or was, for particular entries.
+    pub fn is_activation(&self) -> bool {
+        self.entries.is_some() || self.had_entries
+    }
+
     /// Whether `secret` is the link's; constant time.
     pub fn is_link(&self, secret: &str) -> bool {
         same(&self.link, &Fingerprint::of(secret.as_bytes()))

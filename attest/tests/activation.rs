@@ -23,12 +23,15 @@ use attest::gate::Gate;
 use attest::gate::GateError;
 use attest::gate::Presented;
 use attest::permit::BindError;
+use attest::records::Method;
 use attest::records::SessionLimits;
 use attest::registry::LiveCredential;
 use attest::registry::Standing;
 use attest::session::EndReason;
 use attest::session::LiveSession;
 use attest::sessions::Sessions;
+use attest::sessions::Wanted;
+use attest::sign_in::DenyReason;
 use attest::trust::TrustStore;
 use proptest::prelude::Just;
 use proptest::prelude::ProptestConfig;
@@ -262,6 +265,29 @@ async fn rule_17_key_that_signs_messages_signs_no_bare_digest_and_uses_nothing_u
     assert!(matches!(bare, Err(GateError::BareDigest)));
     let (permit, _) = world.permit(Requested::Octets(dtbsr)).await.unwrap();
     assert!(permit.bind_octets(b"c").is_ok());
+}
+
+/// Labels may name patients: they stay in the store as long as somebody needs them.
+#[tokio::test]
+async fn entries_go_from_the_store_when_the_session_ends_and_when_the_sign_in_is_denied() {
+    let world = activated().await;
+    let id = world.session.session_id.clone();
+    let record = async |id: &str| world.sessions.record(id).await.unwrap().unwrap().0;
+    assert!(record(&id).await.entries.is_some());
+    assert!(world.sessions.end(&id, EndReason::Logout).await.unwrap());
+    let wanted = Wanted {
+        methods: vec![Method::Hpki],
+        return_url: Some("https://ehr.example/return".into()),
+        entries: Some(Entries::new(vec![entry(EntryKind::Content, b"a")]).unwrap()),
+        ..Wanted::default()
+    };
+    let system = world.registry.system("ehr").unwrap();
+    let denied = world.sessions.create(&system, wanted).await.unwrap().record.session_id;
+    assert!(world.sessions.deny(&denied, DenyReason::ByHolder).await.unwrap());
+    for id in [id, denied] {
+        let over = record(&id).await;
+        assert!(over.entries.is_none() && over.is_activation(), "{over:?}");
+    }
 }
 
 #[tokio::test]

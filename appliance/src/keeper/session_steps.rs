@@ -43,7 +43,7 @@ impl Keeper {
         let mut view = wire::SessionView {
             session_id: record.session_id.clone(),
             state: wire::SessionState::Pending,
-            purpose: views::purpose(record.entries.is_some()),
+            purpose: views::purpose(record.is_activation()),
             method: None,
             holder: None,
             remaining_seconds: now.seconds_until(record.link_expires_at),

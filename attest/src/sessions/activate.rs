@@ -106,7 +106,7 @@ impl Sessions {
         let after = tries.saturating_add(1);
         let denied = after >= MAX_TRIES;
         match &mut record.phase {
-            _ if denied => record.phase = Phase::Denied { reason: DenyReason::WrongCode },
+            _ if denied => record.close(Phase::Denied { reason: DenyReason::WrongCode }),
             Phase::Approved { tries, .. } => *tries = after,
             _ => {}
         }

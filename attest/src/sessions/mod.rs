@@ -196,6 +196,7 @@ impl Sessions {
             methods: wanted.methods,
             return_url: wanted.return_url,
             entries: wanted.entries,
+            had_entries: false,
             phase: Phase::Pending { tries: 0 },
         };
         self.trust.create(&record).await?;
@@ -237,10 +238,10 @@ impl Sessions {
             if record.number.is_some() && !record.is_number(number.unwrap_or_default()) {
                 let tries = tries.saturating_add(1);
                 let denied = tries >= MAX_TRIES;
-                record.phase = match denied {
-                    true => Phase::Denied { reason: DenyReason::WrongNumber },
-                    false => Phase::Pending { tries },
-                };
+                match denied {
+                    true => record.close(Phase::Denied { reason: DenyReason::WrongNumber }),
+                    false => record.phase = Phase::Pending { tries },
+                }
                 match self.replace(&record, rev, None).await? {
                     Outcome::Committed => return Ok(Approved::WrongNumber { denied }),
                     Outcome::Conflict => continue,
@@ -287,7 +288,7 @@ impl Sessions {
             if !matches!(record.phase, Phase::Pending { .. } | Phase::Approved { .. }) {
                 return Ok(false);
             }
-            record.phase = Phase::Denied { reason };
+            record.close(Phase::Denied { reason });
             if self.replace(&record, rev, None).await? == Outcome::Committed {
                 return Ok(true);
             }
@@ -327,15 +328,11 @@ impl Sessions {
             let Some((mut record, rev)) = self.record(session_id).await? else {
                 return Ok(false);
             };
-            let Phase::Active { approval, token, .. } = record.phase else {
+            let Phase::Active { approval, token, .. } = record.phase.clone() else {
                 return Ok(false);
             };
-            record.phase = Phase::Ended {
-                reason,
-                holder_id: approval.holder_id,
-                method: approval.method,
-                token,
-            };
+            let (holder_id, method) = (approval.holder_id, approval.method);
+            record.close(Phase::Ended { reason, holder_id, method, token });
             if self.replace(&record, rev, None).await? == Outcome::Committed {
                 return Ok(true);
             }
