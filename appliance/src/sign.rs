@@ -22,6 +22,7 @@ use attest::permit::Lease;
 use attest::permit::LeaseWithdrawn;
 use attest::permit::Permit;
 use attest::permit::ToSign;
+use attest::session::LiveSession;
 use cades::CmsError;
 use cades::PublicKey;
 use cades::SigningCertificate;
@@ -66,6 +67,8 @@ pub struct Order {
     pub requested: Requested,
     /// What the audit record says besides.
     pub request: Request,
+    /// Its place in the audit log, where that had to be had before the permit.
+    pub place: Option<Slot>,
 }
 
 /// A signature that may leave.
@@ -89,6 +92,22 @@ impl SigningLine {
         Self { hsm, audit, metrics }
     }
 
+    /// Places in the audit log for `count` signatures of `session`. An entry of an activation is used up with its permit and
+    /// not to be had again, so its place comes first; in a day session each signature takes its own when its turn comes.
+    ///
+    /// # Errors
+    /// [`SignError::Audit`]; nothing is used up then.
+    pub fn places(&self, session: &LiveSession, count: usize) -> Result<Vec<Slot>, SignError> {
+        match session.entries() {
+            Some(_) => (0..count).map(|_| self.place(None)).collect(),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn place(&self, had: Option<Slot>) -> Result<Slot, SignError> {
+        had.map_or_else(|| self.audit.reserve(1).map_err(SignError::Audit), Ok)
+    }
+
     /// Makes one CAdES B-B signature; what comes back is the detached CMS, DER.
     ///
     /// # Errors
@@ -99,11 +118,11 @@ impl SigningLine {
         certificate: &SigningCertificate,
         signing_time: UnixSeconds,
     ) -> Result<Released<Vec<u8>>, SignError> {
-        let Order { permit, lease, requested, request } = order;
+        let Order { permit, lease, requested, request, place } = order;
         let Requested::Content(content_digest) = &requested else {
             return Err(BindError::OtherKind.into());
         };
-        let slot = self.audit.reserve(1).map_err(SignError::Audit)?;
+        let slot = self.place(place)?;
         let scheme = permit.scheme();
         let prepared = cades::prepare(certificate, scheme, content_digest, signing_time)
             .map_err(SignError::Format)?;
@@ -130,8 +149,8 @@ impl SigningLine {
         public_key: &PublicKey,
         signing_time: UnixSeconds,
     ) -> Result<Released<SignatureValue>, SignError> {
-        let Order { permit, lease, requested, request } = order;
-        let slot = self.audit.reserve(1).map_err(SignError::Audit)?;
+        let Order { permit, lease, requested, request, place } = order;
+        let slot = self.place(place)?;
         let scheme = permit.scheme();
         let permit = match octets {
             Some(octets) => permit.bind_octets(octets)?,

@@ -3,8 +3,10 @@
 use super::Keeper;
 use super::entries::Request;
 use super::known::KnownSignature;
+use super::refused::after_use;
 use super::retries::Idempotencies;
 use super::signing::receipt;
+use crate::audit::Slot;
 use crate::metrics::SignatureResult;
 use crate::sign::Order;
 use crate::sign::SignError;
@@ -19,6 +21,10 @@ use attest::algorithm::DigestAlgorithm;
 use attest::algorithm::Dtbsr;
 use attest::algorithm::KeyType;
 use attest::clock::UnixSeconds;
+use attest::gate::Admission;
+use attest::permit::ForRequested;
+use attest::permit::Lease;
+use attest::permit::Permit;
 use attest::registry::LiveCredential;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,6 +32,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use hsm::EcdsaDer;
 use std::collections::HashSet;
+use std::iter;
 use std::sync::Arc;
 
 /// Items of one batch that are under way at once.
@@ -188,7 +195,7 @@ impl Keeper {
             Err(problem) => return self.repeat_what_is_known(&request, known, problem),
         };
         let (session, credential) = (admission.session().clone(), admission.credential().clone());
-        let (scheme, at) = (credential.record.key_type.default_scheme(), admission.at());
+        let at = admission.at();
         let contents = request
             .items
             .iter()
@@ -201,14 +208,9 @@ impl Keeper {
             .map(|(_, content)| content.requested.clone())
             .collect();
         let fresh_count = u64::try_from(fresh.len()).unwrap_or(u64::MAX);
-        let permits = self.gate.permit_all(admission, scheme, fresh).await;
-        let permits = match permits {
+        let permits = match self.permits(caller, admission, fresh).await {
             Ok(permits) => permits,
-            Err(error) => {
-                let id = Some(credential.record.credential_id.as_str());
-                let problem = self.shut(caller, &error, id, scheme.name()).await;
-                return self.repeat_what_is_known(&request, known, problem);
-            }
+            Err(problem) => return self.repeat_what_is_known(&request, known, problem),
         };
         let mut permits = permits.into_iter();
         let mut jobs = Vec::with_capacity(contents.len());
@@ -218,7 +220,8 @@ impl Keeper {
             let job = match known {
                 Some(known) => Job::Known(known),
                 None => {
-                    let (permit, lease) = permits.next().ok_or(Code::Internal)?;
+                    let Permitted { permit, lease, place } =
+                        permits.next().ok_or(Code::Internal)?;
                     let asked = Request {
                         request_id: caller.request_id.clone(),
                         session: session.clone(),
@@ -232,7 +235,7 @@ impl Keeper {
                         },
                     };
                     let requested = content.requested;
-                    let order = Order { permit, lease, requested, request: asked };
+                    let order = Order { permit, lease, requested, request: asked, place };
                     Job::Fresh(Box::new(order), content.octets)
                 }
             };
@@ -251,6 +254,32 @@ impl Keeper {
         })
     }
 
+    /// Permits for all of `fresh`, or for none.
+    pub(super) async fn permits(
+        &self,
+        caller: &Caller,
+        admission: Admission,
+        fresh: Vec<Requested>,
+    ) -> Result<Vec<Permitted>, Problem> {
+        let (session, credential) = (admission.session().clone(), admission.credential().clone());
+        let scheme = credential.record.key_type.default_scheme();
+        let places = match self.line.places(&session, fresh.len()) {
+            Ok(places) => places.into_iter().map(Some).chain(iter::repeat_with(|| None)),
+            Err(error) => return Err(self.not_signed(caller, &credential, &error).await),
+        };
+        match self.gate.permit_all(admission, scheme, fresh).await {
+            Ok(permits) => {
+                let permits = permits.into_iter().zip(places);
+                let permitted = |((permit, lease), place)| Permitted { permit, lease, place };
+                Ok(permits.map(permitted).collect())
+            }
+            Err(error) => {
+                let id = Some(credential.record.credential_id.as_str());
+                Err(self.shut(caller, &error, id, scheme.name()).await)
+            }
+        }
+    }
+
     async fn run(
         &self,
         caller: &Caller,
@@ -260,19 +289,21 @@ impl Keeper {
         job: Job,
         at: UnixSeconds,
     ) -> wire::ItemOutcome {
-        let made = match job {
+        let (order, octets) = match job {
             Job::Known(known) => {
                 return match self.repeat_item(request, &id, &known) {
                     Ok(outcome) => outcome,
                     Err(problem) => wire::ItemOutcome::Refused { id, problem: problem.code },
                 };
             }
-            Job::Fresh(order, octets) => match request.output {
-                wire::Output::Cms => self.make_cms(credential, *order, at).await,
-                wire::Output::Raw => {
-                    self.make_raw(request, credential, *order, octets.as_deref(), at).await
-                }
-            },
+            Job::Fresh(order, octets) => (order, octets),
+        };
+        let session = order.request.session.clone();
+        let made = match request.output {
+            wire::Output::Cms => self.make_cms(credential, *order, at).await,
+            wire::Output::Raw => {
+                self.make_raw(request, credential, *order, octets.as_deref(), at).await
+            }
         };
         match made {
             Ok((signature, seq)) => {
@@ -285,8 +316,8 @@ impl Keeper {
                 }
             }
             Err(error) => {
-                let problem = self.not_signed(caller, credential, &error).await.code;
-                wire::ItemOutcome::Refused { id, problem }
+                let problem = self.not_signed(caller, credential, &error).await;
+                wire::ItemOutcome::Refused { id, problem: after_use(&session, problem).code }
             }
         }
     }
@@ -316,6 +347,14 @@ impl Keeper {
         let released = self.line.sign_raw(order, octets, certificate.public_key(), at).await?;
         Ok((raw_form(&released.signature, request.signature_format), released.seq))
     }
+}
+
+/// Leave to sign once, and what goes with it.
+pub(super) struct Permitted {
+    pub permit: Permit<ForRequested>,
+    pub lease: Lease,
+    /// See [`Order::place`].
+    pub place: Option<Slot>,
 }
 
 /// One item of a batch, on its way.

@@ -10,6 +10,7 @@ use api::problem::Code;
 use api::problem::Problem;
 use attest::registry::LiveCredential;
 use attest::registry::Standing;
+use attest::session::LiveSession;
 use hsm::HsmError;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,6 +94,18 @@ impl Keeper {
             (false, false, Standing::Unknown) => Code::RevocationUnavailable.into(),
             (false, false, Standing::Good) => otherwise.into(),
         }
+    }
+}
+
+/// What the peer is told once the key might have been used: a day session may try again, but an entry of an activation is
+/// used up whatever became of it.
+pub(super) fn after_use(session: &LiveSession, problem: Problem) -> Problem {
+    match session.entries() {
+        Some(_) if problem.code.is_retryable() => Problem::with_detail(
+            Code::DigestNotAuthorized,
+            "nothing was signed, but the entry is used up; the holder has to approve it again",
+        ),
+        Some(_) | None => problem,
     }
 }
 

@@ -1,7 +1,9 @@
 //! What signing systems ask: sessions, credentials, signatures.
 
 use super::Keeper;
+use super::batch::Permitted;
 use super::entries;
+use super::refused::after_use;
 use super::refused::internal;
 use super::retries::Idempotencies;
 use super::retries::scoped;
@@ -321,16 +323,10 @@ impl Signing for Keeper {
             packaging,
         };
         let at = admission.at();
-        let permitted = self.gate.permit(admission, scheme, digest.clone()).await;
+        let permits = self.permits(caller, admission, vec![digest.clone().into()]).await;
         drop(timer);
-        let (permit, lease) = match permitted {
-            Ok(permitted) => permitted,
-            Err(error) => {
-                let id = Some(credential.record.credential_id.as_str());
-                return Err(self.shut(caller, &error, id, scheme.name()).await);
-            }
-        };
-        let order = Order { permit, lease, requested: digest.into(), request: asked };
+        let Permitted { permit, lease, place } = permits?.pop().ok_or(Code::Internal)?;
+        let order = Order { permit, lease, requested: digest.into(), request: asked, place };
         let made = self.line.sign_cms(order, &certificate, at).await;
         self.settle(caller, &session, 1).await;
         match made {
@@ -338,7 +334,10 @@ impl Signing for Keeper {
                 self.parts.metrics.signature(SignatureResult::Released, scheme.name());
                 Ok(self.signed(&session, signature, seq, at))
             }
-            Err(error) => Err(self.not_signed(caller, &credential, &error).await),
+            Err(error) => {
+                let problem = self.not_signed(caller, &credential, &error).await;
+                Err(after_use(&session, problem))
+            }
         }
     }
 

@@ -9,6 +9,9 @@ use std::time::Duration;
 use tests::support::build::target_dir;
 use tests::support::daemon::Daemon;
 use tests::support::ehr::Sign;
+use tests::support::ehr::entry;
+use tests::support::ehr::once;
+use tests::support::world::DOCTOR;
 use tests::support::world::Plan;
 use tests::support::world::World;
 
@@ -117,6 +120,33 @@ async fn d6_full_disk_stops_signing_and_space_brings_it_back() {
     assert!(released.iter().all(|receipt| recorded.contains(receipt)));
     world.daemon.kill();
     drop(world);
+}
+
+/// Its place in the audit log comes first: without one nothing is used up, and space brings the entry back.
+#[tokio::test]
+async fn d6_entry_of_an_activation_is_not_used_up_while_the_log_has_no_room() {
+    let Some(disk) = SmallDisk::new("once", 96) else { return };
+    let data_dir = disk.mount.join("data");
+    let mut world = World::new(Plan { data_dir: Some(data_dir), ..Plan::default() }).await;
+    let entries = [entry("content", "p256", b"x", "x")];
+    let session = world.ehr().sign_in_with(&world.pki.card, &once(DOCTOR, &entries)).await;
+    let hog = fill(&disk);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let sign =
+        Sign { token: &session.token, credential: Some("p256"), content: b"x", ..Sign::default() };
+    let refused = sign.send(&mut world.ehr().connect().await).await;
+    refused.expect_problem(503, "audit_unavailable");
+    std::fs::remove_file(hog).unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let mut signed = sign.send(&mut world.ehr().connect().await).await;
+    if signed.status != 200 {
+        // An error that reached the file stops the daemon's log for good: a restart, without repair, is allowed.
+        world.daemon.stop(Duration::from_secs(15));
+        world.restart();
+        signed = sign.send(&mut world.ehr().connect().await).await;
+    }
+    signed.expect(200);
+    world.daemon.kill();
 }
 
 #[tokio::test]

@@ -421,6 +421,25 @@ async fn d1_kill_9_between_use_and_answer_leaves_the_entry_used() {
     assert_eq!(ehr.view(&session.session_id).await["remaining_entries"], 0);
 }
 
+/// A day session is told to try again. An entry of an activation is used up with the try, and nobody is told otherwise.
+#[tokio::test]
+async fn entry_whose_signature_fails_in_the_token_is_not_to_be_tried_again() {
+    let world = World::new(Plan { shim: true, ..Plan::default() }).await;
+    let session = activated(&world, &[content(b"a"), content(b"b")]).await;
+    // Not one of those after which the call is made once more.
+    world.shim("C_Sign CKR_HOST_MEMORY 1\n");
+    let failed = sign(&world.ehr(), &session.token, b"a").await;
+    assert!(failed.header("retry-after").is_empty(), "{failed}");
+    failed.expect_problem(403, "digest_not_authorized");
+    world.shim("C_Sign CKR_HOST_MEMORY 1\n");
+    let failed = batch(&world.ehr(), &session.token, "cms", &[b"b"]).await.expect(200).json();
+    assert_eq!(failed["items"][0]["problem"], "digest_not_authorized", "{failed}");
+    assert_eq!(world.ehr().state(&session.session_id).await, "ended");
+    let day = world.ehr().sign_in(&world.pki.card).await;
+    world.shim("C_Sign CKR_HOST_MEMORY 1\n");
+    sign(&world.ehr(), &day.token, b"a").await.expect_problem(503, "hsm_unavailable");
+}
+
 /// One of three fails in the token. The batch is sent again: what was signed is answered once more, and nothing else is.
 #[tokio::test]
 async fn retry_of_a_batch_answers_what_was_signed_and_refuses_the_rest() {
