@@ -36,7 +36,7 @@ fn every_socket_has_a_name_that_the_daemon_knows() {
         }
     }
     names.sort();
-    assert_eq!(names, ["admin", "hpki", "metrics", "portal", "signing"]);
+    assert_eq!(names, ["admin", "hpki", "jpki", "metrics", "portal", "signing"]);
 }
 
 #[test]
@@ -45,6 +45,7 @@ fn sockets_listen_on_the_ports_that_the_example_and_so_the_doctor_look_for() {
     let units = [
         ("signing", ""),
         ("hpki", "-hpki"),
+        ("jpki", "-jpki"),
         ("portal", "-portal"),
         ("admin", "-admin"),
         ("metrics", "-metrics"),
