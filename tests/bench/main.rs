@@ -3,7 +3,7 @@
 //! The daemon is a process of its own and only its CPU time counts (`/proc`), never that of this load generator. Machines
 //! are shared and noisy: every figure is the median of interleaved repeats with its range, and what is judged is a ratio.
 //!
-//! `bench [perf1|perf3|perf4|perf5|perf9|perf12|limits]... [--repeats N] [--seconds N] [--keys N]`; without names: all.
+//! `bench [perf1|perf3|perf4|perf5|perf6|perf9|perf12|sign_ins|limits]... [--repeats N] [--seconds N] [--keys N]`; without names: all.
 //! `limits` measures the raw limits alone, without a daemon.
 #![allow(
     clippy::unwrap_used,
@@ -21,9 +21,11 @@ mod perf12;
 mod perf3;
 mod perf4;
 mod perf5;
+mod perf6;
 mod perf9;
 mod raw_sign;
 mod report;
+mod sign_ins;
 mod sink;
 
 use report::Report;
@@ -41,7 +43,7 @@ pub struct Effort {
 }
 
 /// Everything; `limits` is part of `perf1`.
-const ALL: [&str; 6] = ["perf12", "perf4", "perf1", "perf3", "perf9", "perf5"];
+const ALL: [&str; 8] = ["perf12", "perf4", "perf1", "perf3", "perf9", "sign_ins", "perf6", "perf5"];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -49,6 +51,7 @@ fn main() {
     match arguments.first().map(String::as_str) {
         Some("child-raw-keys") => return raw_sign::child_keys(&arguments[1..]),
         Some("child-raw-sign") => return raw_sign::child_sign(&arguments[1..]),
+        Some("child-crowd") => return perf6::child(&arguments[1..]),
         Some("child-sink") => return sink::child(&arguments[1..]),
         _ => {}
     }
@@ -70,6 +73,8 @@ async fn measure(wanted: &[&str], effort: Effort) -> Report {
             "perf3" => perf3::run(&mut report, effort).await,
             "perf4" => perf4::run(&mut report).await,
             "perf5" => perf5::run(&mut report, effort).await,
+            "perf6" => perf6::run(&mut report, effort).await,
+            "sign_ins" => sign_ins::run(&mut report, effort).await,
             "perf9" => perf9::run(&mut report, effort).await,
             _ => perf12::run(&mut report, effort).await,
         }
@@ -91,7 +96,7 @@ fn parse(arguments: &[String]) -> (Vec<&'static str>, Effort) {
             "limits" => wanted.push("limits"),
             name => {
                 let known = ALL.iter().find(|known| **known == name);
-                wanted.push(*known.expect("limits, or one of perf1 ... perf12"));
+                wanted.push(*known.expect("limits, or sign_ins, or one of perf1 ... perf12"));
             }
         }
     }
