@@ -3,21 +3,10 @@
 use super::house::House;
 use super::house::Pc;
 use tests::support::pki::Validity;
-use tests::support::world::Plan;
-use tokio::sync::OnceCell;
-
-/// A house in which a new phone waits for nothing.
-async fn house() -> &'static House {
-    static HOUSE: OnceCell<House> = OnceCell::const_new();
-    let tune = |settings: &mut tests::support::config::Settings| {
-        settings.more.push_str("[factors]\nwait_seconds = 0\n");
-    };
-    HOUSE.get_or_init(|| House::new(Plan { tune, ..Plan::default() })).await
-}
 
 #[tokio::test]
 async fn f25_old_phone_gives_itself_up_for_the_new_one() {
-    let house = house().await;
+    let house = House::without_wait().await;
     let (doctor, mut old) = house.doctor_with_phone().await;
     let session = house.sign_in(&doctor, &mut old).await;
     let before = house.devices(&doctor).await;
@@ -47,7 +36,7 @@ async fn f25_old_phone_gives_itself_up_for_the_new_one() {
 
 #[tokio::test]
 async fn holder_who_says_no_on_either_screen_keeps_the_old_phone() {
-    let house = house().await;
+    let house = House::without_wait().await;
     let (doctor, mut phone) = house.doctor_with_phone().await;
     let pc = house.begin_change(&doctor.holder_id).await;
     house.approve(&pc, &mut phone).await.expect(200);
@@ -64,7 +53,7 @@ async fn holder_who_says_no_on_either_screen_keeps_the_old_phone() {
 /// Unknown ids, and holders without a phone, look alike to whoever types them.
 #[tokio::test]
 async fn unknown_holder_id_gets_an_equal_question_and_denial() {
-    let house = house().await;
+    let house = House::without_wait().await;
     let (doctor, _) = house.doctor_with_phone().await;
     let without = house.doctor(Validity::CURRENT).await;
     let mut stranger = house.new_phone();

@@ -7,6 +7,7 @@ use rustls::version::TLS13;
 use serde_json::Value;
 use serde_json::json;
 use tests::support::admin;
+use tests::support::config::Settings;
 use tests::support::doctor::Doctor;
 use tests::support::ehr::Ehr;
 use tests::support::ehr::Pending;
@@ -46,6 +47,15 @@ impl House {
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<House> = OnceCell::const_new();
         SHARED.get_or_init(|| Self::new(Plan::default())).await
+    }
+
+    /// The same, but what was added a moment ago may add another factor.
+    pub async fn without_wait() -> &'static Self {
+        static SHARED: OnceCell<House> = OnceCell::const_new();
+        let tune = |settings: &mut Settings| {
+            settings.more.push_str("[factors]\nwait_seconds = 0\n");
+        };
+        SHARED.get_or_init(|| Self::new(Plan { tune, ..Plan::default() })).await
     }
 
     pub async fn new(plan: Plan) -> Self {

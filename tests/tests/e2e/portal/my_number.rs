@@ -280,7 +280,7 @@ async fn operator_removes_a_card_at_once_with_its_sessions() {
 
 #[tokio::test]
 async fn phone_is_registered_by_the_my_number_card() {
-    let house = House::shared().await;
+    let house = House::without_wait().await;
     let (doctor, card) = house.doctor_with_my_number().await;
     let mut phone = house.new_phone();
     let pc = house.begin_enrolment_by_my_number(&card).await;
@@ -297,7 +297,7 @@ async fn phone_is_registered_by_the_my_number_card() {
 
 #[tokio::test]
 async fn card_that_is_not_linked_any_more_registers_no_phone() {
-    let house = House::shared().await;
+    let house = House::without_wait().await;
     let (doctor, card) = house.doctor_with_my_number().await;
     let pc = house.begin_enrolment_by_my_number(&card).await;
     house.prove_new(&pc, &mut house.new_phone()).await.expect(200);
@@ -317,4 +317,16 @@ async fn portal_offers_the_card_where_it_is_a_method() {
     let pending = house.clinic().ask_sign_in(None).await;
     let page = house.get(&pending.login_path).await.expect(200).text();
     assert!(page.contains(&format!("href=\"{jpki}{}?lang=ja\"", pending.login_path)), "{page}");
+}
+
+/// Whoever linked a card of their own in the holder's absence gets no further with it today.
+#[tokio::test]
+async fn card_linked_today_registers_no_phone() {
+    let house = House::shared().await;
+    let (doctor, card) = house.doctor_with_my_number().await;
+    let pc = house.begin_enrolment_by_my_number(&card).await;
+    house.prove_new(&pc, &mut house.new_phone()).await.expect(200);
+    assert_eq!(house.confirm_by_my_number(&pc, &card).await.status, 403);
+    assert!(house.devices(&doctor).await.is_empty());
+    house.sign_in_by_my_number(&card).await;
 }
