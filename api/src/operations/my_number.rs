@@ -24,8 +24,8 @@ pub struct LinkForm {
     pub holder: String,
     /// Their id.
     pub holder_id: String,
-    /// Since when the card is registered that would be given up, RFC 3339; `None`: there is none.
-    pub replaces_since: Option<String>,
+    /// Since when the card is registered that would be given up, Unix seconds; `None`: there is none.
+    pub replaces_since: Option<u64>,
     /// Hidden one-time field; bound to the card before the reader.
     pub form_token: String,
     /// True while published test cards may sign in.

@@ -72,7 +72,7 @@ async fn cards_are_exchanged_before_the_other_listener_is_reached() {
     assert!(
         page.contains("<form method=\"post\" action=\"/link\">") && page.contains("試験モード")
     );
-    assert!(page.contains("<dd id=\"replaces\">2026-01-02T03:04:05Z"), "{page}");
+    assert!(page.contains("<dd id=\"replaces\">2026年12月31日 23時59分"), "{page}");
     let reply = client.post_form("/link", "", "form_token=one-time&lang=ja").await;
     let page = reply.text();
     assert!(page.contains("カードを入れ替えてください"), "{page}");

@@ -174,7 +174,7 @@ impl Keeper {
         LinkForm {
             holder: holder.display_name.clone(),
             holder_id: holder.holder_id.clone(),
-            replaces_since: replaces.map(|link| link.linked_at.to_string()),
+            replaces_since: replaces.map(|link| link.linked_at.0),
             form_token,
             danger_test_mode: self.danger_test_mode(),
         }

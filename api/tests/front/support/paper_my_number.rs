@@ -19,7 +19,7 @@ fn form() -> LinkForm {
     LinkForm {
         holder: "医師 太郎".into(),
         holder_id: "u-17".into(),
-        replaces_since: Some("2026-01-02T03:04:05Z".into()),
+        replaces_since: Some(1_798_729_199),
         form_token: "one-time".into(),
         danger_test_mode: true,
     }
