@@ -223,10 +223,12 @@ async fn removing_a_phone_says_what_remains_and_warns_where_nothing_does() {
     let page = get(&mut client, "/me/devices/device-1").await.text();
     assert!(page.contains("次のもので認証できます") && page.contains("CN=医師 &#60;太郎&#62;"));
     assert!(page.contains("action=\"/me/devices/device-1\""), "{page}");
+    assert!(page.contains("<button>削除する</button>"), "{page}");
     *rig.keeper.own_page.has_cards.lock().unwrap() = Some(false);
     let page = get(&mut client, "/me/devices/device-1").await.text();
     assert!(page.contains("認証も署名もできなくなります"), "{page}");
     assert!(page.contains("認証局 &#60;03-0000-0000&#62;"), "{page}");
+    assert!(page.contains("<button class=\"last\">削除する</button>"), "{page}");
     assert_eq!(get(&mut client, "/me/devices/other").await.status, 404);
     assert!(rig.keeper.own_page.actions.lock().unwrap().is_empty(), "looking changes nothing");
 }
