@@ -46,8 +46,8 @@ pub(crate) fn present_card(language: Language, listener: Listener) -> (Message, 
             ["HPKIカードをカードリーダーに差し込む", "Put your HPKI card into the reader"],
             ["ブラウザの画面をすべて閉じる", "Close every window of the browser"],
             [
-                "依頼元のシステムで操作をやり直し、証明書の選択画面でカードの証明書を選ぶ",
-                "Start again on the system that asks, and choose the card's certificate",
+                "操作を始めた画面からやり直し、証明書の選択画面でカードの証明書を選ぶ",
+                "Start again where you began, and choose the card's certificate",
             ],
         ]
         .map(|[japanese, english]| language.pick(japanese, english).to_owned())
@@ -238,7 +238,7 @@ fn words(refusal: SignInRefusal) -> Words {
                 "It is not the authentication certificate of an HPKI card.",
             ],
             [
-                "ブラウザの画面をすべて閉じ、依頼元のシステムからやり直して、HPKIカードの認証用証明書を選んでください。",
+                "ブラウザの画面をすべて閉じ、操作を始めた画面からやり直して、HPKIカードの認証用証明書を選んでください。",
                 "Close every window of the browser, start again, and choose the authentication certificate of your HPKI card.",
             ],
         ),
@@ -367,8 +367,8 @@ fn words(refusal: SignInRefusal) -> Words {
                 "Too much time has passed since the page was opened, or the card was exchanged.",
             ],
             [
-                "カードを入れたまま「もう一度開く」を押してください。同じ画面になるときは、ブラウザの画面をすべて閉じ、依頼元のシステムからやり直してください。",
-                "Leave the card in its reader and press “Open the page again”. If this page comes back, close every window of the browser and start again on the system that asks.",
+                "カードを入れたまま「もう一度開く」を押してください。同じ画面になるときは、ブラウザの画面をすべて閉じ、操作を始めた画面からやり直してください。",
+                "Leave the card in its reader and press “Open the page again”. If this page comes back, close every window of the browser and start again where you began.",
             ],
         ),
         SignInRefusal::Unavailable => again(

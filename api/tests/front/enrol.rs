@@ -163,3 +163,21 @@ async fn card_that_does_not_do_gets_a_reason_and_an_old_handshake_a_new_one() {
         assert!(client.ends_within(Duration::from_secs(2)).await);
     }
 }
+
+/// Nobody who came from the portal is sent to a signing system.
+#[tokio::test]
+async fn pages_of_the_card_send_nobody_to_a_system_that_did_not_ask() {
+    let rig = Rig::new();
+    for path in ["/enrol", "/link"] {
+        let page = rig.connect_card(None).await.get(path).await.text();
+        let is_plain = page.contains("操作を始めた画面からやり直") && !page.contains("依頼元");
+        assert!(is_plain, "{path}: {page}");
+    }
+    for refusal in [SignInRefusal::WrongCertificate, SignInRefusal::ProofNotFresh] {
+        *rig.keeper.portal.enrol.lock().unwrap() = Some(EnrolPage::Refused(refusal));
+        let mut client = rig.connect_card(Some(&rig.pki.card)).await;
+        let page = client.get("/enrol?again=9").await.text();
+        let is_plain = page.contains("操作を始めた画面からやり直") && !page.contains("依頼元");
+        assert!(is_plain, "{refusal:?}: {page}");
+    }
+}
