@@ -515,7 +515,7 @@ async fn anchor_that_goes_takes_its_sessions_and_keys_with_it() {
     let without = found["checks"].as_array().unwrap().iter();
     let without =
         without.filter(|check| check["subject"].as_str().unwrap().starts_with("anchors for"));
-    assert!(without.clone().count() == 2 && without.clone().all(|check| check["verdict"] == "bad"));
+    assert!(without.clone().count() == 3 && without.clone().all(|check| check["verdict"] == "bad"));
 
     // Back again by two: keys sign again after a new sign-in; the old session stays ended.
     for purpose in ["hpki_card", "second_certificate"] {
