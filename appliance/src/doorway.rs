@@ -266,9 +266,15 @@ impl Portal for Doorway {
         }
     }
 
-    async fn phone_options(&self, request_id: &str, link: &str, number: &str) -> PhoneAsked {
+    async fn phone_options(
+        &self,
+        request_id: &str,
+        link: &str,
+        number: &str,
+        address: &str,
+    ) -> PhoneAsked {
         match self.inside() {
-            Ok(inside) => inside.keeper.phone_options(request_id, link, number).await,
+            Ok(inside) => inside.keeper.phone_options(request_id, link, number, address).await,
             Err(_) => PhoneAsked::Unavailable,
         }
     }

@@ -68,7 +68,9 @@ pub(crate) async fn options(exchange: &mut Exchange<'_>) -> Result<Answer, Refus
     let (language, typed) = posted::<Typed>(exchange, OPTIONS_BYTES).await?;
     let number = ascii_number(&typed.number);
     let (operations, request_id, link) = exchange.to_ask()?;
-    let work = async move { Ok(operations.phone_options(&request_id, &link, &number).await) };
+    let address = exchange.peer.address.to_string();
+    let work =
+        async move { Ok(operations.phone_options(&request_id, &link, &number, &address).await) };
     match exchange.to_the_end(work).await? {
         PhoneAsked::Options { ceremony_id, options } => {
             answer::json(&Told::Options { ceremony_id, options })

@@ -360,8 +360,14 @@ pub trait Portal: Send + Sync {
     /// A phone followed a QR code. Changes nothing.
     async fn phone_page(&self, request_id: &str, link: &str) -> PhonePage;
 
-    /// The number was typed.
-    async fn phone_options(&self, request_id: &str, link: &str, number: &str) -> PhoneAsked;
+    /// The number was typed, on a phone at this `address`.
+    async fn phone_options(
+        &self,
+        request_id: &str,
+        link: &str,
+        number: &str,
+        address: &str,
+    ) -> PhoneAsked;
 
     /// The authenticator answered; `credential` is `PublicKeyCredential.toJSON()`.
     async fn phone_finish(

@@ -203,6 +203,8 @@ pub struct Limits {
     pub phones_per_minute: u32,
     /// Questions to a phone a minute from one address.
     pub phones_per_minute_of_address: u32,
+    /// Changes of phone and sign-ins for the holder's own page a minute from one address.
+    pub without_link_per_minute_of_address: u32,
     /// Days for which a notification card can be used.
     pub notification_card_days: u64,
 }
@@ -222,6 +224,8 @@ impl Default for Limits {
             phones_per_minute: 20,
             // The change of shift of a hospital behind one address.
             phones_per_minute_of_address: 600,
+            // Anybody may begin these, and each question is a record for ever; at the change of shift nobody needs them.
+            without_link_per_minute_of_address: 20,
             // Two letters by post, a holiday, and another try.
             notification_card_days: 30,
         }

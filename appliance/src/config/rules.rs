@@ -449,6 +449,12 @@ fn numbers(config: &Config, faults: &mut Vec<Fault>) {
             1_000_000,
         ),
         (
+            "limits.without_link_per_minute_of_address",
+            config.limits.without_link_per_minute_of_address.into(),
+            1,
+            1_000_000,
+        ),
+        (
             "listeners.certificates.check_seconds",
             config.listeners.certificates.check_seconds,
             1,

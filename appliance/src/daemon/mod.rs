@@ -252,6 +252,9 @@ impl Daemon {
                 show_added_seconds: config.factors.show_seconds,
                 phones_per_minute: config.limits.phones_per_minute,
                 phones_per_minute_of_address: config.limits.phones_per_minute_of_address,
+                without_link_per_minute_of_address: config
+                    .limits
+                    .without_link_per_minute_of_address,
                 destroy_after_seconds: config.keys.destroy_after_seconds,
                 notification_card_days: config.limits.notification_card_days,
                 handshake_seconds: config.hpki.handshake_seconds,

@@ -32,6 +32,7 @@ use attest::evidence::Binding;
 use attest::evidence::Fido2Error;
 use attest::evidence::Purpose as Approves;
 use attest::evidence::VerifiedFido2;
+use attest::own_page::PORTAL;
 use attest::phone_change::ChangeNumber;
 use attest::phone_change::ChangeProved;
 use attest::phone_change::ChangeState;
@@ -49,7 +50,7 @@ impl ChangePhone for Keeper {
         let Some(phones) = &self.phones else {
             return Handed::Unavailable;
         };
-        if let Err(seconds) = phones.address_rate(&terminal.address) {
+        if let Err(seconds) = phones.rate_without_link("page", &terminal.address) {
             return Handed::RateLimited { seconds };
         }
         let holder_id = typed(holder_id);
@@ -184,13 +185,15 @@ impl Keeper {
         phones: &Phones,
         link: &str,
         change: PhoneChange,
-        number: &str,
+        (number, address): (&str, &str),
     ) -> Result<PhoneAsked, SessionError> {
         let Some((_, secret)) = split_link(link) else {
             return Ok(PhoneAsked::Over);
         };
         let holder_id = &change.holder_id;
-        if let Err(seconds) = phones.holder_rate("phone", holder_id) {
+        // Each question is one more record for ever. A change takes nothing from the holder's sign-ins: anybody may begin one.
+        let rates = phones.rate_without_link("question", address);
+        if let Err(seconds) = rates.and_then(|()| phones.holder_rate("change-phone", holder_id)) {
             return Ok(PhoneAsked::RateLimited { seconds });
         }
         match phones.changes.check_number(&change.change_id, secret, number).await? {
@@ -326,6 +329,3 @@ enum NotYet {
     /// It does not do.
     Never(SignInRefusal),
 }
-
-/// Who asks, where no signing system does.
-const PORTAL: &str = "inkan-portal";

@@ -82,7 +82,7 @@ impl Letters for Keeper {
             return LetterTried::Unavailable;
         };
         // Step 1: whoever asks too often waits, whatever they ask.
-        if let Err(seconds) = phones.address_rate(&terminal.address) {
+        if let Err(seconds) = phones.address_rate("password", &terminal.address) {
             return LetterTried::RateLimited { seconds };
         }
         let terminal = terminal_line(&terminal);

@@ -117,6 +117,8 @@ pub struct KeeperSettings {
     pub show_added_seconds: u64,
     /// Questions to a phone a minute from one address.
     pub phones_per_minute_of_address: u32,
+    /// The same for what anybody may begin without a login link.
+    pub without_link_per_minute_of_address: u32,
     /// Seconds from the end of a pair's use to the first moment at which it may be destroyed.
     pub destroy_after_seconds: u64,
     /// Days for which a notification card can be used.

@@ -49,7 +49,7 @@ impl OwnPage for Keeper {
         let Some(phones) = &self.phones else {
             return Begun::Unavailable;
         };
-        if let Err(seconds) = phones.address_rate(&terminal.address) {
+        if let Err(seconds) = phones.rate_without_link("page", &terminal.address) {
             return Begun::RateLimited { seconds };
         }
         let wanted = Wanted {

@@ -58,7 +58,7 @@ impl Keeper {
         phones: &Phones,
         link: &str,
         handoff: Handoff,
-        number: &str,
+        (number, address): (&str, &str),
     ) -> Result<PhoneAsked, SessionError> {
         let now = self.parts.clock.now()?;
         let found = self.sign_in_of(&handoff).await?;
@@ -68,7 +68,11 @@ impl Keeper {
             return Ok(PhoneAsked::Over);
         };
         let holder_id = &handoff.holder_id;
-        if let Err(seconds) = phones.holder_rate("phone", holder_id) {
+        let rates = || match record.is_for_portal() {
+            true => phones.rate_without_link("question", address),
+            false => Ok(()),
+        };
+        if let Err(seconds) = rates().and_then(|()| phones.holder_rate("phone", holder_id)) {
             return Ok(PhoneAsked::RateLimited { seconds });
         }
         // Step 1: the number, which is on the screen before the person.

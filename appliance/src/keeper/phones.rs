@@ -56,6 +56,7 @@ pub(super) struct Phones {
     rates: RateLimiter,
     per_minute: f64,
     per_minute_of_address: f64,
+    per_minute_without_link: f64,
 }
 
 /// See [`Phones::own`]. Its limits are those of the holder's own page, as evidence says them.
@@ -100,12 +101,18 @@ impl Phones {
             rates: RateLimiter::default(),
             per_minute: f64::from(parts.settings.phones_per_minute),
             per_minute_of_address: f64::from(parts.settings.phones_per_minute_of_address),
+            per_minute_without_link: f64::from(parts.settings.without_link_per_minute_of_address),
         })
     }
 
-    /// Whether one more question may be put from this address; otherwise after how many seconds.
-    pub fn address_rate(&self, address: &str) -> Result<(), u64> {
-        self.take(&format!("address/{address}"), self.per_minute_of_address)
+    /// Whether one more `step` may be taken from this address; otherwise after how many seconds.
+    pub fn address_rate(&self, step: &str, address: &str) -> Result<(), u64> {
+        self.take(&format!("address-{step}/{address}"), self.per_minute_of_address)
+    }
+
+    /// The same, much tighter, for what anybody may begin without a login link.
+    pub fn rate_without_link(&self, step: &str, address: &str) -> Result<(), u64> {
+        self.take(&format!("without-link-{step}/{address}"), self.per_minute_without_link)
     }
 
     /// Whether one more `step` may be taken for this holder id; otherwise after how many seconds.

@@ -76,7 +76,7 @@ impl Portal for Keeper {
             return Handed::Unavailable;
         };
         // Step 1: whoever asks too often waits, whatever they ask.
-        if let Err(seconds) = phones.address_rate(&terminal.address) {
+        if let Err(seconds) = phones.address_rate("page", &terminal.address) {
             return Handed::RateLimited { seconds };
         }
         // Step 2: a sign-in that a phone may approve.
@@ -149,19 +149,28 @@ impl Portal for Keeper {
         }
     }
 
-    async fn phone_options(&self, request_id: &str, link: &str, number: &str) -> PhoneAsked {
+    async fn phone_options(
+        &self,
+        request_id: &str,
+        link: &str,
+        number: &str,
+        address: &str,
+    ) -> PhoneAsked {
         let Some(phones) = &self.phones else {
             return PhoneAsked::Unavailable;
         };
+        if let Err(seconds) = phones.address_rate("question", address) {
+            return PhoneAsked::RateLimited { seconds };
+        }
         let asked = match phones.by_link(link).await {
             Ok(Some(Shown::SignIn(handoff))) => {
-                self.ask_phone(request_id, phones, link, *handoff, number).await
+                self.ask_phone(request_id, phones, link, *handoff, (number, address)).await
             }
             Ok(Some(Shown::Enrolment(ticket))) => {
                 self.ask_new_phone(request_id, phones, link, *ticket, number).await
             }
             Ok(Some(Shown::Change(change))) => {
-                self.ask_old_phone(request_id, phones, link, *change, number).await
+                self.ask_old_phone(request_id, phones, link, *change, (number, address)).await
             }
             Ok(None) => Ok(PhoneAsked::Over),
             Err(error) => Err(error),

@@ -12,6 +12,7 @@ use crate::authenticator::Authenticator;
 use crate::clock::Clock;
 use crate::clock::UnixSeconds;
 use crate::factor_rules::FactorRules;
+use crate::own_page::PORTAL;
 use crate::records::Fingerprint;
 use crate::records::Holder;
 use crate::sign_in::random_id;
@@ -25,6 +26,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use webauthn_rs::prelude::AuthenticationResult;
 use webauthn_rs::prelude::Passkey;
@@ -43,6 +46,8 @@ pub const CEREMONY_SECONDS: u64 = 120;
 pub const MAX_CREDENTIAL_BYTES: usize = 16 * 1024;
 /// Ceremonies at once: ten thousand holders do not sign in within the same two minutes.
 const MAX_CEREMONIES: usize = 4_096;
+/// Ceremonies at once for what anybody may begin without a login link. One more ends the oldest of them, and no other.
+pub const MAX_WITHOUT_LINK: usize = 512;
 /// Ceremonies at once for one ticket or hand-off: cancelled and tried again, or two phones.
 const MAX_PER_OWNER: usize = 8;
 /// COSE algorithm of RSA with SHA-256: webauthn-rs would offer it, we do not take it.
@@ -181,8 +186,32 @@ impl VerifiedFido2 {
 
 struct Ceremony {
     owner: String,
+    share: Share,
+    /// How many were begun before it, in this process.
+    begun: u64,
     expires_at: UnixSeconds,
     step: Step,
+}
+
+/// Whose places a ceremony takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Share {
+    /// A signing system asked for it, or a factor or letter was shown.
+    Asked,
+    /// A change of phone or a sign-in for the portal itself: nobody answers for whoever began it.
+    WithoutLink,
+}
+
+impl Share {
+    fn of(step: &Step) -> Self {
+        match step {
+            Step::Registration(_) => Self::Asked,
+            Step::Assertion(assertion) => match assertion.binding.system_id == PORTAL {
+                true => Self::WithoutLink,
+                false => Self::Asked,
+            },
+        }
+    }
 }
 
 enum Step {
@@ -210,6 +239,7 @@ pub struct Fido2 {
     clock: Arc<dyn Clock>,
     rules: FactorRules,
     ceremonies: Mutex<HashMap<String, Ceremony>>,
+    begun: AtomicU64,
     decoys: Decoys,
 }
 
@@ -230,7 +260,15 @@ impl Fido2 {
             })
             .map_err(Fido2Error::Rejected)?;
         let (ceremonies, decoys) = (Mutex::default(), Decoys::new()?);
-        Ok(Self { webauthn, relying_party, rules, clock, ceremonies, decoys })
+        Ok(Self {
+            webauthn,
+            relying_party,
+            rules,
+            clock,
+            ceremonies,
+            begun: AtomicU64::new(0),
+            decoys,
+        })
     }
 
     /// Who asks.
@@ -413,11 +451,10 @@ impl Fido2 {
         let expires_at = now.plus(Duration::from_secs(CEREMONY_SECONDS));
         let mut ceremonies = self.ceremonies.lock().unwrap_or_else(PoisonError::into_inner);
         ceremonies.retain(|_, ceremony| ceremony.expires_at > now);
-        let of_owner = ceremonies.values().filter(|ceremony| ceremony.owner == owner).count();
-        if ceremonies.len() >= MAX_CEREMONIES || of_owner >= MAX_PER_OWNER {
-            return Err(Fido2Error::Busy);
-        }
-        let ceremony = Ceremony { owner: owner.to_owned(), expires_at, step };
+        let share = Share::of(&step);
+        make_room(&mut ceremonies, share, owner)?;
+        let begun = self.begun.fetch_add(1, Ordering::Relaxed);
+        let ceremony = Ceremony { owner: owner.to_owned(), share, begun, expires_at, step };
         ceremonies.insert(ceremony_id.clone(), ceremony);
         Ok(Started { ceremony_id, challenge, options_json })
     }
@@ -432,6 +469,41 @@ impl Fido2 {
         match taken {
             Some(taken) if taken.owner == owner && now < taken.expires_at => Ok(taken.step),
             _ => Err(Fido2Error::CeremonyOver),
+        }
+    }
+}
+
+/// A place in `share`, or none is free.
+fn make_room(
+    ceremonies: &mut HashMap<String, Ceremony>,
+    share: Share,
+    owner: &str,
+) -> Result<(), Fido2Error> {
+    match share {
+        Share::Asked => {
+            let taken = ceremonies.values().filter(|ceremony| ceremony.share == share);
+            let (taken, of_owner) = taken.fold((0, 0), |(taken, of_owner), ceremony| {
+                (taken + 1, of_owner + usize::from(ceremony.owner == owner))
+            });
+            match taken < MAX_CEREMONIES && of_owner < MAX_PER_OWNER {
+                true => Ok(()),
+                false => Err(Fido2Error::Busy),
+            }
+        }
+        Share::WithoutLink => {
+            // One live question a page: the one asked last.
+            ceremonies.retain(|_, ceremony| ceremony.share != share || ceremony.owner != owner);
+            let taken = ceremonies.iter().filter(|(_, ceremony)| ceremony.share == share);
+            let (taken, oldest) = taken.fold((0, None), |(taken, oldest), (id, ceremony)| {
+                let this = (ceremony.begun, id);
+                (taken + 1, Some(oldest.map_or(this, |oldest| this.min(oldest))))
+            });
+            if taken >= MAX_WITHOUT_LINK
+                && let Some(oldest) = oldest.map(|(_, id): (u64, &String)| id.clone())
+            {
+                ceremonies.remove(&oldest);
+            }
+            Ok(())
         }
     }
 }

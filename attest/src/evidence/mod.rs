@@ -19,6 +19,7 @@ pub use card::VerifiedCard;
 pub use ceremony::CEREMONY_SECONDS;
 pub use ceremony::Fido2;
 pub use ceremony::MAX_CREDENTIAL_BYTES;
+pub use ceremony::MAX_WITHOUT_LINK;
 pub use ceremony::NewPasskey;
 pub use ceremony::RelyingParty;
 pub use ceremony::Started;

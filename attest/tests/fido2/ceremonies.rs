@@ -10,10 +10,15 @@ use attest::danger_testing::PhoneKey;
 use attest::danger_testing::START;
 use attest::danger_testing::SoftPhone;
 use attest::danger_testing::holder;
+use attest::evidence::Binding;
 use attest::evidence::CEREMONY_SECONDS;
 use attest::evidence::Fido2Error;
 use attest::evidence::MAX_CREDENTIAL_BYTES;
+use attest::evidence::MAX_WITHOUT_LINK;
+use attest::evidence::Purpose;
 use attest::evidence::RelyingParty;
+use attest::evidence::Started;
+use attest::own_page::PORTAL;
 use std::sync::Arc;
 
 /// What an enrolment says of a phone that is wrong in one way.
@@ -336,6 +341,65 @@ async fn question_for_somebody_without_a_phone_looks_the_same_and_takes_no_answe
 fn base64_url(text: &str) -> Vec<u8> {
     use base64::Engine;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()
+}
+
+/// Anybody may begin a change of phone: it takes no place from those whom a signing system sent, and only the oldest of its own.
+#[tokio::test]
+async fn changes_beyond_their_share_end_the_oldest_of_them_and_no_sign_in() {
+    let world = World::new().await;
+    let mut mine = phone();
+    let authenticator = Arc::new(world.enrol("u-1", &mut mine, None).await);
+    let record = world.sign_in().await;
+    let (handoff, _) = world.handoff(&record, "u-1").await;
+    let sign_in = world.ask(&handoff, &[Arc::clone(&authenticator)]);
+    let change = |name: &str| Binding {
+        purpose: Purpose::ChangePhone,
+        system_id: PORTAL.into(),
+        handoff_id: name.into(),
+        ..binding(&handoff)
+    };
+    let ask = |name: &str| {
+        world.fido2.start_assertion(change(name), &[Arc::clone(&authenticator)]).unwrap()
+    };
+    let (first, second) = (ask("first"), ask("second"));
+    for number in 2..MAX_WITHOUT_LINK {
+        ask(&format!("change {number}"));
+    }
+    let mut answer = |started: &Started, name: &str| {
+        let answer = mine.get(&started.options_json).unwrap();
+        world.fido2.finish_assertion(&started.ceremony_id, name, &answer)
+    };
+    // At the share every one is there; one past it ends the oldest.
+    answer(&first, "first").unwrap();
+    ask("in its place");
+    ask("one past");
+    assert!(matches!(answer(&second, "second"), Err(Fido2Error::CeremonyOver)));
+    answer(&sign_in, &handoff.handoff_id).unwrap();
+    world.ask(&handoff, &[]);
+}
+
+#[tokio::test]
+async fn change_has_one_live_question_the_one_asked_last() {
+    let world = World::new().await;
+    let mut mine = phone();
+    let authenticator = Arc::new(world.enrol("u-1", &mut mine, None).await);
+    let record = world.sign_in().await;
+    let (handoff, _) = world.handoff(&record, "u-1").await;
+    let change = Binding {
+        purpose: Purpose::ChangePhone,
+        system_id: PORTAL.into(),
+        handoff_id: "change".into(),
+        ..binding(&handoff)
+    };
+    let ask =
+        || world.fido2.start_assertion(change.clone(), &[Arc::clone(&authenticator)]).unwrap();
+    let (before, last) = (ask(), ask());
+    let mut answer = |started: &Started| {
+        let answer = mine.get(&started.options_json).unwrap();
+        world.fido2.finish_assertion(&started.ceremony_id, "change", &answer)
+    };
+    assert!(matches!(answer(&before), Err(Fido2Error::CeremonyOver)));
+    answer(&last).unwrap();
 }
 
 #[tokio::test]

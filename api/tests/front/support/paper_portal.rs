@@ -131,7 +131,13 @@ impl Portal for PaperKeeper {
         or(&self.portal.phone, || if link == "link-1" { ask(sign_in()) } else { PhonePage::Over })
     }
 
-    async fn phone_options(&self, _request_id: &str, link: &str, number: &str) -> PhoneAsked {
+    async fn phone_options(
+        &self,
+        _request_id: &str,
+        link: &str,
+        number: &str,
+        _address: &str,
+    ) -> PhoneAsked {
         self.note(format!("options {link} {number}"));
         or(&self.portal.asked, || PhoneAsked::Options {
             ceremony_id: "c-1".into(),

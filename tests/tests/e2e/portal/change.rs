@@ -3,6 +3,7 @@
 use super::house::House;
 use super::house::Pc;
 use tests::support::pki::Validity;
+use tests::support::world::Plan;
 
 #[tokio::test]
 async fn f25_old_phone_gives_itself_up_for_the_new_one() {
@@ -69,6 +70,29 @@ async fn unknown_holder_id_gets_an_equal_question_and_denial() {
         seen.push((asked, refused.status, refused.json()["title"].clone()));
     }
     assert!(seen.iter().all(|other| *other == seen[0]) && seen[0].1 == 403, "{seen:?}");
+}
+
+/// Anybody may begin a change or a sign-in for a page: from one address a few a minute, and signing systems' go on.
+#[tokio::test]
+async fn changes_pages_and_their_questions_from_one_address_are_limited_and_sign_ins_go_on() {
+    let tune = |settings: &mut tests::support::config::Settings| {
+        settings.more.push_str("[limits]\nwithout_link_per_minute_of_address = 3\n");
+    };
+    let house = House::new(Plan { tune, ..Plan::default() }).await;
+    let (doctor, mut phone) = house.doctor_with_phone().await;
+    let pc = house.begin_change("nobody-1").await;
+    let (link, number) = house.shown(&pc).await;
+    for _ in 0..3 {
+        house.ask(&link, number.as_deref().unwrap()).await;
+    }
+    let limited = house.type_number(&link, number.as_deref().unwrap()).await;
+    assert_eq!(limited.status, 429, "{limited}");
+    house.begin_change("nobody-2").await;
+    house.post_form("/me/sign-in", "").await.expect(303);
+    let limited = house.post_form("/me/sign-in", "").await.expect(429);
+    assert!(!limited.header("retry-after").is_empty());
+    house.post_form("/change", "holder_id=nobody-3").await.expect(429);
+    house.sign_in(&doctor, &mut phone).await;
 }
 
 /// Whoever had the phone registered an hour ago does not get further with it today.

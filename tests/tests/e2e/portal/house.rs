@@ -46,7 +46,10 @@ impl House {
     /// The one that the tests of this module share; each has doctors of its own.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<House> = OnceCell::const_new();
-        SHARED.get_or_init(|| Self::new(Plan::default())).await
+        let tune = |settings: &mut Settings| {
+            settings.more.push_str("[limits]\nwithout_link_per_minute_of_address = 600\n");
+        };
+        SHARED.get_or_init(|| Self::new(Plan { tune, ..Plan::default() })).await
     }
 
     /// The same, but what was added a moment ago may add another factor.
