@@ -89,7 +89,7 @@ impl ChangePhone for Keeper {
             return ChangeGoesOn::Over;
         };
         let goes_on = match agree {
-            true => self.go_on_with_change(phones, id, &page).await,
+            true => self.go_on_with_change(request_id, phones, id, &page).await,
             false => self.stop_change(request_id, phones, id, &page).await,
         };
         goes_on.unwrap_or_else(|error| {
@@ -103,6 +103,7 @@ impl Keeper {
     /// Yes: a ticket by the old phone, and another page of this browser.
     async fn go_on_with_change(
         &self,
+        request_id: &str,
         phones: &Phones,
         id: &str,
         page: &PageSecret,
@@ -116,8 +117,14 @@ impl Keeper {
         let by = Enroller { method: Method::Fido2, factor: old.clone() };
         let next = PageSecret::random().map_err(SessionError::from)?;
         let issued =
-            phones.tickets.issue(&change.holder_id, by, Some(old), &change.terminal, &next);
+            phones.tickets.issue(&change.holder_id, by, Some(old.clone()), &change.terminal, &next);
         let id = issued.await?.ticket_id;
+        // The old phone's proof leads to the new phone in the log, before anybody can go on with it.
+        let entry = entries::phone_change_agreed(request_id, &change, &id, &old);
+        if let Err(error) = self.parts.audit.append(entry).await {
+            tracing::error!(request_id, %error, "a change of phone could not be recorded");
+            return Ok(ChangeGoesOn::Unavailable);
+        }
         Ok(ChangeGoesOn::Page { id, page_secret: next.text().into() })
     }
 

@@ -26,6 +26,7 @@ use attest::clock::UnixSeconds;
 use attest::evidence::Binding;
 use attest::notification_card::NotificationCard;
 use attest::permit::Lease;
+use attest::phone_change::PhoneChange;
 use attest::records::Fingerprint;
 use attest::records::Method;
 use attest::registry::LiveCredential;
@@ -193,6 +194,23 @@ pub fn device_proposed(
 ) -> Entry {
     let change = factor_change("device", holder_id, authenticator_id, "granted", detail);
     Entry::new(request_id, Principal::Unknown, Event::TrustProposed(change))
+}
+
+/// The holder agreed to give this phone up for another: the ticket that goes on from their change.
+pub fn phone_change_agreed(
+    request_id: &str,
+    change: &PhoneChange,
+    ticket_id: &str,
+    old: &Fingerprint,
+) -> Entry {
+    let (from, to) = (session_hash(&change.change_id).0, session_hash(ticket_id).0);
+    let detail = format!("change {from} goes on as ticket {to}");
+    let proposed = factor_change("device", &change.holder_id, old, "removed", detail);
+    Entry::new(
+        request_id,
+        Principal::Holder(change.holder_id.clone()),
+        Event::TrustProposed(proposed),
+    )
 }
 
 /// A holder registered a phone, or gave one up for it: `change` is `granted` or `removed`.

@@ -32,7 +32,16 @@ async fn f25_old_phone_gives_itself_up_for_the_new_one() {
     assert_eq!(house.clinic().state(&session.session_id).await, "ended");
     house.sign_in(&doctor, &mut new).await;
     let evidence = house.records(&doctor, "enrolment_started").await;
-    assert_eq!(evidence.last().unwrap()["event"]["method"], "fido2");
+    let proof = &evidence.last().unwrap()["event"];
+    assert_eq!(proof["method"], "fido2");
+    // The log leads from the old phone's proof to the new phone.
+    let agreed = house.records(&doctor, "trust_proposed").await.pop().unwrap();
+    let detail = agreed["event"]["detail"].as_str().unwrap();
+    let change = proof["ticket"].as_str().unwrap();
+    assert!(detail.starts_with(&format!("change {change} goes on as ticket ")), "{agreed}");
+    let granted = house.records(&doctor, "trust_changed").await;
+    let ticket = detail.rsplit(' ').next().unwrap();
+    assert!(granted.iter().any(|one| one.to_string().contains(ticket)), "{granted:?}");
 }
 
 #[tokio::test]
