@@ -31,6 +31,8 @@ pub struct PortalIndex {
     pub enrol_url: String,
     /// Where My Number cards may be used: what they are for.
     pub my_number: Option<MyNumberUrls>,
+    /// Whether a phone may be changed by the phone itself.
+    pub changes_by_phone: bool,
     /// True while published test cards may sign in.
     pub danger_test_mode: bool,
 }

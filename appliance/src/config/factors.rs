@@ -11,6 +11,8 @@ use std::time::Duration;
 pub struct Factors {
     /// Seconds for which a factor that was added can add or replace no other.
     pub wait_seconds: u64,
+    /// Whether a phone may be changed by the phone itself.
+    pub change_by_phone: bool,
     /// Seconds for which sign-ins show what was added.
     pub show_seconds: u64,
     /// Whether passkeys are taken that their maker copies to the holder's other devices.
@@ -25,6 +27,8 @@ impl Default for Factors {
         Self {
             // A stolen evening does not become a lasting foothold before the holder works again.
             wait_seconds: 86_400,
+            // Who registered by a letter has no card to change it with; SECURITY.md says what a relayed page can do.
+            change_by_phone: true,
             // Everybody signs in once within a week.
             show_seconds: 7 * 86_400,
             // Phones of today make no others.

@@ -249,6 +249,7 @@ impl Daemon {
                 jpki: jpki_listener(config),
                 sign_ins_per_minute: config.limits.sign_ins_per_minute,
                 factor_rules: config.factors.rules(),
+                change_by_phone: config.factors.change_by_phone,
                 show_added_seconds: config.factors.show_seconds,
                 phones_per_minute: config.limits.phones_per_minute,
                 phones_per_minute_of_address: config.limits.phones_per_minute_of_address,

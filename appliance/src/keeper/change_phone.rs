@@ -50,6 +50,9 @@ impl ChangePhone for Keeper {
         let Some(phones) = &self.phones else {
             return Handed::Unavailable;
         };
+        if !self.parts.settings.change_by_phone {
+            return Handed::Over;
+        }
         if let Err(seconds) = phones.rate_without_link("page", &terminal.address) {
             return Handed::RateLimited { seconds };
         }
@@ -88,6 +91,9 @@ impl ChangePhone for Keeper {
         let Some(page) = PageSecret::parse(page_secret) else {
             return ChangeGoesOn::Over;
         };
+        if agree && !self.parts.settings.change_by_phone {
+            return ChangeGoesOn::Over;
+        }
         let goes_on = match agree {
             true => self.go_on_with_change(request_id, phones, id, &page).await,
             false => self.stop_change(request_id, phones, id, &page).await,

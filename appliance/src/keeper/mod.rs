@@ -113,6 +113,8 @@ pub struct KeeperSettings {
     pub phones_per_minute: u32,
     /// Rules for the factors that holders add themselves.
     pub factor_rules: FactorRules,
+    /// Whether a phone may be changed by the phone itself.
+    pub change_by_phone: bool,
     /// Seconds for which sign-ins show what was added.
     pub show_added_seconds: u64,
     /// Questions to a phone a minute from one address.

@@ -46,7 +46,11 @@ impl Portal for Keeper {
     async fn portal_index(&self) -> PortalIndex {
         let jpki = self.my_numbers.as_ref().filter(|jpki| jpki.listener.has_provider);
         let jpki = jpki.map(|jpki| jpki.listener.origin.as_str());
-        portal_index(&self.parts.settings.hpki_origin, jpki, self.danger_test_mode())
+        let settings = &self.parts.settings;
+        PortalIndex {
+            changes_by_phone: settings.change_by_phone,
+            ..portal_index(&settings.hpki_origin, jpki, self.danger_test_mode())
+        }
     }
 
     async fn choose(&self, _request_id: &str, link: &str) -> ChoicePage {
@@ -390,13 +394,14 @@ impl Keeper {
     }
 }
 
-/// What can be done on the portal, where the card listeners are.
+/// What cards can do on the portal, where their listeners are.
 pub fn portal_index(hpki: &str, jpki: Option<&str>, danger_test_mode: bool) -> PortalIndex {
     let enrol = |origin: &str| format!("{origin}/enrol");
     PortalIndex {
         enrol_url: enrol(hpki),
         my_number: jpki
             .map(|jpki| MyNumberUrls { enrol: enrol(jpki), link: format!("{hpki}/link") }),
+        changes_by_phone: false,
         danger_test_mode,
     }
 }

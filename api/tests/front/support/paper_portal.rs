@@ -87,6 +87,7 @@ impl Portal for PaperKeeper {
                 enrol: "https://localhost:8447/enrol".into(),
                 link: "https://localhost:8444/link".into(),
             }),
+            changes_by_phone: true,
             danger_test_mode: true,
         }
     }

@@ -81,6 +81,20 @@ async fn unknown_holder_id_gets_an_equal_question_and_denial() {
     assert!(seen.iter().all(|other| *other == seen[0]) && seen[0].1 == 403, "{seen:?}");
 }
 
+#[tokio::test]
+async fn change_by_phone_that_is_turned_off_is_neither_offered_nor_begun() {
+    let tune = |settings: &mut tests::support::config::Settings| {
+        settings.more.push_str("[factors]\nwait_seconds = 0\nchange_by_phone = false\n");
+    };
+    let off = House::new(Plan { tune, ..Plan::default() }).await;
+    let page = off.get("/?lang=en").await.expect(200).text();
+    assert!(!page.contains("action=\"/change\""), "{page}");
+    let (doctor, _) = off.doctor_with_phone().await;
+    off.post_form("/change", &format!("holder_id={}", doctor.holder_id)).await.expect(403);
+    let page = House::without_wait().await.get("/?lang=en").await.expect(200).text();
+    assert!(page.contains("action=\"/change\""), "{page}");
+}
+
 /// Anybody may begin a change or a sign-in for a page: from one address a few a minute, and signing systems' go on.
 #[tokio::test]
 async fn changes_pages_and_their_questions_from_one_address_are_limited_and_sign_ins_go_on() {
