@@ -333,7 +333,8 @@ impl Keeper {
         Ok(PhoneDone::AskCard { label: phone.label })
     }
 
-    /// Registers `phone`: the record of it is durable before it serves. That nothing came of it is recorded, too.
+    /// Registers `phone`: the records of it, and of the phone that is given up for it, are durable before anything happens. That
+    /// nothing came of it is recorded, too.
     pub(super) async fn register_phone(
         &self,
         request_id: &str,
@@ -343,18 +344,25 @@ impl Keeper {
     ) -> Result<Recorded, SessionError> {
         let (holder_id, id) = (&ticket.holder_id, &phone.authenticator_id);
         let detail = enrolment_detail(ticket, phone);
-        let entry = entries::device_changed(request_id, holder_id, id, "granted", detail);
-        if let Err(error) = self.parts.audit.append(entry).await {
-            tracing::error!(request_id, %error, "an enrolment could not be recorded");
-            return Ok(Recorded::Not);
+        let granted = entries::device_changed(request_id, holder_id, id, "granted", detail);
+        let given_up = ticket.replaces.as_ref();
+        let given_up = given_up.filter(|old| self.parts.registry.authenticator(old).is_some());
+        let removed = given_up.map(|old| {
+            let detail = format!("given up for {}", phone.label);
+            entries::device_changed(request_id, holder_id, old, "removed", detail)
+        });
+        for entry in [Some(granted), removed].into_iter().flatten() {
+            if let Err(error) = self.parts.audit.append(entry).await {
+                tracing::error!(request_id, %error, "an enrolment could not be recorded");
+                return Ok(Recorded::Not);
+            }
         }
         let (code, lost) = match registering.await {
             Ok(Enrolled::Done { authenticator, replaced }) => {
                 let label = authenticator.label.clone();
                 self.take_up(*authenticator).await;
                 if let Some(gone) = replaced {
-                    let detail = format!("given up for {label}");
-                    self.give_up(request_id, &gone, detail).await;
+                    self.let_go(request_id, &gone).await;
                 }
                 return Ok(Recorded::Enrolled { label });
             }

@@ -179,12 +179,19 @@ impl Keeper {
 
     /// A phone whose record is gone: recorded, and every session that rests on it ends.
     pub(super) async fn give_up(&self, request_id: &str, gone: &Authenticator, detail: String) {
-        let id = &gone.authenticator_id;
+        let (holder_id, id) = (&gone.holder_id, &gone.authenticator_id);
+        let entry = entries::device_changed(request_id, holder_id, id, "removed", detail);
         self.parts.registry.remove_authenticator(id);
-        let entry = entries::device_changed(request_id, &gone.holder_id, id, "removed", detail);
         if let Err(error) = self.parts.audit.append(entry).await {
             tracing::error!(request_id, %error, "a phone that was given up could not be recorded");
         }
+        self.let_go(request_id, gone).await;
+    }
+
+    /// A phone that is gone, as the audit log says already: every session that rests on it ends.
+    pub(super) async fn let_go(&self, request_id: &str, gone: &Authenticator) {
+        let id = &gone.authenticator_id;
+        self.parts.registry.remove_authenticator(id);
         self.end_what_rests_on(request_id, &gone.holder_id, id).await;
     }
 

@@ -77,6 +77,10 @@ async fn new_phone_takes_the_place_of_the_old_one_when_it_is_proved() {
     assert_ne!(house.approve(&pc, &mut old).await.status, 200);
     house.approve(&pc, &mut new).await.expect(200);
     let changes = house.records(&doctor, "trust_changed").await;
+    // Recorded before it happened: nothing else of this holder comes in between, the end of the session least of all.
+    let last: Vec<_> =
+        changes.iter().rev().take(2).map(|record| record["seq"].as_u64().unwrap()).collect();
+    assert_eq!(last[0], last[1] + 1, "{changes:?}");
     let changes: Vec<_> = changes
         .iter()
         .map(|record| &record["event"])
