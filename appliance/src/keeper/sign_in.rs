@@ -19,6 +19,7 @@ use api::operations::SignInRefusal;
 use async_trait::async_trait;
 use attest::clock::UnixSeconds;
 use attest::evidence::CardKind;
+use attest::evidence::EvidenceError;
 use attest::handoff::Entitlement;
 use attest::records::Fingerprint;
 use attest::records::Holder;
@@ -56,6 +57,26 @@ impl Met {
     }
 }
 
+/// What the browser does.
+#[derive(Clone, Copy)]
+enum Step {
+    /// It opens the page.
+    Look,
+    /// It sends the form.
+    Decide,
+}
+
+impl Step {
+    /// Whether a handshake that fails as `code` says goes into the audit log. Browsers connect ahead: a page that meets a
+    /// handshake which is merely too old sends them for another, and there is nothing to tell of it.
+    fn is_noted(self, code: &str) -> bool {
+        match self {
+            Self::Look => code != EvidenceError::NotFresh("").code(),
+            Self::Decide => true,
+        }
+    }
+}
+
 /// Why a link and a card do not make a sign-in.
 enum NotMet {
     /// Nothing is proved: the same page for every reason.
@@ -72,7 +93,7 @@ impl SignIn for Keeper {
         link: &str,
         card: Option<CardHandshake>,
     ) -> SignInPage {
-        match self.meet(request_id, link, card).await {
+        match self.meet(request_id, link, card, Step::Look).await {
             Ok(met) => SignInPage::Confirm(Confirm {
                 form_token: self.forms.issue(&met.shown(), &met.proved.factor),
                 asks_number: met.record.number.is_some(),
@@ -105,7 +126,7 @@ impl SignIn for Keeper {
         card: Option<CardHandshake>,
         confirmation: Confirmation,
     ) -> Confirmed {
-        let met = match self.meet(request_id, link, card).await {
+        let met = match self.meet(request_id, link, card, Step::Decide).await {
             Ok(met) => met,
             Err(NotMet::Nothing) => return Confirmed::Refused(SignInRefusal::ProofNotFresh),
             Err(NotMet::Refused(refusal)) => return Confirmed::Refused(refusal),
@@ -131,6 +152,7 @@ impl Keeper {
         request_id: &str,
         link: &str,
         card: Option<CardHandshake>,
+        step: Step,
     ) -> Result<Met, NotMet> {
         let handshake = card.ok_or(NotMet::Nothing)?;
         let now =
@@ -144,7 +166,9 @@ impl Keeper {
         let proved = match self.prove_card(handshake, not_before, now).await {
             Ok(proved) => proved,
             Err(CardFault { refusal, code, detail, is_proved }) => {
-                self.note_sign_in(request_id, record.as_ref(), method, code, &detail).await;
+                if step.is_noted(code) {
+                    self.note_sign_in(request_id, record.as_ref(), method, code, &detail).await;
+                }
                 return Err(match is_proved || record.is_some() {
                     true => NotMet::Refused(refusal),
                     false => NotMet::Nothing,

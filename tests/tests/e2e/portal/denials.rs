@@ -249,6 +249,20 @@ async fn f32_expired_card_ends_the_phone_as_well_and_a_lost_one_does_not() {
     assert!(codes.iter().any(|code| **code == "entitlement_over"), "{codes:?}");
 }
 
+/// Browsers connect ahead: a page that meets such a handshake asks for another, and nobody is accused.
+#[tokio::test]
+async fn page_that_is_opened_over_an_older_handshake_writes_no_record() {
+    let house = House::shared().await;
+    let doctor = house.doctor(Validity::CURRENT).await;
+    let (mut connection, _) = house.enrol_page(&doctor.card).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let pending = house.clinic().ask_sign_in(Some(&doctor.holder_id)).await;
+    let again = connection.get(&pending.login_path).await.expect(303);
+    assert!(again.header("location").contains("again=1"), "{again}");
+    let denied = house.records(&doctor, "sign_in_denied").await;
+    assert!(denied.is_empty(), "{denied:?}");
+}
+
 #[tokio::test]
 async fn without_a_portal_a_phone_is_refused_and_cards_go_on() {
     let house =
