@@ -7,6 +7,7 @@ mod denials;
 mod devices;
 mod house;
 mod letter;
+mod limits;
 mod me;
 mod my_number;
 mod my_number_denials;
