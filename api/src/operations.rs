@@ -245,6 +245,8 @@ pub enum SignInRefusal {
     HolderDisabled,
     /// The signing system does not accept this holder or method.
     NotAllowedHere,
+    /// The PC is in no network from which a phone may be asked.
+    NetworkNotAllowed,
     /// None of the holder's second certificates can be used now, or their last card has ended: no method signs in.
     EntitlementOver,
     /// The number typed is not the one on the asking screen.

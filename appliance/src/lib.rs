@@ -15,6 +15,7 @@ mod idempotency;
 pub mod jpki_validity;
 pub mod keeper;
 pub mod metrics;
+pub mod network;
 mod problems;
 pub mod provision;
 mod queue;

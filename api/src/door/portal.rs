@@ -116,6 +116,7 @@ pub(super) fn handed(context: &Context<'_>, handed: Handed) -> Result<Answer, Re
             to_wait_page(&id, page_secret.as_str(), context.language)
         }
         Handed::Over => Ok(refusal(context, SignInRefusal::LinkOver)),
+        Handed::NetworkNotAllowed => Ok(refusal(context, SignInRefusal::NetworkNotAllowed)),
         Handed::Unavailable => Ok(refusal(context, SignInRefusal::Unavailable)),
         Handed::RateLimited { seconds } => {
             let wait = Duration::from_secs(seconds);

@@ -99,6 +99,8 @@ pub enum Handed {
     },
     /// The login link cannot be used.
     Over,
+    /// The PC is in no network from which a phone may be asked.
+    NetworkNotAllowed,
     /// Too many pages were asked for.
     RateLimited {
         /// Seconds to wait.

@@ -314,6 +314,18 @@ fn words(refusal: SignInRefusal) -> Words {
             ],
             ["システム管理者に問い合わせてください。", "Ask your system administrator."],
         ),
+        SignInRefusal::NetworkNotAllowed => words(
+            Code::NotPermitted,
+            ["この場所ではスマートフォンを利用できません", "Phones cannot be used from here"],
+            [
+                "このパソコンは、スマートフォンでの認証が許可されたネットワークに接続されていません。",
+                "This computer is not on a network from which a phone may be used.",
+            ],
+            [
+                "院内のパソコンでやり直すか、カードで認証してください。院内のパソコンでこの画面になるときは、システム管理者に知らせてください。",
+                "Start again on a computer of the hospital, or use your card. If this is one, tell your system administrator.",
+            ],
+        ),
         SignInRefusal::EntitlementOver => words(
             Code::CredentialExpired,
             ["署名用の証明書が使えません", "You have no certificate to sign with"],

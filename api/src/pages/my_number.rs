@@ -247,6 +247,7 @@ pub(super) fn words(refusal: SignInRefusal) -> Option<Words> {
         | SignInRefusal::OtherHolder
         | SignInRefusal::HolderDisabled
         | SignInRefusal::NotAllowedHere
+        | SignInRefusal::NetworkNotAllowed
         | SignInRefusal::EntitlementOver
         | SignInRefusal::WrongNumber
         | SignInRefusal::LinkOver

@@ -236,6 +236,7 @@ async fn phone_that_cannot_be_asked_is_a_page_with_a_next_step() {
     let mut client = rig.connect_portal().await;
     for (handed, status, words) in [
         (Handed::Over, 403, "使えなくなりました"),
+        (Handed::NetworkNotAllowed, 403, "この場所では"),
         (Handed::Unavailable, 503, "ただいま利用できません"),
         (Handed::RateLimited { seconds: 7 }, 429, "しばらく待って"),
     ] {

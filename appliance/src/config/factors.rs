@@ -1,6 +1,8 @@
 //! Phones and other factors that holders add themselves.
 
+use crate::network::Network;
 use attest::factor_rules::FactorRules;
+use attest::records::SessionLimits;
 use serde::Deserialize;
 use serde::Deserializer;
 use std::time::Duration;
@@ -20,6 +22,10 @@ pub struct Factors {
     /// Models taken (AAGUID); empty: every model.
     #[serde(deserialize_with = "aaguids")]
     pub models: Vec<[u8; 16]>,
+    /// Networks of the PCs that may show a QR code for a phone; empty: every PC may.
+    pub phone_networks: Vec<Network>,
+    /// Seconds of a session that a phone approved, from the evidence.
+    pub phone_session_seconds: u64,
 }
 
 impl Default for Factors {
@@ -34,6 +40,10 @@ impl Default for Factors {
             // Phones of today make no others.
             accept_synced_passkeys: true,
             models: Vec::new(),
+            // The appliance cannot know the house's networks.
+            phone_networks: Vec::new(),
+            // As long as the signing system's registration says: phones replace cards for a whole shift.
+            phone_session_seconds: SessionLimits::CEILING_SECONDS,
         }
     }
 }

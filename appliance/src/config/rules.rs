@@ -435,6 +435,12 @@ fn numbers(config: &Config, faults: &mut Vec<Fault>) {
         ("sessions.once_seconds", config.sessions.once_seconds, 30, 3_600),
         ("factors.wait_seconds", config.factors.wait_seconds, 0, 30 * 86_400),
         ("factors.show_seconds", config.factors.show_seconds, 0, 365 * 86_400),
+        (
+            "factors.phone_session_seconds",
+            config.factors.phone_session_seconds,
+            60,
+            SessionLimits::CEILING_SECONDS,
+        ),
         ("limits.digest_items", config.limits.digest_items as u64, 1, 5_000),
         // A list of the longest is still one record of the store.
         ("limits.entries", config.limits.entries as u64, 1, 100),

@@ -294,6 +294,7 @@ fn each_number_holds_at_its_limits_and_not_past_them() {
         ("max_signatures = 1000", "max_signatures", 1, 100_000_000),
         ("once_seconds = 300", "once_seconds", 30, 3_600),
         ("show_seconds = 604800", "show_seconds", 0, 31_536_000),
+        ("phone_session_seconds = 86400", "phone_session_seconds", 60, 86_400),
         ("digest_items = 500", "digest_items", 1, 5_000),
         ("entries = 20", "entries", 1, 100),
         ("entry_label_characters = 60", "entry_label_characters", 1, 120),
@@ -332,6 +333,16 @@ fn pair_that_may_go_within_a_day_is_warned_of() {
         keys.any(|fault| fault.key == "keys.destroy_after_seconds")
     };
     assert!(warned(86_399) && !warned(86_400));
+}
+
+#[test]
+fn networks_are_read_and_what_is_none_is_refused() {
+    let of =
+        |networks: &str| changed("phone_networks = []", &format!("phone_networks = [{networks}]"));
+    let (config, ..) = read(&of("\"10.20.0.0/16\", \"fd00:20::/32\""));
+    assert_eq!(config.unwrap().factors.phone_networks.len(), 2);
+    one_error(&of("\"10.20.0.1/16\""), "factors.phone_networks", &["beyond the prefix"]);
+    one_error(&of("\"ward 3\""), "factors.phone_networks", &["no network"]);
 }
 
 #[test]

@@ -250,6 +250,8 @@ impl Daemon {
                 sign_ins_per_minute: config.limits.sign_ins_per_minute,
                 factor_rules: config.factors.rules(),
                 change_by_phone: config.factors.change_by_phone,
+                phone_networks: config.factors.phone_networks.clone(),
+                phone_session_seconds: config.factors.phone_session_seconds,
                 show_added_seconds: config.factors.show_seconds,
                 phones_per_minute: config.limits.phones_per_minute,
                 phones_per_minute_of_address: config.limits.phones_per_minute_of_address,

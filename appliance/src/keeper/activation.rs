@@ -15,6 +15,7 @@ use attest::activation::EntryKind;
 use attest::activation::NewEntry;
 use attest::algorithm::DigestAlgorithm;
 use attest::gate::check_credential;
+use attest::records::Method;
 use attest::records::SessionLimits;
 use attest::records::SigningSystem;
 use attest::session::EndReason;
@@ -102,14 +103,26 @@ impl Keeper {
         })
     }
 
-    /// The limits that a holder is asked to agree to now.
-    pub(super) fn offered(&self, system: &SigningSystem, record: &SessionRecord) -> SessionLimits {
-        let Some(entries) = &record.entries else {
-            return system.limits;
+    /// The limits that a holder is asked to agree to now, by `method`.
+    pub(super) fn offered(
+        &self,
+        system: &SigningSystem,
+        record: &SessionRecord,
+        method: Method,
+    ) -> SessionLimits {
+        let settings = &self.parts.settings;
+        let within = |seconds, signatures| {
+            let limits = SessionLimits { seconds, idle_seconds: seconds, signatures };
+            limits.at_most(system.limits)
         };
-        let seconds = self.parts.settings.once_seconds;
-        let once = SessionLimits { seconds, idle_seconds: seconds, signatures: entries.count() };
-        once.at_most(system.limits)
+        let limits = match &record.entries {
+            Some(entries) => within(settings.once_seconds, entries.count()),
+            None => system.limits,
+        };
+        match method {
+            Method::Fido2 => within(settings.phone_session_seconds, u64::MAX).at_most(limits),
+            Method::Hpki | Method::Jpki => limits,
+        }
     }
 
     /// Nothing more comes of `count` signatures; an activation ends with its last.

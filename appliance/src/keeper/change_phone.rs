@@ -56,6 +56,11 @@ impl ChangePhone for Keeper {
         if let Err(seconds) = phones.rate_without_link("page", &terminal.address) {
             return Handed::RateLimited { seconds };
         }
+        if !phones.is_network_allowed(&terminal.address) {
+            let detail = terminal_line(&terminal);
+            self.note_enrolment(request_id, "network_not_allowed", &detail).await;
+            return Handed::NetworkNotAllowed;
+        }
         let holder_id = typed(holder_id);
         if holder_id.is_empty() {
             return Handed::Over;

@@ -50,6 +50,7 @@ use crate::keeper::jpki::MyNumbers;
 use crate::keeper::material::ConfiguredMaterial;
 use crate::keeper::phones::Phones;
 use crate::metrics::Metrics;
+use crate::network::Network;
 use crate::rate::RateLimiter;
 use crate::sign::SigningLine;
 use crate::store::SledStore;
@@ -115,6 +116,10 @@ pub struct KeeperSettings {
     pub factor_rules: FactorRules,
     /// Whether a phone may be changed by the phone itself.
     pub change_by_phone: bool,
+    /// Networks of the PCs that may show a QR code; empty: every PC may.
+    pub phone_networks: Vec<Network>,
+    /// Seconds of a session that a phone approved, from the evidence.
+    pub phone_session_seconds: u64,
     /// Seconds for which sign-ins show what was added.
     pub show_added_seconds: u64,
     /// Questions to a phone a minute from one address.

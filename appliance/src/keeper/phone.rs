@@ -44,8 +44,8 @@ impl Keeper {
             purpose: sign_in_purpose(&record, &system, handoff),
             terminal: handoff.terminal.clone(),
             number_of_asking_screen: record.number.is_some(),
-            session_seconds: self.offered(&system, &record).seconds,
-            signatures: self.offered(&system, &record).signatures,
+            session_seconds: self.offered(&system, &record, Method::Fido2).seconds,
+            signatures: self.offered(&system, &record, Method::Fido2).signatures,
             entries: activation::shown(&record),
             remaining_seconds: now.seconds_until(handoff.link.expires_at()),
         }
@@ -97,7 +97,7 @@ impl Keeper {
             holder_id: holder_id.clone(),
             session_id: record.session_id.clone(),
             handoff_id: handoff.handoff_id.clone(),
-            limits: self.offered(&system, &record),
+            limits: self.offered(&system, &record, Method::Fido2),
             entries: record.entries.as_ref().map(Entries::digest),
         };
         let known = self.parts.registry.authenticators_of(holder_id);
@@ -201,7 +201,7 @@ impl Keeper {
         }
         let system = self.system_for(record, &holder.holder_id, Method::Fido2)?;
         // What the person read and the evidence says is what the session gets.
-        if self.offered(&system, record) != proof.binding().limits {
+        if self.offered(&system, record, Method::Fido2) != proof.binding().limits {
             return Err(SignInRefusal::FormOver);
         }
         self.entitlement(&holder, &[], now)

@@ -5,6 +5,7 @@ use super::Parts;
 use super::entries;
 use super::letter::notification_cards;
 use crate::audit::Principal;
+use crate::network::Network;
 use crate::rate::RateLimiter;
 use api::operations::portal::Terminal;
 use api::text::is_invisible;
@@ -54,6 +55,7 @@ pub(super) struct Phones {
     pub own: Arc<SigningSystem>,
     /// Apart from those of signing systems: whoever floods the portal takes no place from them.
     rates: RateLimiter,
+    networks: Vec<Network>,
     per_minute: f64,
     per_minute_of_address: f64,
     per_minute_without_link: f64,
@@ -99,6 +101,7 @@ impl Phones {
             cards: notification_cards(parts),
             own: Arc::new(own_system()),
             rates: RateLimiter::default(),
+            networks: parts.settings.phone_networks.clone(),
             per_minute: f64::from(parts.settings.phones_per_minute),
             per_minute_of_address: f64::from(parts.settings.phones_per_minute_of_address),
             per_minute_without_link: f64::from(parts.settings.without_link_per_minute_of_address),
@@ -118,6 +121,12 @@ impl Phones {
     /// Whether one more `step` may be taken for this holder id; otherwise after how many seconds.
     pub fn holder_rate(&self, step: &str, holder_id: &str) -> Result<(), u64> {
         self.take(&format!("{step}/{holder_id}"), self.per_minute)
+    }
+
+    /// Whether a PC at `address` may show a QR code.
+    pub fn is_network_allowed(&self, address: &str) -> bool {
+        let is_in = |address| self.networks.iter().any(|network| network.contains(address));
+        self.networks.is_empty() || address.parse().is_ok_and(is_in)
     }
 
     fn take(&self, name: &str, a_minute: f64) -> Result<(), u64> {

@@ -91,6 +91,11 @@ impl Portal for Keeper {
         let Some(record) = record else {
             return Handed::Over;
         };
+        if !phones.is_network_allowed(&terminal.address) {
+            let (code, detail) = ("network_not_allowed", terminal_line(&terminal));
+            self.note_sign_in(request_id, Some(&record), Method::Fido2, code, &detail).await;
+            return Handed::NetworkNotAllowed;
+        }
         // Step 3: for whom, as wanted or as typed. Nobody looks here whether there is such a person.
         let holder_id = record.holder_id.clone().or(holder_id.as_deref().map(typed));
         let Some(holder_id) = holder_id.filter(|holder_id| !holder_id.is_empty()) else {

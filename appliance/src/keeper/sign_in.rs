@@ -187,7 +187,7 @@ impl Keeper {
                 return Err(NotMet::Refused(refusal));
             }
         };
-        let offered = self.offered(&system, &record);
+        let offered = self.offered(&system, &record, method);
         Ok(Met { record, system, offered, holder, entitlement, proved, now })
     }
 
@@ -360,6 +360,7 @@ pub(super) fn refusal_name(refusal: SignInRefusal) -> &'static str {
         SignInRefusal::OtherCard => "other_card",
         SignInRefusal::HolderDisabled => "holder_disabled",
         SignInRefusal::NotAllowedHere => "not_allowed_here",
+        SignInRefusal::NetworkNotAllowed => "network_not_allowed",
         SignInRefusal::RoleMissing => "role_missing",
         SignInRefusal::EntitlementOver => "entitlement_over",
         SignInRefusal::CardExpired => "card_expired",

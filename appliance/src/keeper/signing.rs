@@ -170,7 +170,11 @@ impl Signing for Keeper {
     ) -> Result<wire::Activated, Problem> {
         let system = self.system(caller)?;
         let record = self.own_session(&system, session_id).await?;
-        let present = self.offered(&system, &record);
+        let method = match &record.phase {
+            Phase::Approved { approval, .. } => approval.method,
+            _ => Method::Hpki,
+        };
+        let present = self.offered(&system, &record, method);
         let outcome = self.parts.sessions.activate(session_id, &activate.code, present).await;
         match outcome.map_err(|error| problems::session(&error))? {
             Activation::Active { signing_token, session } => {
@@ -188,12 +192,8 @@ impl Signing for Keeper {
             }
             Activation::Pending => Err(Code::SessionPending.into()),
             Activation::WrongCode { denied } => {
-                let approved = match &record.phase {
-                    Phase::Approved { approval, .. } => approval.method,
-                    _ => Method::Hpki,
-                };
                 let (request_id, code) = (&caller.request_id, "wrong_code");
-                let entry = entries::sign_in_denied(request_id, Some(&record), approved, code, "");
+                let entry = entries::sign_in_denied(request_id, Some(&record), method, code, "");
                 self.note(&system.system_id, &caller.request_id, "wrong code", entry).await;
                 let detail = match denied {
                     true => "wrong code, too often: this sign-in is denied",

@@ -12,6 +12,7 @@ mod me;
 mod my_number;
 mod my_number_denials;
 mod my_number_renewal;
+mod networks;
 mod once;
 mod own_page;
 mod own_page_races;
