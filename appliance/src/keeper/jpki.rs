@@ -272,22 +272,28 @@ impl Keeper {
         self.end_what_rests_on(request_id, holder_id, card).await;
     }
 
+    /// The certificate behind the link `card`, if nothing that is known here speaks against it.
+    pub(super) fn my_number_identity(
+        &self,
+        card: &Fingerprint,
+        now: UnixSeconds,
+    ) -> Result<JpkiIdentity, Standing> {
+        let link = self.parts.registry.jpki(card).ok_or(Standing::Refused)?;
+        let leaf = self.parts.vault.open(&certificate_purpose(card), &link.certificate);
+        let leaf = leaf.map_err(|error| {
+            tracing::error!(%error, "ALARM: a My Number card's certificate cannot be opened");
+            Standing::Unknown
+        })?;
+        let judged = self.parts.judge.judge_jpki_leaf(&leaf, now);
+        let standing = standing(&judged);
+        judged.map_err(|_| standing)
+    }
+
     /// Judges the certificate behind the link `card` again, as far as everybody can say now.
     pub(super) async fn judge_my_number(&self, card: &Fingerprint, now: UnixSeconds) -> Standing {
-        let Some(link) = self.parts.registry.jpki(card) else {
-            return Standing::Refused;
-        };
-        let leaf = match self.parts.vault.open(&certificate_purpose(card), &link.certificate) {
-            Ok(leaf) => leaf,
-            Err(error) => {
-                tracing::error!(%error, "ALARM: a My Number card's certificate cannot be opened");
-                return Standing::Unknown;
-            }
-        };
-        let judged = self.parts.judge.judge_jpki_leaf(&leaf, now);
-        let identity = match &judged {
+        let identity = match self.my_number_identity(card, now) {
             Ok(identity) => identity,
-            Err(_) => return standing(&judged),
+            Err(standing) => return standing,
         };
         match self.parts.jpki_validity.check(&identity.leaf, &identity.issuer, now).await {
             Ok(Validity::Good { until, .. }) if now <= until => Standing::Good,

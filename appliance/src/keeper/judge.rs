@@ -1,4 +1,7 @@
 //! Certificates in use are judged again: at every new revocation list, at every change of anchors, and once a minute.
+//!
+//! What has to be asked of somebody else, whether a My Number card is still valid, is asked beside it: a provider that is slow
+//! holds up no list, no other judgement, no operator and no start.
 
 use super::Keeper;
 use super::entries;
@@ -6,6 +9,7 @@ use super::standing::standing;
 use crate::audit::Principal;
 use crate::audit::record::AlarmSource;
 use crate::fetch::Fetcher;
+use crate::fetch::MAX_QUESTIONS;
 use attest::clock::UnixSeconds;
 use attest::records::Credential;
 use attest::records::CredentialStatus;
@@ -18,23 +22,37 @@ use attest::session::EndReason;
 use attest::session::LiveSession;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
+use tokio::time::timeout;
 
 /// How often everything is looked at even if nothing new came: certificates and lists age by themselves.
 const EVERY: Duration = Duration::from_secs(60);
+/// How many sessions the provider of validity is asked about side by side: half of what it is asked at once, so that sign-ins
+/// find room.
+const ASKED_AT_ONCE: usize = MAX_QUESTIONS / 2;
+/// Longest time for all of them. What was not answered by then is not known.
+const ASKED_FOR: Duration = Duration::from_secs(45);
 
 /// Fetches revocation lists and judges what is in use by them.
 pub struct CertificateWatch {
     keeper: Arc<Keeper>,
     fetcher: Arc<Fetcher>,
+    /// Lists were fetched: they may be what the provider of validity answers from.
+    fetched: Notify,
 }
 
 impl CertificateWatch {
     /// A watch over the keeper's certificates.
     pub fn new(keeper: Arc<Keeper>, fetcher: Arc<Fetcher>) -> Self {
-        Self { keeper, fetcher }
+        Self { keeper, fetcher, fetched: Notify::new() }
     }
 
     /// Fetches every list once and judges everything; failures are logged and leave the older list in force.
@@ -46,10 +64,15 @@ impl CertificateWatch {
             self.keeper.keep_floors(now).await;
         }
         self.keeper.judge_all().await;
+        self.fetched.notify_one();
     }
 
     /// Runs until the task is dropped: lists every `refresh`, judgement every minute.
     pub async fn run(self, refresh: Duration) {
+        tokio::join!(self.watch_lists(refresh), self.watch_my_numbers());
+    }
+
+    async fn watch_lists(&self, refresh: Duration) {
         let mut judged = tokio::time::interval(EVERY);
         let mut fetched = tokio::time::interval(refresh);
         fetched.reset();
@@ -58,6 +81,19 @@ impl CertificateWatch {
                 _ = fetched.tick() => self.once().await,
                 _ = judged.tick() => self.keeper.judge_all().await,
             }
+        }
+    }
+
+    /// Asks about the My Number cards behind live sessions, once a minute and when lists were fetched.
+    async fn watch_my_numbers(&self) {
+        let mut judged = tokio::time::interval(EVERY);
+        judged.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = judged.tick() => {}
+                () = self.fetched.notified() => {}
+            }
+            self.keeper.ask_about_my_numbers(ASKED_FOR).await;
         }
     }
 
@@ -80,7 +116,7 @@ impl CertificateWatch {
 }
 
 impl Keeper {
-    /// Judges every credential and every live session at the present time.
+    /// Judges every credential and every live session at the present time, by what is known here.
     pub async fn judge_all(&self) {
         // One at a time: what was judged by older lists must not be noted after what was judged by newer ones.
         let _one_at_a_time = self.judging.lock().await;
@@ -125,26 +161,76 @@ impl Keeper {
 
     async fn judge_sessions(&self, now: UnixSeconds) {
         for session in self.parts.sessions.all() {
-            if let Some(reason) = self.judge_session(&session, now).await
-                && let Err(error) =
-                    self.end_live("certificate-watch", Principal::Appliance, &session, reason).await
-            {
-                tracing::error!(session_id = session.session_id, %error, "the end of a session is not durable");
+            if let Some(reason) = self.judge_by(&session, None, now) {
+                self.end_judged(&session, reason).await;
             }
         }
     }
 
-    /// Judges the certificates behind a session; why it has to end, if it has.
-    pub(super) async fn judge_session(
+    async fn end_judged(&self, session: &Arc<LiveSession>, reason: EndReason) {
+        let ended = self.end_live("certificate-watch", Principal::Appliance, session, reason).await;
+        if let Err(error) = ended {
+            tracing::error!(session_id = session.session_id, %error, "the end of a session is not durable");
+        }
+    }
+
+    /// What the provider says of the sessions that rest on My Number cards. Of whom it says nothing in `longest` nothing is known.
+    async fn ask_about_my_numbers(&self, longest: Duration) {
+        let mut sessions = self.parts.sessions.all();
+        sessions.retain(|session| session.method == Method::Jpki);
+        // What was good is answered from memory, mostly: it does not stand behind what nobody could tell a minute ago.
+        sessions.sort_by_key(|session| session.evidence_standing() != Standing::Good);
+        let waits: Vec<_> = sessions.iter().map(|_| AtomicBool::new(true)).collect();
+        let asking = stream::iter(sessions.iter().zip(&waits)).for_each_concurrent(
+            ASKED_AT_ONCE,
+            |(session, waits)| async move {
+                if let Some(reason) = self.judge_session(session).await {
+                    self.end_judged(session, reason).await;
+                }
+                waits.store(false, Ordering::Relaxed);
+            },
+        );
+        if timeout(longest, asking).await.is_ok() {
+            return;
+        }
+        let mut unknown = 0;
+        for (session, _) in
+            sessions.iter().zip(&waits).filter(|(_, waits)| waits.load(Ordering::Relaxed))
+        {
+            session.judge_evidence(Standing::Unknown);
+            unknown += 1;
+        }
+        tracing::warn!(
+            unknown,
+            "the provider of validity did not answer for every session in time"
+        );
+    }
+
+    /// Judges the certificates behind a session, and asks whoever has to be asked; why it has to end, if it has.
+    pub(super) async fn judge_session(&self, session: &LiveSession) -> Option<EndReason> {
+        let now = self.parts.clock.now().ok()?;
+        let said = match session.method {
+            Method::Jpki => Some(self.judge_my_number(&session.factor, now).await),
+            Method::Hpki | Method::Fido2 => None,
+        };
+        let _one_at_a_time = self.judging.lock().await;
+        let now = self.parts.clock.now().ok()?;
+        self.judge_by(session, said, now)
+    }
+
+    /// Notes what is known here and what the provider `said`; why the session has to end, if it has.
+    fn judge_by(
         &self,
         session: &LiveSession,
+        said: Option<Standing>,
         now: UnixSeconds,
     ) -> Option<EndReason> {
         if let Some(reason) = session.over(now) {
             return Some(reason);
         }
         let standing = match (session.method, &session.certificate_b64) {
-            (Method::Jpki, _) => Some(self.judge_my_number(&session.factor, now).await),
+            // Without a word of the provider nothing gets better.
+            (Method::Jpki, _) => self.my_number_identity(&session.factor, now).err().or(said),
             (Method::Hpki | Method::Fido2, Some(certificate_b64)) => {
                 let leaf = STANDARD.decode(certificate_b64).unwrap_or_default();
                 Some(standing(&self.parts.judge.judge_leaf(&leaf, now)))

@@ -165,7 +165,7 @@ impl Keeper {
             return Err(Code::AuditUnavailable.into());
         }
         let now = self.now()?;
-        let Some(reason) = self.judge_session(session, now).await else {
+        let Some(reason) = self.judge_session(session).await else {
             return Ok(now);
         };
         let ended = self.end_live(&caller.request_id, Principal::Appliance, session, reason).await;

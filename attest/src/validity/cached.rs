@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 use tokio::sync::OnceCell;
 
 /// Most certificates remembered; a hospital group has fewer. When full it starts anew.
@@ -19,8 +20,11 @@ pub const MAX_REMEMBERED: usize = 32 * 1024;
 /// Longest time in seconds for which an answer may be remembered: a revocation is noticed after it at the latest.
 pub const MAX_CACHE_SECONDS: u64 = 3_600;
 
+/// How long it is remembered that the provider cannot be reached: whoever asks again at once waits no second time.
+const UNAVAILABLE: Duration = Duration::from_secs(10);
+
 /// Another provider's answers, remembered until they are over, `seconds` at most. Errors are told to everybody who waited
-/// for them and then forgotten.
+/// for them and then forgotten, but that nobody answers, which holds for a few seconds.
 pub struct Cached<P> {
     provider: P,
     seconds: u64,
@@ -64,7 +68,10 @@ impl<P: JpkiValidity> Cached<P> {
         let until = match &answer.said {
             Ok(Validity::Good { until, .. }) => *until,
             Ok(Validity::Revoked { .. }) => self.end(answer.at),
-            Err(_) => return false,
+            Err(ValidityError::Unavailable { .. }) => answer.at.plus(UNAVAILABLE),
+            Err(
+                ValidityError::Unknown | ValidityError::NoProvider | ValidityError::Unusable { .. },
+            ) => return false,
         };
         (answer.at..=until).contains(&now)
     }
@@ -181,6 +188,14 @@ mod tests {
         for error in [ValidityError::Unknown, ValidityError::NoProvider] {
             assert_eq!(asked(Counting::saying(Err(error)), 600, &[NOW, NOW]).await, 2);
         }
+    }
+
+    #[tokio::test]
+    async fn provider_that_cannot_be_reached_is_not_asked_again_for_ten_seconds() {
+        let gone = || Counting::saying(Err(ValidityError::Unavailable { reason: "gone".into() }));
+        assert_eq!(asked(gone(), 600, &[NOW, later(10)]).await, 1);
+        assert_eq!(asked(gone(), 600, &[NOW, later(11)]).await, 2);
+        assert_eq!(asked(gone(), 600, &[later(1), NOW]).await, 2, "the clock went back");
     }
 
     #[tokio::test]

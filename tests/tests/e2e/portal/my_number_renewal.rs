@@ -9,6 +9,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
+use std::time::Instant;
+use tests::support::admin;
 use tests::support::jpki_provider::Answer;
 use tests::support::jpki_provider::Provider;
 use tests::support::jpki_provider::Question;
@@ -21,6 +23,11 @@ use time::format_description::well_known::Rfc3339;
 
 /// What the provider says of certificates by their SHA-256, besides that they are good.
 type Told = Arc<Mutex<HashMap<String, Value>>>;
+
+/// In place of a SHA-256: the provider takes its time over everybody.
+const EVERYBODY: &str = "slow";
+/// How long the appliance waits for an answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn sha256(octets: &[u8]) -> String {
     hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, octets))
@@ -45,12 +52,18 @@ fn answer(question: &Question, told: &Told) -> Answer {
             answer["next_update"] = json!(time(300));
         }
     }
-    Answer::json(&answer)
+    let after = match told.lock().unwrap().contains_key(EVERYBODY) {
+        true => TIMEOUT,
+        false => Duration::ZERO,
+    };
+    Answer { after, ..Answer::json(&answer) }
 }
 
 /// A house whose provider says what it is told to.
 async fn house() -> (House, Provider, Told) {
-    let mut house = House::new(Plan::default()).await;
+    let mut house =
+        House::new(Plan { tune: |settings| settings.crl_refresh_seconds = 1, ..Plan::default() })
+            .await;
     let told = Told::default();
     let pki = &house.world.pki;
     let service = pki.servers.server("service");
@@ -58,9 +71,10 @@ async fn house() -> (House, Provider, Told) {
     let known = told.clone();
     let provider = Provider::tls(&service, &pki.clients.pem, move |asked| answer(asked, &known));
     let validity = format!(
-        "[jpki.validity]\nkind = \"http\"\ncache_seconds = 0\n\
+        "[jpki.validity]\nkind = \"http\"\ncache_seconds = 0\ntimeout_ms = {}\n\
          [jpki.validity.http]\nurl = \"https://localhost:{}/v1/validity\"\nca = {:?}\n\
          certificate = {:?}\nkey = {:?}\n",
+        TIMEOUT.as_millis(),
         provider.address.port(),
         pki.servers.pem,
         client.certificate,
@@ -164,4 +178,37 @@ async fn provider_that_revokes_or_is_gone_lets_nobody_in() {
     forgotten().await;
     let page = house.my_number_page(&pending, &card).await.expect(503);
     assert!(page.text().contains("The card cannot be checked"), "{page}");
+}
+
+#[tokio::test]
+async fn slow_provider_holds_up_no_start_no_operator_and_no_revocation() {
+    let (mut house, _provider, told) = house().await;
+    let mut sessions = Vec::new();
+    for _doctor in 0..3 {
+        let (_, card) = house.doctor_with_my_number().await;
+        sessions.push(house.sign_in_by_my_number(&card).await);
+    }
+    told.lock().unwrap().insert(EVERYBODY.to_owned(), Value::Null);
+    forgotten().await;
+    // Each of these asked about every session before it came to an end.
+    let begun = Instant::now();
+    assert!(house.world.daemon.stop(Duration::from_secs(20)).is_some());
+    house.world.restart();
+    assert!(begun.elapsed() < TIMEOUT, "the start took {:?}", begun.elapsed());
+    let ehr = house.world.ehr();
+    let by_card = ehr.sign_in(&house.world.pki.card).await;
+    let begun = Instant::now();
+    let on = json!({ "on": true });
+    admin::grant(&house.world, "POST /test-mode", Some(&on)).await;
+    assert!(begun.elapsed() < TIMEOUT, "the operators took {:?}", begun.elapsed());
+    let (begun, pki) = (Instant::now(), &house.world.pki);
+    pki.hpki_auth.write_crl(2, &[&pki.card], time::Duration::days(4));
+    while ehr.state(&by_card.session_id).await != "ended" {
+        assert!(begun.elapsed() < TIMEOUT, "a revoked card still signs");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // Nobody knows of the others: they sign nothing, and live on.
+    for session in &sessions {
+        house.sign(session).await.expect_problem(503, "revocation_unavailable");
+    }
 }
