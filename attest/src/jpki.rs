@@ -23,6 +23,7 @@ use crate::records::record_key;
 use crate::sessions::MAX_RETRIES;
 use crate::sessions::SessionError;
 use crate::sessions::evidence_used;
+use crate::sessions::note_evidence;
 use crate::sign_in::random_id;
 use crate::sign_in::random_secret;
 use crate::sign_in::same;
@@ -204,16 +205,18 @@ pub enum Renewed {
 pub struct JpkiLinks {
     trust: TrustStore,
     clock: Arc<dyn Clock>,
+    rules: FactorRules,
 }
 
 impl JpkiLinks {
     /// Links over the sealed store.
-    pub fn new(trust: TrustStore, clock: Arc<dyn Clock>) -> Self {
-        Self { trust, clock }
+    pub fn new(trust: TrustStore, clock: Arc<dyn Clock>, rules: FactorRules) -> Self {
+        Self { trust, clock, rules }
     }
 
     /// A new ticket for `holder_id`, just proved by `enrolled_by`, and its secret. `replaces` names the card that the holder
-    /// was shown and agreed to give up.
+    /// was shown and agreed to give up; `once_key` is what the HPKI card's handshake is remembered by as used. `None` when this
+    /// very handshake was used before.
     ///
     /// # Errors
     /// [`SessionError`] when it could not be made durable.
@@ -223,7 +226,8 @@ impl JpkiLinks {
         enrolled_by: Enroller,
         replaces: Option<Fingerprint>,
         terminal: &str,
-    ) -> Result<(LinkTicket, String), SessionError> {
+        once_key: &Fingerprint,
+    ) -> Result<Option<(LinkTicket, String)>, SessionError> {
         let now = self.clock.now()?;
         let secret = random_secret()?;
         let ticket = LinkTicket {
@@ -237,8 +241,12 @@ impl JpkiLinks {
             expires_at: now.plus(Duration::from_secs(LINK_TICKET_SECONDS)),
             is_done: false,
         };
-        self.trust.create(&ticket).await?;
-        Ok((ticket, secret))
+        let mut txn = self.trust.creation(&ticket)?;
+        if !note_evidence(&self.trust, once_key, now, &mut txn).await? {
+            return Ok(None);
+        }
+        // The ticket's name is new, so that only another use of the handshake can have been first.
+        Ok((self.commit(txn).await? == Outcome::Committed).then_some((ticket, secret)))
     }
 
     /// The ticket of this secret, in whatever state; changes nothing.
@@ -270,8 +278,8 @@ impl JpkiLinks {
             let mut txn = Txn::default();
             txn.guards.push(Guard::Rev(ticket.key(), rev));
             let holder_id = &ticket.holder_id;
-            let (by, rules) = (&ticket.enrolled_by, FactorRules::default());
-            match enroller::guard(&self.trust, holder_id, by, (&rules, now), &mut txn).await? {
+            let (by, rules) = (&ticket.enrolled_by, (&self.rules, now));
+            match enroller::guard(&self.trust, holder_id, by, rules, &mut txn).await? {
                 Entitled::Yes => {}
                 Entitled::No | Entitled::NotBefore(_) => return Ok(Linked::NotEntitled),
             }
@@ -282,12 +290,9 @@ impl JpkiLinks {
             }
             txn.guards.push(Guard::Absent(record_key::<JpkiLink>(&new.card.0)));
             // Step 3: the handshake proved nothing before.
-            let (used_key, used) = evidence_used(&new.once_key, now);
-            if self.trust.store().get(&used_key).await.map_err(TrustError::from)?.is_some() {
+            if !note_evidence(&self.trust, &new.once_key, now, &mut txn).await? {
                 return Ok(Linked::EvidenceUsed);
             }
-            txn.guards.push(Guard::Absent(used_key));
-            txn.writes.push(used);
             // Step 4: the slot is empty, or has the card that the holder gives up.
             let replaced = match self.vacate_slot(&ticket, &mut txn).await? {
                 Ok(replaced) => replaced.map(Box::new),

@@ -30,6 +30,7 @@ use crate::records::TrustRecord;
 use crate::records::record_key;
 use crate::sessions::MAX_RETRIES;
 use crate::sessions::SessionError;
+use crate::sessions::note_evidence;
 use crate::sign_in::DenyReason;
 use crate::sign_in::number_fingerprint;
 use crate::sign_in::random_id;
@@ -200,6 +201,8 @@ pub enum Enrolled {
     },
     /// The holder is disabled, or what proved them is theirs no more.
     NotEntitled,
+    /// This very handshake was used before.
+    EvidenceUsed,
 }
 
 /// Every ticket: durable records moved forward by guarded writes.
@@ -217,7 +220,8 @@ impl Tickets {
     }
 
     /// A new ticket for `holder_id`, just proved by `enrolled_by`, shown by `page` of the PC `terminal`. `replaces` names the phone that the
-    /// holder was shown and agreed to give up.
+    /// holder was shown and agreed to give up. `once_key` is what a card's handshake is remembered by as used; there is none when
+    /// a phone proved the holder, whose evidence was used up by that. `None` when this very handshake was used before.
     ///
     /// # Errors
     /// [`SessionError`] when it could not be made durable.
@@ -228,7 +232,8 @@ impl Tickets {
         replaces: Option<Fingerprint>,
         terminal: &str,
         page: &PageSecret,
-    ) -> Result<Ticket, SessionError> {
+        once_key: Option<&Fingerprint>,
+    ) -> Result<Option<Ticket>, SessionError> {
         let now = self.clock.now()?;
         let ticket_id = random_id()?;
         let number = number_fingerprint(&ticket_id, &page.number());
@@ -243,8 +248,15 @@ impl Tickets {
             created_at: now,
             state: TicketState::Issued,
         };
-        self.trust.create(&ticket).await?;
-        Ok(ticket)
+        let mut txn = self.trust.creation(&ticket)?;
+        if let Some(once_key) = once_key
+            && !note_evidence(&self.trust, once_key, now, &mut txn).await?
+        {
+            return Ok(None);
+        }
+        // The ticket's name is new, so that only another use of the handshake can have been first.
+        let outcome = self.commit(&ticket.ticket_id, txn).await?;
+        Ok((outcome == Outcome::Committed).then_some(ticket))
     }
 
     /// The ticket of this name, in whatever state; changes nothing. Whoever asks has proved nothing yet.
@@ -338,7 +350,7 @@ impl Tickets {
             }
             let authenticator = ticket.phone(new, now);
             if !ticket.asks_again() {
-                match self.register(ticket, rev, authenticator).await? {
+                match self.register(ticket, rev, authenticator, None).await? {
                     Some(enrolled) => return Ok(enrolled),
                     None => continue,
                 }
@@ -356,7 +368,8 @@ impl Tickets {
         Err(SessionError::Contended)
     }
 
-    /// What began the ticket was shown again: everything happens in one transaction, or nothing.
+    /// What began the ticket was shown again, in a handshake that is remembered by `once_key` as used: everything happens in one
+    /// transaction, or nothing.
     ///
     /// # Errors
     /// [`SessionError`] when it could not be made durable.
@@ -364,6 +377,7 @@ impl Tickets {
         &self,
         ticket_id: &str,
         shown: &Enroller,
+        once_key: &Fingerprint,
     ) -> Result<Enrolled, SessionError> {
         for _ in 0..MAX_RETRIES {
             let now = self.clock.now()?;
@@ -376,7 +390,8 @@ impl Tickets {
                 return Ok(Enrolled::Over);
             };
             let authenticator = Authenticator { enrolled_at: now, ..proved.clone() };
-            if let Some(enrolled) = self.register(ticket, rev, authenticator).await? {
+            let enrolled = self.register(ticket, rev, authenticator, Some(once_key)).await?;
+            if let Some(enrolled) = enrolled {
                 return Ok(enrolled);
             }
         }
@@ -389,6 +404,7 @@ impl Tickets {
         mut ticket: Ticket,
         rev: Rev,
         authenticator: Authenticator,
+        once_key: Option<&Fingerprint>,
     ) -> Result<Option<Enrolled>, SessionError> {
         let new_id = authenticator.authenticator_id.clone();
         // Step 1: who enrols is still entitled to.
@@ -400,17 +416,24 @@ impl Tickets {
             Entitled::NotBefore(from) => return Ok(Some(Enrolled::TooNew { from })),
             Entitled::No => return Ok(Some(Enrolled::NotEntitled)),
         }
-        // Step 2: nobody has this authenticator (WebAuthn §7.1, credentialId of any user).
+        // Step 2: the handshake proved nothing before.
+        let now = authenticator.enrolled_at;
+        if let Some(once_key) = once_key
+            && !note_evidence(&self.trust, once_key, now, &mut txn).await?
+        {
+            return Ok(Some(Enrolled::EvidenceUsed));
+        }
+        // Step 3: nobody has this authenticator (WebAuthn §7.1, credentialId of any user).
         if self.is_known(&authenticator).await? {
             return Ok(Some(Enrolled::Known));
         }
         txn.guards.push(Guard::Absent(authenticator.key()));
-        // Step 3: the slot is empty, or has the phone that the holder gives up.
+        // Step 4: the slot is empty, or has the phone that the holder gives up.
         let replaced = match self.vacate_slot(&ticket, &mut txn).await? {
             Ok(replaced) => replaced.map(Box::new),
             Err(OtherPhone) => return Ok(Some(Enrolled::OtherPhone)),
         };
-        // Step 4: the new one in, the ticket done.
+        // Step 5: the new one in, the ticket done.
         let slot =
             PhoneSlot { holder_id: ticket.holder_id.clone(), authenticator_id: new_id.clone() };
         ticket.state = TicketState::Done { authenticator_id: new_id };

@@ -111,8 +111,13 @@ impl TrustStore {
     /// # Errors
     /// [`TrustError::Conflict`] when it is.
     pub async fn create<R: TrustRecord>(&self, record: &R) -> Result<(), TrustError> {
+        self.commit(record.id(), self.creation(record)?).await
+    }
+
+    /// What stores a new record, to be committed together with more.
+    pub(crate) fn creation<R: TrustRecord>(&self, record: &R) -> Result<Txn, TrustError> {
         let guards = vec![Guard::Absent(record.key())];
-        self.commit(record.id(), Txn { guards, writes: vec![self.sealed(record)?] }).await
+        Ok(Txn { guards, writes: vec![self.sealed(record)?] })
     }
 
     /// Stores a record in place of the revision that was read.

@@ -5,13 +5,13 @@ use crate::admin::plan::Effect;
 use crate::admin::plan::Plan;
 use crate::admin::plan::Subject;
 use crate::admin::refusal;
+use crate::keeper::my_number_links;
 use crate::x509::rfc3339;
 use api::admin::answer::JpkiView;
 use api::problem::Code;
 use api::problem::Problem;
 use attest::clock::UnixSeconds;
 use attest::jpki::JpkiLink;
-use attest::jpki::JpkiLinks;
 use attest::records::Fingerprint;
 use attest::session::EndReason;
 
@@ -32,7 +32,7 @@ impl AdminDesk {
         reason: &Option<String>,
         now: UnixSeconds,
     ) -> Result<Plan, Problem> {
-        let links = JpkiLinks::new(self.parts().trust.clone(), self.parts().clock.clone());
+        let links = my_number_links(self.parts());
         let unknown =
             || Problem::with_detail(Code::NotFound, "no such My Number card is registered");
         let found = links.removal(card).await.map_err(refusal::session)?;

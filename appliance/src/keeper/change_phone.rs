@@ -127,16 +127,24 @@ impl Keeper {
         };
         let by = Enroller { method: Method::Fido2, factor: old.clone() };
         let next = PageSecret::random().map_err(SessionError::from)?;
-        let issued =
-            phones.tickets.issue(&change.holder_id, by, Some(old.clone()), &change.terminal, &next);
-        let id = issued.await?.ticket_id;
+        let issued = phones.tickets.issue(
+            &change.holder_id,
+            by,
+            Some(old.clone()),
+            &change.terminal,
+            &next,
+            None,
+        );
+        let Some(ticket) = issued.await? else {
+            return Ok(ChangeGoesOn::Over);
+        };
         // The old phone's proof leads to the new phone in the log, before anybody can go on with it.
-        let entry = entries::phone_change_agreed(request_id, &change, &id, &old);
+        let entry = entries::phone_change_agreed(request_id, &change, &ticket.ticket_id, &old);
         if let Err(error) = self.parts.audit.append(entry).await {
             tracing::error!(request_id, %error, "a change of phone could not be recorded");
             return Ok(ChangeGoesOn::Unavailable);
         }
-        Ok(ChangeGoesOn::Page { id, page_secret: next.text().into() })
+        Ok(ChangeGoesOn::Page { id: ticket.ticket_id, page_secret: next.text().into() })
     }
 
     async fn stop_change(

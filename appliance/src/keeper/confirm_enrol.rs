@@ -89,10 +89,7 @@ impl ConfirmEnrolment for Keeper {
             Err(refusal) => return EnrolEnded::Refused(refusal),
         };
         let card = &met.proved.factor;
-        // The handshake that began it confirms nothing, however young it is.
-        if !self.forms.check(&met.subject(), card, form_token)
-            || !self.is_first_use("enrol", &met.proved)
-        {
+        if !self.forms.check(&met.subject(), card, form_token) {
             return EnrolEnded::Refused(SignInRefusal::FormOver);
         }
         match approve {
@@ -163,10 +160,15 @@ impl Keeper {
             tracing::error!(request_id, %error, "a confirmation could not be recorded");
             return unavailable;
         }
-        let confirming = phones.tickets.confirm(&ticket.ticket_id, &ticket.enrolled_by);
+        // The handshake that began it confirms nothing, however young it is; nor does one that signed in.
+        let (id, by, once_key) = (&ticket.ticket_id, &ticket.enrolled_by, &proved.replay_key);
+        let confirming = phones.tickets.confirm(id, by, once_key);
         match self.register_phone(request_id, &ticket, &phone, confirming).await {
             Ok(Recorded::Enrolled { label }) => EnrolEnded::Enrolled { label },
             Ok(Recorded::Lost(Enrolled::NotEntitled)) => EnrolEnded::Refused(self.why_not(&ticket)),
+            Ok(Recorded::Lost(Enrolled::EvidenceUsed)) => {
+                EnrolEnded::Refused(SignInRefusal::ProofNotFresh)
+            }
             Ok(Recorded::Lost(_)) => EnrolEnded::Refused(SignInRefusal::LinkOver),
             Ok(Recorded::Not) => unavailable,
             Err(error) => {

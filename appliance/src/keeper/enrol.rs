@@ -37,7 +37,6 @@ use attest::ticket::Ticket;
 use attest::ticket::TicketOpened;
 use attest::ticket::TicketState;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// A card that may register a phone.
 struct Met {
@@ -103,8 +102,7 @@ impl Keeper {
             Ok(met) => met,
             Err(refusal) => return EnrolStarted::Refused(refusal),
         };
-        let is_own = self.forms.check(&met.subject(), &met.proved.factor, form_token);
-        if !is_own || !self.is_first_use("enrol", &met.proved) {
+        if !self.forms.check(&met.subject(), &met.proved.factor, form_token) {
             return EnrolStarted::Refused(SignInRefusal::FormOver);
         }
         if let Err(refusal) = self.renew(request_id, &met.proved).await {
@@ -114,11 +112,16 @@ impl Keeper {
             return EnrolStarted::Refused(SignInRefusal::NotAllowedHere);
         };
         match self.start_enrolment(request_id, phones, &met, terminal).await {
-            Ok((id, page)) => EnrolStarted::Page {
+            Ok(Some((id, page))) => EnrolStarted::Page {
                 portal_origin: phones.origin.clone(),
                 id,
                 page_secret: page.text().into(),
             },
+            Ok(None) => {
+                let detail = format!("card {}", met.proved.factor.0);
+                self.note_enrolment(request_id, "evidence_used", &detail).await;
+                EnrolStarted::Refused(SignInRefusal::ProofNotFresh)
+            }
             Err(error) => {
                 tracing::error!(request_id, error, "no enrolment began");
                 EnrolStarted::Refused(SignInRefusal::Unavailable)
@@ -170,30 +173,26 @@ impl Keeper {
         }
     }
 
-    /// Whether this handshake has begun no enrolment of this kind yet. It is too old for another before it is forgotten here.
-    pub(super) fn is_first_use(&self, what: &str, proved: &ProvedCard) -> bool {
-        let name = format!("{what}/{}", proved.replay_key.0);
-        let lifetime = self.parts.settings.handshake_seconds.saturating_mul(2).max(1);
-        self.rates.take(&name, 1.0 / lifetime as f64, 1.0, Instant::now()).is_ok()
-    }
-
     async fn start_enrolment(
         &self,
         request_id: &str,
         phones: &Phones,
         met: &Met,
         terminal: &str,
-    ) -> Result<(String, PageSecret), String> {
+    ) -> Result<Option<(String, PageSecret)>, String> {
         let enrolled_by = Enroller { method: met.proved.method, factor: met.proved.factor.clone() };
         let replaces = met.replaces.as_ref().map(|phone| phone.authenticator_id.clone());
         let page = PageSecret::random().map_err(|error| error.to_string())?;
+        let (holder_id, once_key) = (&met.holder.holder_id, Some(&met.proved.replay_key));
         let ticket =
-            phones.tickets.issue(&met.holder.holder_id, enrolled_by, replaces, terminal, &page);
-        let ticket = ticket.await.map_err(|error| error.to_string())?;
+            phones.tickets.issue(holder_id, enrolled_by, replaces, terminal, &page, once_key);
+        let Some(ticket) = ticket.await.map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
         let entry = entries::enrolment_started(request_id, enrolment_of(&ticket, &met.proved));
         // Nobody has the page's secret before this record is durable.
         self.parts.audit.append(entry).await.map_err(|error| error.to_string())?;
-        Ok((ticket.ticket_id, page))
+        Ok(Some((ticket.ticket_id, page)))
     }
 
     /// What the PC shows of an enrolment.
@@ -383,9 +382,11 @@ impl Keeper {
             Enrolled::Known => PhoneDone::AlreadyRegistered,
             Enrolled::TooNew { from } => PhoneDone::TooNew { seconds: now.seconds_until(*from) },
             Enrolled::NotEntitled => PhoneDone::Refused(self.why_not(ticket)),
-            Enrolled::Over | Enrolled::OtherPhone | Enrolled::AsksCard | Enrolled::Done { .. } => {
-                PhoneDone::Over
-            }
+            Enrolled::Over
+            | Enrolled::OtherPhone
+            | Enrolled::EvidenceUsed
+            | Enrolled::AsksCard
+            | Enrolled::Done { .. } => PhoneDone::Over,
         }
     }
 
@@ -430,6 +431,7 @@ fn lost_name(lost: &Enrolled) -> &'static str {
         Enrolled::OtherPhone => "other_phone",
         Enrolled::TooNew { .. } => "factor_too_new",
         Enrolled::NotEntitled => "not_entitled",
+        Enrolled::EvidenceUsed => "evidence_used",
     }
 }
 

@@ -4,6 +4,7 @@
 
 use super::Keeper;
 use super::ListenerCertificate;
+use super::Parts;
 use super::card::CardFault;
 use super::card::ProvedCard;
 use super::entries;
@@ -63,6 +64,12 @@ impl MyNumbers {
         let certificate = ListenerCertificate::new(listener.certificate.clone());
         Self { listener, certificate, links }
     }
+}
+
+/// Every My Number card's link, under the configured rules.
+pub fn my_number_links(parts: &Parts) -> JpkiLinks {
+    let rules = parts.settings.factor_rules.clone();
+    JpkiLinks::new(parts.trust.clone(), parts.clock.clone(), rules)
 }
 
 /// The vault whose key only this token gives.

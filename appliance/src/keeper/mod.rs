@@ -34,6 +34,7 @@ mod standing;
 mod views;
 
 pub use jpki::JpkiListener;
+pub use jpki::my_number_links;
 pub use jpki::vault;
 pub use judge::CertificateWatch;
 pub use key_set::KeySetError;
@@ -62,7 +63,6 @@ use attest::clock::UnixSeconds;
 use attest::evidence::Fido2Error;
 use attest::factor_rules::FactorRules;
 use attest::gate::Gate;
-use attest::jpki::JpkiLinks;
 use attest::judge::Judge;
 use attest::own_page::OwnPages;
 use attest::records::SigningSystem;
@@ -194,7 +194,7 @@ impl Keeper {
             Some(origin) => Some(Phones::new(origin, &parts)?),
             None => None,
         };
-        let links = JpkiLinks::new(parts.trust.clone(), parts.clock.clone());
+        let links = my_number_links(&parts);
         let my_numbers =
             parts.settings.jpki.clone().map(|listener| MyNumbers::new(listener, links));
         Ok(Self {

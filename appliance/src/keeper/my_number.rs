@@ -106,15 +106,19 @@ impl Pages for Keeper {
             Err(refusal) => return LinkStarted::Refused(refusal),
         };
         let subject = subject(&begun.holder.holder_id, begun.replaces.as_ref());
-        let is_own = self.forms.check(&subject, &begun.proved.factor, form_token);
-        if !is_own || !self.is_first_use("link", &begun.proved) {
+        if !self.forms.check(&subject, &begun.proved.factor, form_token) {
             return LinkStarted::Refused(SignInRefusal::FormOver);
         }
         let terminal = terminal_line(&terminal);
         match self.issue_link_ticket(request_id, my_numbers, &begun, &terminal).await {
-            Ok((id, secret)) => {
+            Ok(Some((id, secret))) => {
                 let jpki_origin = my_numbers.listener.origin.clone();
                 LinkStarted::Swap { jpki_origin, id, secret: secret.into() }
+            }
+            Ok(None) => {
+                let detail = format!("card {}", begun.proved.factor.0);
+                self.note_link(request_id, "evidence_used", &detail).await;
+                LinkStarted::Refused(SignInRefusal::ProofNotFresh)
             }
             Err(error) => {
                 tracing::error!(request_id, error, "no My Number card can be registered");
@@ -206,17 +210,20 @@ impl Keeper {
         my_numbers: &MyNumbers,
         begun: &Begun,
         terminal: &str,
-    ) -> Result<(String, String), String> {
+    ) -> Result<Option<(String, String)>, String> {
         let enrolled_by =
             Enroller { method: begun.proved.method, factor: begun.proved.factor.clone() };
         let replaces = begun.replaces.as_ref().map(|link| link.card.clone());
+        let (holder_id, once_key) = (&begun.holder.holder_id, &begun.proved.replay_key);
         let issued =
-            my_numbers.links.issue(&begun.holder.holder_id, enrolled_by, replaces, terminal).await;
-        let (ticket, secret) = issued.map_err(|error| error.to_string())?;
+            my_numbers.links.issue(holder_id, enrolled_by, replaces, terminal, once_key).await;
+        let Some((ticket, secret)) = issued.map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
         let entry = entries::enrolment_started(request_id, proof(&ticket, &begun.proved));
         // Nobody has the ticket's secret before this record is durable.
         self.parts.audit.append(entry).await.map_err(|error| error.to_string())?;
-        Ok((ticket.ticket_id, secret))
+        Ok(Some((ticket.ticket_id, secret)))
     }
 
     /// Everything that must hold before the form is shown, and again before it is believed.

@@ -380,6 +380,20 @@ pub(crate) fn evidence_used(once_key: &Fingerprint, now: UnixSeconds) -> (Key, W
     (key.clone(), Write::Put { key, value: vec![1], expires })
 }
 
+/// Notes in `txn` that this evidence is used; false when it was before.
+pub(crate) async fn note_evidence(
+    trust: &TrustStore,
+    once_key: &Fingerprint,
+    now: UnixSeconds,
+    txn: &mut Txn,
+) -> Result<bool, TrustError> {
+    let (key, used) = evidence_used(once_key, now);
+    let is_first = trust.store().get(&key).await?.is_none();
+    txn.guards.push(Guard::Absent(key));
+    txn.writes.push(used);
+    Ok(is_first)
+}
+
 /// The session that an approved sign-in would become, with nothing left in it.
 fn would_be_session(record: &SessionRecord, approval: &Approval) -> LiveSession {
     LiveSession::new(facts(record, approval))

@@ -3,6 +3,7 @@
 use crate::world::ORIGIN;
 use crate::world::World;
 use crate::world::by_card;
+use crate::world::handshake;
 use crate::world::phone;
 use attest::authenticator::Authenticator;
 use attest::authenticator::EnrolledBy;
@@ -87,7 +88,7 @@ async fn other_factor_than_the_one_that_began_confirms_nothing() {
     world.prove(&ticket, &new).await;
     let same_card_as_phone = Enroller { method: Method::Fido2, ..by_card("u-1") };
     for shown in [by_card("u-2"), same_card_as_phone] {
-        let refused = world.tickets.confirm(&ticket.ticket_id, &shown).await.unwrap();
+        let refused = world.tickets.confirm(&ticket.ticket_id, &shown, &handshake()).await.unwrap();
         assert!(matches!(refused, Enrolled::Over));
     }
     assert!(world.trust.load_all::<Authenticator>().await.unwrap().is_empty());
@@ -297,7 +298,8 @@ async fn opened_by(world: &World, old: &Authenticator) -> Ticket {
     let by = Enroller { method: Method::Fido2, factor: old.authenticator_id.clone() };
     let page = PageSecret::random().unwrap();
     let replaces = Some(old.authenticator_id.clone());
-    let ticket = world.tickets.issue("u-1", by, replaces, "PC", &page).await.unwrap();
+    let ticket = world.tickets.issue("u-1", by, replaces, "PC", &page, None).await;
+    let ticket = ticket.unwrap().unwrap();
     let link = page.link_secret();
     world.tickets.open(&ticket.ticket_id, &link, &page.number()).await.unwrap();
     ticket
@@ -439,4 +441,29 @@ async fn phone_removed_is_gone_and_can_be_registered_anew() {
     assert!(world.authenticators.remove(&first.authenticator_id).await.unwrap().is_none());
     assert!(world.authenticators.phone_of("u-1").await.unwrap().is_none());
     world.enrol("u-1", &mut phone, None).await;
+}
+
+#[tokio::test]
+async fn handshake_that_was_used_before_issues_and_confirms_nothing() {
+    let world = World::new().await;
+    let page = PageSecret::random().unwrap();
+    let issue = async |once_key: &Fingerprint| {
+        let by = by_card("u-1");
+        world.tickets.issue("u-1", by, None, "PC", &page, Some(once_key)).await.unwrap()
+    };
+    let (first, second) = (handshake(), handshake());
+    let ticket = issue(&first).await.unwrap();
+    assert!(issue(&first).await.is_none());
+    world.tickets.open(&ticket.ticket_id, &page.link_secret(), &page.number()).await.unwrap();
+    let new = world.register(&ticket, &mut phone(), &[]).unwrap();
+    world.prove(&ticket, &new).await;
+    // One that signed in is remembered in the same place.
+    let confirm = async |once_key: &Fingerprint| {
+        let by = &ticket.enrolled_by;
+        world.tickets.confirm(&ticket.ticket_id, by, once_key).await.unwrap()
+    };
+    assert!(matches!(confirm(&first).await, Enrolled::EvidenceUsed));
+    assert!(world.trust.load_all::<Authenticator>().await.unwrap().is_empty());
+    assert!(matches!(confirm(&second).await, Enrolled::Done { .. }));
+    assert!(issue(&second).await.is_none(), "what confirmed begins nothing");
 }

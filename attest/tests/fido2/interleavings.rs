@@ -3,6 +3,7 @@
 use crate::world::World;
 use crate::world::by_card;
 use crate::world::entitled;
+use crate::world::handshake;
 use crate::world::interleave;
 use crate::world::phone;
 use attest::authenticator::Authenticator;
@@ -213,7 +214,8 @@ async fn run(world: &World, prepared: Prepared, before: Option<Fingerprint>) -> 
             let id = new.authenticator_id().clone();
             let mut enrolled = world.tickets.finish(&ticket_id, &new).await.unwrap();
             if matches!(enrolled, Enrolled::AsksCard) {
-                enrolled = world.tickets.confirm(&ticket_id, &by_card("u-1")).await.unwrap();
+                enrolled =
+                    world.tickets.confirm(&ticket_id, &by_card("u-1"), &handshake()).await.unwrap();
             }
             if matches!(enrolled, Enrolled::Done { .. }) {
                 return Came::Enrolled { ticket_id, id, phone };

@@ -187,9 +187,9 @@ impl World {
         replaces: Option<Fingerprint>,
     ) -> (Ticket, PageSecret) {
         let page = PageSecret::random().unwrap();
-        let ticket =
-            self.tickets.issue(holder_id, by_card(holder_id), replaces, "PC", &page).await.unwrap();
-        (ticket, page)
+        let (by, once_key) = (by_card(holder_id), handshake());
+        let ticket = self.tickets.issue(holder_id, by, replaces, "PC", &page, Some(&once_key));
+        (ticket.await.unwrap().unwrap(), page)
     }
 
     /// As [`World::ticket`], with the number typed.
@@ -270,7 +270,7 @@ impl World {
 
     /// The card that began `ticket` is shown again.
     pub async fn confirm(&self, ticket: &Ticket) -> Result<Enrolled, SessionError> {
-        self.tickets.confirm(&ticket.ticket_id, &ticket.enrolled_by).await
+        self.tickets.confirm(&ticket.ticket_id, &ticket.enrolled_by, &handshake()).await
     }
 
     /// A sign-in that waits for somebody.
@@ -358,4 +358,9 @@ pub fn entitled() -> Entitlement {
         certificates: vec![Fingerprint::of(b"second certificate")],
         not_after: UnixSeconds(START + 86_400),
     }
+}
+
+/// What a handshake is remembered by as used: each is another.
+pub fn handshake() -> Fingerprint {
+    Fingerprint::of(attest::sign_in::random_id().unwrap().as_bytes())
 }

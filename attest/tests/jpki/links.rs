@@ -5,6 +5,7 @@ use attest::danger_testing::HandClock;
 use attest::danger_testing::START;
 use attest::danger_testing::card;
 use attest::danger_testing::holder;
+use attest::factor_rules::FactorRules;
 use attest::jpki::JpkiLink;
 use attest::jpki::JpkiLinks;
 use attest::jpki::JpkiSlot;
@@ -42,7 +43,7 @@ async fn world() -> World {
         trust.create(&holder(holder_id)).await.unwrap();
         trust.create(&card(holder_id)).await.unwrap();
     }
-    let links = JpkiLinks::new(trust.clone(), clock.clone());
+    let links = JpkiLinks::new(trust.clone(), clock.clone(), FactorRules::default());
     World { trust, clock, links }
 }
 
@@ -51,7 +52,12 @@ impl World {
         let replaces = self.card_of(holder_id).await;
         let enrolled_by =
             Enroller { method: Method::Hpki, factor: Fingerprint::of(holder_id.as_bytes()) };
-        self.links.issue(holder_id, enrolled_by, replaces, "PC").await.unwrap().0
+        self.links
+            .issue(holder_id, enrolled_by, replaces, "PC", &handshake())
+            .await
+            .unwrap()
+            .unwrap()
+            .0
     }
 
     async fn link(&self, ticket: &LinkTicket, new: &NewCard) -> Linked {
@@ -81,6 +87,11 @@ fn new(name: &str, handshake: &str) -> NewCard {
         certificate: Sealed(format!("sealed {name}")),
         once_key: Fingerprint::of(format!("handshake {handshake}").as_bytes()),
     }
+}
+
+/// What the HPKI card's handshake is remembered by as used: each is another.
+fn handshake() -> Fingerprint {
+    Fingerprint::of(attest::sign_in::random_id().unwrap().as_bytes())
 }
 
 #[tokio::test]
@@ -120,7 +131,8 @@ async fn ticket_is_found_by_its_secret_only() {
     let world = world().await;
     let factor = Fingerprint::of(b"u-1");
     let enrolled_by = Enroller { method: Method::Hpki, factor };
-    let (ticket, secret) = world.links.issue("u-1", enrolled_by, None, "PC").await.unwrap();
+    let issued = world.links.issue("u-1", enrolled_by, None, "PC", &handshake()).await;
+    let (ticket, secret) = issued.unwrap().unwrap();
     let found = |secret: String| {
         let (links, ticket_id) = (&world.links, ticket.ticket_id.clone());
         async move { links.ticket(&ticket_id, &secret).await.unwrap().is_some() }
@@ -170,6 +182,23 @@ async fn handshake_links_once() {
     assert!(matches!(world.link(&first, &new("a", "1")).await, Linked::Done { .. }));
     let second = world.issue("u-1").await;
     assert!(matches!(world.link(&second, &new("b", "1")).await, Linked::EvidenceUsed));
+}
+
+#[tokio::test]
+async fn handshake_of_the_hpki_card_gives_leave_once() {
+    let world = world().await;
+    let factor = Fingerprint::of(b"u-1");
+    let issue = async |once_key: &Fingerprint| {
+        let by = Enroller { method: Method::Hpki, factor: factor.clone() };
+        world.links.issue("u-1", by, None, "PC", once_key).await.unwrap().is_some()
+    };
+    let first = handshake();
+    assert!(issue(&first).await);
+    assert!(!issue(&first).await);
+    assert!(issue(&handshake()).await);
+    // What linked a card gives no leave, either.
+    world.linked("u-1", "a").await;
+    assert!(!issue(&new("a", "a").once_key).await);
 }
 
 #[tokio::test]
