@@ -16,6 +16,7 @@ use attest::evidence::Fido2;
 use attest::evidence::Fido2Error;
 use attest::evidence::RelyingParty;
 use attest::factor_rules::FactorRules;
+use attest::jpki::JpkiLink;
 use attest::qr_link::PageSecret;
 use attest::records::CardLink;
 use attest::records::Fingerprint;
@@ -28,6 +29,7 @@ use attest::ticket::TICKET_SECONDS;
 use attest::ticket::Ticket;
 use attest::ticket::TicketOpened;
 use attest::ticket::TicketState;
+use attest::vault::Sealed;
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
@@ -466,4 +468,33 @@ async fn handshake_that_was_used_before_issues_and_confirms_nothing() {
     assert!(world.trust.load_all::<Authenticator>().await.unwrap().is_empty());
     assert!(matches!(confirm(&second).await, Enrolled::Done { .. }));
     assert!(issue(&second).await.is_none(), "what confirmed begins nothing");
+}
+
+#[tokio::test]
+async fn my_number_card_younger_than_the_wait_enrols_no_phone() {
+    let world = World::new().await;
+    let by = Enroller { method: Method::Jpki, factor: Fingerprint::of(b"a My Number card") };
+    let link = JpkiLink {
+        card: by.factor.clone(),
+        holder_id: "u-1".to_owned(),
+        enrolled_by: by_card("u-1"),
+        linked_at: UnixSeconds(START),
+        terminal: "PC".to_owned(),
+        certificate: Sealed("sealed".to_owned()),
+        renewed_at: None,
+    };
+    world.trust.create(&link).await.unwrap();
+    for (now, done) in [(START + DAY - 1, false), (START + DAY, true)] {
+        world.clock.set(now);
+        let page = PageSecret::random().unwrap();
+        let issued =
+            world.tickets.issue("u-1", by.clone(), None, "PC", &page, Some(&handshake())).await;
+        let ticket = issued.unwrap().unwrap();
+        world.tickets.open(&ticket.ticket_id, &page.link_secret(), &page.number()).await.unwrap();
+        let new = world.register(&ticket, &mut phone(), &[]).unwrap();
+        world.prove(&ticket, &new).await;
+        let outcome = world.confirm(&ticket).await.unwrap();
+        assert_eq!(matches!(outcome, Enrolled::Done { .. }), done, "{outcome:?}");
+        assert_eq!(matches!(outcome, Enrolled::TooNew { .. }), !done, "{outcome:?}");
+    }
 }

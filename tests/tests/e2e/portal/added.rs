@@ -29,6 +29,20 @@ async fn sign_ins_by_card_and_by_phone_show_the_phone_that_was_added() {
 }
 
 #[tokio::test]
+async fn sign_ins_show_the_my_number_card_that_was_added() {
+    let house = House::shared().await;
+    let (doctor, card) = house.doctor_with_my_number().await;
+    let by_hpki = card_page(house, &doctor).await;
+    let pending = house.ask_my_number(Some(&doctor.holder_id)).await;
+    let by_itself = house.my_number_page(&pending, &card).await.expect(200).text();
+    for page in [by_hpki, by_itself] {
+        let shown = page.split("<section id=\"added\">").nth(1).unwrap_or_else(|| panic!("{page}"));
+        let shown = shown.split("</section>").next().unwrap();
+        assert!(shown.contains("My Number card") && shown.contains("127.0.0.1"), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn phone_added_longer_ago_than_the_configuration_says_is_not_shown() {
     let tune = |settings: &mut tests::support::config::Settings| {
         settings.more.push_str("[factors]\nshow_seconds = 1\n");
