@@ -316,7 +316,11 @@ async fn portal_offers_the_card_where_it_is_a_method() {
     assert!(page.contains(&format!("href=\"{jpki}/enrol?lang=en\"")), "{page}");
     let pending = house.clinic().ask_sign_in(None).await;
     let page = house.get(&pending.login_path).await.expect(200).text();
-    assert!(page.contains(&format!("href=\"{jpki}{}?lang=ja\"", pending.login_path)), "{page}");
+    assert!(page.contains("<input type=\"hidden\" name=\"card\" value=\"jpki\">"), "{page}");
+    let path = format!("{}/card", pending.login_path);
+    let led = house.post_form(&path, "card=jpki&lang=ja").await.expect(303);
+    let to = format!("{jpki}{}?lang=ja", pending.login_path);
+    assert_eq!(led.header("location"), to);
 }
 
 /// Whoever linked a card of their own in the holder's absence gets no further with it today.
