@@ -61,5 +61,6 @@ pub(crate) async fn form(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
         }
         EnrolEnded::Denied => pages::message(&decided, &told::not_registered(language), None),
         EnrolEnded::Refused(refusal) => pages::refusal(&context, refusal),
+        EnrolEnded::TooNew { seconds } => pages::too_new(&context, seconds),
     }))
 }

@@ -42,6 +42,7 @@ pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
             closing(see_other(&format!("/enrol?lang={lang}&again={again}"))?)
         }
         EnrolPage::Refused(refusal) => closing(pages::refusal(&context, refusal)),
+        EnrolPage::TooNew { seconds } => closing(pages::too_new(&context, seconds)),
     })
 }
 
@@ -64,5 +65,6 @@ pub(crate) async fn form(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
             pages::portal::enrol_started(&context, &portal_origin, &id, page_secret.as_str())
         }
         EnrolStarted::Refused(refusal) => pages::refusal(&context, refusal),
+        EnrolStarted::TooNew { seconds } => pages::too_new(&context, seconds),
     }))
 }

@@ -55,6 +55,11 @@ pub enum EnrolEnded {
     Denied,
     /// See [`ConfirmEnrolPage::Refused`].
     Refused(SignInRefusal),
+    /// The card was registered too short a time ago.
+    TooNew {
+        /// Until it may.
+        seconds: u64,
+    },
 }
 
 /// What a browser with a card asks when the phone is proved.

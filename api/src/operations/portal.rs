@@ -315,6 +315,11 @@ pub enum EnrolPage {
     },
     /// Possession is proved, but the card does not do.
     Refused(SignInRefusal),
+    /// The card was registered too short a time ago.
+    TooNew {
+        /// Until it may.
+        seconds: u64,
+    },
 }
 
 /// What follows the confirmed enrolment.
@@ -332,6 +337,11 @@ pub enum EnrolStarted {
     },
     /// See [`EnrolPage::Refused`].
     Refused(SignInRefusal),
+    /// See [`EnrolPage::TooNew`].
+    TooNew {
+        /// Until it may.
+        seconds: u64,
+    },
 }
 
 /// What browsers ask of the portal.

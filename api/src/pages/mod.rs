@@ -131,6 +131,11 @@ pub(crate) fn refusal(context: &Context<'_>, refusal: SignInRefusal) -> Answer {
     message(context, &words, Some(code))
 }
 
+/// A card that is too new to register anything.
+pub(crate) fn too_new(context: &Context<'_>, seconds: u64) -> Answer {
+    message(context, &told::too_new(context.language, seconds), Some(Code::FactorRefused))
+}
+
 /// No card, or a link that leads nowhere.
 pub(crate) fn present_card(context: &Context<'_>) -> Answer {
     let (words, code) = messages::present_card(context.language, context.listener);

@@ -181,7 +181,7 @@ pub(crate) fn not_accepted(language: Language) -> Message {
     message(language, title, &[why, next])
 }
 
-/// Phone: what enrols it is too new.
+/// Phone, or PC with a card: what enrols it is too new.
 pub(crate) fn too_new(language: Language, seconds: u64) -> Message {
     let left = language.duration(seconds);
     let [ja, en] = [

@@ -107,6 +107,7 @@ async fn card_shown_again_confirms_the_phone_or_turns_it_down() {
     for (ended, status, words) in [
         (EnrolEnded::Denied, 200, "Nothing was registered"),
         (EnrolEnded::Refused(SignInRefusal::FormOver), 403, "out of date"),
+        (EnrolEnded::TooNew { seconds: 7_200 }, 403, "It can in 2 hours"),
     ] {
         *rig.keeper.portal.ended.lock().unwrap() = Some(ended);
         let mut client = rig.connect_card(Some(&rig.pki.card)).await;
@@ -180,4 +181,18 @@ async fn pages_of_the_card_send_nobody_to_a_system_that_did_not_ask() {
         let is_plain = page.contains("操作を始めた画面からやり直") && !page.contains("依頼元");
         assert!(is_plain, "{refusal:?}: {page}");
     }
+}
+
+#[tokio::test]
+async fn card_that_is_too_new_is_told_when_it_may() {
+    let rig = Rig::new();
+    *rig.keeper.portal.enrol.lock().unwrap() = Some(EnrolPage::TooNew { seconds: 7_200 });
+    let reply = rig.connect_card(Some(&rig.pki.card)).await.get("/enrol").await;
+    let page = reply.text();
+    assert!(reply.status == 403 && page.contains("あと2時間でできるようになります"), "{page}");
+    assert!(!page.contains("<form"), "nothing can be begun: {page}");
+    *rig.keeper.portal.started.lock().unwrap() = Some(EnrolStarted::TooNew { seconds: 7_200 });
+    let mut client = rig.connect_card(Some(&rig.pki.card)).await;
+    let reply = client.post_form("/enrol", "", "form_token=one-time&lang=en").await;
+    assert!(reply.status == 403 && reply.text().contains("It can in 2 hours"), "{}", reply.text());
 }

@@ -169,6 +169,10 @@ impl Keeper {
             Ok(Recorded::Lost(Enrolled::EvidenceUsed)) => {
                 EnrolEnded::Refused(SignInRefusal::ProofNotFresh)
             }
+            Ok(Recorded::Lost(Enrolled::TooNew { from })) => {
+                let now = self.parts.clock.now().unwrap_or(from);
+                EnrolEnded::TooNew { seconds: now.seconds_until(from) }
+            }
             Ok(Recorded::Lost(_)) => EnrolEnded::Refused(SignInRefusal::LinkOver),
             Ok(Recorded::Not) => unavailable,
             Err(error) => {

@@ -29,6 +29,7 @@ use attest::evidence::NewPasskey;
 use attest::qr_link::PageSecret;
 use attest::records::Fingerprint;
 use attest::records::Holder;
+use attest::records::Method;
 use attest::sessions::SessionError;
 use attest::sign_in::DenyReason;
 use attest::sign_in::split_link;
@@ -53,6 +54,15 @@ impl Met {
         let subject = format!("enrol/{}/{}", self.holder.holder_id, replaces.unwrap_or("-"));
         Fingerprint::of(subject.as_bytes())
     }
+}
+
+/// Why a card registers no phone.
+enum NotMet {
+    Refused(SignInRefusal),
+    /// It was registered too short a time ago.
+    TooNew {
+        seconds: u64,
+    },
 }
 
 /// What became of an enrolment whose record is in the audit log.
@@ -83,7 +93,8 @@ impl Keeper {
                 form_token: self.forms.issue(&met.subject(), &met.proved.factor),
                 danger_test_mode: self.danger_test_mode(),
             },
-            Err(refusal) => EnrolPage::Refused(refusal),
+            Err(NotMet::Refused(refusal)) => EnrolPage::Refused(refusal),
+            Err(NotMet::TooNew { seconds }) => EnrolPage::TooNew { seconds },
         }
     }
 
@@ -100,7 +111,8 @@ impl Keeper {
         };
         let met = match self.meet_enroller(request_id, card).await {
             Ok(met) => met,
-            Err(refusal) => return EnrolStarted::Refused(refusal),
+            Err(NotMet::Refused(refusal)) => return EnrolStarted::Refused(refusal),
+            Err(NotMet::TooNew { seconds }) => return EnrolStarted::TooNew { seconds },
         };
         if !self.forms.check(&met.subject(), &met.proved.factor, form_token) {
             return EnrolStarted::Refused(SignInRefusal::FormOver);
@@ -133,15 +145,33 @@ impl Keeper {
         &self,
         request_id: &str,
         handshake: CardHandshake,
-    ) -> Result<Met, SignInRefusal> {
-        let (proved, holder) = self.proved_enroller(request_id, handshake).await?;
+    ) -> Result<Met, NotMet> {
+        let proved = self.proved_enroller(request_id, handshake).await;
+        let (proved, holder) = proved.map_err(NotMet::Refused)?;
         if self.phones.is_none() {
             let refusal = SignInRefusal::NotAllowedHere;
             self.note_enrolment(request_id, refusal_name(refusal), "").await;
-            return Err(refusal);
+            return Err(NotMet::Refused(refusal));
+        }
+        if let Some(seconds) = self.seconds_too_new(&proved) {
+            let detail = format!("card {}", proved.factor.0);
+            self.note_enrolment(request_id, "factor_too_new", &detail).await;
+            return Err(NotMet::TooNew { seconds });
         }
         let replaces = self.parts.registry.authenticators_of(&holder.holder_id).first().cloned();
         Ok(Met { proved, holder, replaces })
+    }
+
+    /// How long this card may still register nothing. The ticket asks again, in its last transaction.
+    fn seconds_too_new(&self, proved: &ProvedCard) -> Option<u64> {
+        let linked_at = match proved.method {
+            Method::Jpki => self.parts.registry.jpki(&proved.factor)?.linked_at,
+            // Two operators linked it; a phone is no card.
+            Method::Hpki | Method::Fido2 => return None,
+        };
+        let from = self.parts.settings.factor_rules.may_add_from(linked_at);
+        let now = self.parts.clock.now().unwrap_or(linked_at);
+        (now < from).then(|| now.seconds_until(from))
     }
 
     /// The holder whose good card is before the reader, and who may sign at all.
