@@ -122,8 +122,9 @@ async fn a1_one_octet_changed_anywhere_is_found_in_its_file() {
             std::fs::write(&path, octets).unwrap();
             let report = log.verify(&copy);
             let place = format!("{}, octet {at}", relative.display());
-            // A label file is not part of the log; a frame in it that is not whole is a label that is gone.
-            if relative.starts_with("labels") {
+            // A label file is not part of the log; a frame in it that is not whole is a label that is gone. An index by
+            // holder is made from the records; a damaged one is not read.
+            if relative.starts_with("labels") || relative.starts_with("holders") {
                 continue;
             }
             let named = report.findings.iter().any(|finding| finding.place.path == path);
