@@ -22,5 +22,6 @@ if [ -n "$OTHER_CARD" ]; then
     pk12util -d "sql:$nssdb" -i "$HOME/other.p12" -W card
 fi
 
-chromedriver --port=0 &
+# The free port that it finds for one protocol may be another's in the next: then it ends at once.
+{ chromedriver --port=0 || chromedriver --port=0 || chromedriver --port=0; } &
 cat >/dev/null
