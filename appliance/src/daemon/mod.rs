@@ -33,6 +33,7 @@ use crate::keeper::Keeper;
 use crate::keeper::KeeperSettings;
 use crate::keeper::ListenerCertificate;
 use crate::keeper::Parts;
+use crate::keeper::decoy_key;
 use crate::keeper::entries;
 use crate::keeper::material;
 use crate::keeper::material::ConfiguredMaterial;
@@ -91,6 +92,7 @@ struct Opened {
     clock: Arc<dyn Clock>,
     material: ConfiguredMaterial,
     vault: Vault,
+    decoy_key: [u8; 32],
 }
 
 /// The daemon: listeners first, then everything behind them.
@@ -186,6 +188,7 @@ impl Daemon {
         // Step 6: the keeper, its certificates judged, a signature made for a test.
         let (hsm, audit) = (hsm.clone(), audit.clone());
         let vault = vault(&hsm).await?;
+        let decoy_key = decoy_key(&hsm).await?;
         let opened = Opened {
             registry,
             sessions,
@@ -198,6 +201,7 @@ impl Daemon {
             clock: clock.clone(),
             material,
             vault,
+            decoy_key,
         };
         let keeper = Arc::new(Keeper::new(self.keeper_parts(opened))?);
         let watch = CertificateWatch::new(keeper.clone(), fetcher);
@@ -272,6 +276,7 @@ impl Daemon {
             judge: opened.judge,
             clock: opened.clock,
             vault: opened.vault,
+            decoy_key: opened.decoy_key,
             metrics: self.metrics.clone(),
             listener_certificate: ListenerCertificate::new(
                 card.map(|listener| listener.certificate.clone()).unwrap_or_default(),

@@ -40,6 +40,7 @@ pub use judge::CertificateWatch;
 pub use key_set::KeySetError;
 pub use letter::notification_cards;
 pub use listener_certificate::ListenerCertificate;
+pub use phones::decoy_key;
 pub use portal::portal_index;
 
 use crate::audit::AuditLog;
@@ -156,6 +157,8 @@ pub struct Parts {
     pub jpki_validity: Arc<dyn JpkiValidity>,
     /// Where certificates of My Number cards are kept.
     pub vault: Vault,
+    /// See [`decoy_key`].
+    pub decoy_key: [u8; 32],
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What monitoring sees.

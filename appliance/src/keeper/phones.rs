@@ -35,11 +35,15 @@ use attest::sign_in::link_token;
 use attest::sign_in::split_link;
 use attest::ticket::Ticket;
 use attest::ticket::Tickets;
+use hsm::Hsm;
+use hsm::HsmError;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// What phones show as the one who asks.
 const NAME: &str = "Inkan";
+/// What the key of decoys is a MAC over: its purpose, and nothing else.
+const DECOY_CONTEXT: &[u8] = b"inkan decoys v1";
 
 /// See the module.
 pub(super) struct Phones {
@@ -78,6 +82,14 @@ fn own_system() -> SigningSystem {
     }
 }
 
+/// From what the authenticators of people who have none are made: only this token gives it.
+///
+/// # Errors
+/// [`HsmError`].
+pub async fn decoy_key(hsm: &Hsm) -> Result<[u8; 32], HsmError> {
+    hsm.index_hmac(DECOY_CONTEXT).await
+}
+
 /// What a QR code or the page with it stands for.
 pub(super) enum Shown {
     SignIn(Box<Handoff>),
@@ -93,7 +105,7 @@ impl Phones {
         let relying_party = RelyingParty::new(origin, NAME)?;
         Ok(Self {
             origin: relying_party.origin(),
-            fido2: Fido2::new(relying_party, rules(), clock())?,
+            fido2: Fido2::new(relying_party, rules(), clock(), &parts.decoy_key)?,
             tickets: Tickets::new(trust(), clock(), rules()),
             handoffs: Handoffs::new(parts.sessions.clone(), trust(), clock()),
             changes: PhoneChanges::new(trust(), clock()),

@@ -244,7 +244,8 @@ pub struct Fido2 {
 }
 
 impl Fido2 {
-    /// Ceremonies of `relying_party`; `rules` say which passkeys are taken.
+    /// Ceremonies of `relying_party`; `rules` say which passkeys are taken. People without one are asked for decoys made from
+    /// `decoy_key`, which only the appliance has and which is the same at every start.
     ///
     /// # Errors
     /// [`Fido2Error::RelyingParty`], [`Fido2Error::Random`].
@@ -252,6 +253,7 @@ impl Fido2 {
         relying_party: RelyingParty,
         rules: FactorRules,
         clock: Arc<dyn Clock>,
+        decoy_key: &[u8; 32],
     ) -> Result<Self, Fido2Error> {
         let webauthn = WebauthnBuilder::new(&relying_party.rp_id, &relying_party.origin)
             .and_then(|builder| {
@@ -259,7 +261,7 @@ impl Fido2 {
                 builder.timeout(Duration::from_secs(CEREMONY_SECONDS)).build()
             })
             .map_err(Fido2Error::Rejected)?;
-        let (ceremonies, decoys) = (Mutex::default(), Decoys::new()?);
+        let (ceremonies, decoys) = (Mutex::default(), Decoys::new(decoy_key)?);
         Ok(Self {
             webauthn,
             relying_party,

@@ -1,4 +1,5 @@
-//! Authenticators of people who have none: always the same for one holder id, made of a key that nobody has.
+//! Authenticators of people who have none: always the same for one holder id, made of a key that nobody else has. Also over a
+//! restart, or whoever asks before and after it would learn whose does not change.
 //!
 //! They are asked like real ones, so that nobody learns from a question who has a phone, and an answer costs the same.
 
@@ -21,17 +22,15 @@ pub(super) struct Decoys {
 }
 
 impl Decoys {
-    /// Decoys of this process.
-    pub(super) fn new() -> Result<Self, Fido2Error> {
+    /// Decoys under this key: 256 bits that only the appliance has, the same at every start.
+    pub(super) fn new(key: &[u8; 32]) -> Result<Self, Fido2Error> {
         let failed = || Fido2Error::Random(RandomFailed);
-        let mut secret = [0; 32];
-        aws_lc_rs::rand::fill(&mut secret).map_err(|_| failed())?;
         // The private half is gone at the end of this function.
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(|_| failed())?;
         let point = pair.public_key().as_ref().get(1..).unwrap_or_default();
         let (x, y) = point.split_at_checked(32).unwrap_or_default();
         let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
-        Ok(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &secret), x, y })
+        Ok(Self { key: hmac::Key::new(hmac::HMAC_SHA256, key), x, y })
     }
 
     /// The one of `holder_id`.

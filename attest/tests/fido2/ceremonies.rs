@@ -12,12 +12,14 @@ use attest::danger_testing::SoftPhone;
 use attest::danger_testing::holder;
 use attest::evidence::Binding;
 use attest::evidence::CEREMONY_SECONDS;
+use attest::evidence::Fido2;
 use attest::evidence::Fido2Error;
 use attest::evidence::MAX_CREDENTIAL_BYTES;
 use attest::evidence::MAX_WITHOUT_LINK;
 use attest::evidence::Purpose;
 use attest::evidence::RelyingParty;
 use attest::evidence::Started;
+use attest::factor_rules::FactorRules;
 use attest::own_page::PORTAL;
 use std::sync::Arc;
 
@@ -308,6 +310,25 @@ async fn p384_phone_is_taken() {
     let mut phone = SoftPhone::new(ORIGIN, RP_ID, PhoneKey::P384).unwrap();
     let authenticator = world.enrol("u-1", &mut phone, None).await;
     world.proof(&authenticator, &mut phone).await;
+}
+
+#[tokio::test]
+async fn decoy_is_the_same_after_a_restart_and_another_appliance_s_is_not() {
+    let mut world = World::new().await;
+    let record = world.sign_in().await;
+    let (nobodys, _) = world.handoff(&record, "nobody").await;
+    let id = |world: &World| {
+        let options = world.ask(&nobodys, &[]).options_json;
+        let options: serde_json::Value = serde_json::from_str(&options).unwrap();
+        options.pointer("/publicKey/allowCredentials/0/id").unwrap().clone()
+    };
+    let before = id(&world);
+    let portal = || RelyingParty::new(ORIGIN, "Inkan").unwrap();
+    world.fido2 = Arc::new(World::fido2(portal(), FactorRules::default(), &world.clock));
+    assert_eq!(id(&world), before);
+    let other = Fido2::new(portal(), FactorRules::default(), world.clock.clone(), &[8; 32]);
+    world.fido2 = Arc::new(other.unwrap());
+    assert_ne!(id(&world), before);
 }
 
 #[tokio::test]

@@ -12,7 +12,6 @@ use attest::clock::UnixSeconds;
 use attest::danger_testing::START;
 use attest::danger_testing::card;
 use attest::danger_testing::holder;
-use attest::evidence::Fido2;
 use attest::evidence::Fido2Error;
 use attest::evidence::RelyingParty;
 use attest::factor_rules::FactorRules;
@@ -372,7 +371,7 @@ async fn w12_w14_passkeys_that_the_rules_do_not_take_are_refused() {
     ] {
         let mut world = World::new().await;
         let relying_party = RelyingParty::new(ORIGIN, "Inkan").unwrap();
-        world.fido2 = Arc::new(Fido2::new(relying_party, rules, world.clock.clone()).unwrap());
+        world.fido2 = Arc::new(World::fido2(relying_party, rules, &world.clock));
         let mut phone = phone();
         phone.flags |= if synced { 0x18 } else { 0 };
         let (ticket, _) = world.opened("u-1", None).await;

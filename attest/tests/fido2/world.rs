@@ -148,9 +148,13 @@ impl World {
     pub async fn new() -> Self {
         let clock = Arc::new(HandClock::default());
         let relying_party = RelyingParty::new(ORIGIN, "Inkan").unwrap();
-        let fido2 =
-            Arc::new(Fido2::new(relying_party, FactorRules::default(), clock.clone()).unwrap());
+        let fido2 = Arc::new(Self::fido2(relying_party, FactorRules::default(), &clock));
         Self::with(fido2, clock).await
+    }
+
+    /// Ceremonies of one appliance, started anew.
+    pub fn fido2(relying_party: RelyingParty, rules: FactorRules, clock: &Arc<HandClock>) -> Fido2 {
+        Fido2::new(relying_party, rules, clock.clone(), &[7; 32]).unwrap()
     }
 
     /// A fresh store beside the same portal: for orders by the thousand.
