@@ -7,6 +7,7 @@ use serde_json::json;
 use std::time::Duration;
 use tests::support::admin;
 use tests::support::cms;
+use tests::support::config::Settings;
 use tests::support::ehr::Ehr;
 use tests::support::ehr::Session;
 use tests::support::ehr::Sign;
@@ -16,10 +17,21 @@ use tests::support::ehr::once;
 use tests::support::ehr::sha256_b64;
 use tests::support::ehr::sign_digests;
 use tests::support::http::Reply;
+use tests::support::world::ALL_KEYS;
 use tests::support::world::DOCTOR;
 use tests::support::world::DOCTOR2;
 use tests::support::world::Plan;
 use tests::support::world::World;
+use tokio::sync::OnceCell;
+
+/// A world for these tests: one doctor signs in for each of them, oftener than twenty times a minute.
+async fn world() -> &'static World {
+    static WORLD: OnceCell<World> = OnceCell::const_new();
+    let tune = |settings: &mut Settings| {
+        settings.more.push_str("[limits]\nsign_ins_per_minute = 1000\n");
+    };
+    WORLD.get_or_init(|| World::new(Plan { keys: ALL_KEYS, tune, ..Plan::default() })).await
+}
 
 async fn activated(world: &World, entries: &[Value]) -> Session {
     world.ehr().sign_in_with(&world.pki.card, &once(DOCTOR, entries)).await
@@ -65,7 +77,7 @@ async fn leaf_of(world: &World, holder: &str, credential: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn card_approves_what_its_page_lists_and_just_that_is_signed_each_once() {
-    let world = World::shared().await;
+    let world = world().await;
     let ehr = world.ehr();
     let labels = ["処方箋 山田 太郎\u{202e} 様", "<b>紹介状</b>"];
     let entries =
@@ -135,7 +147,7 @@ async fn log_ties_the_list_the_approval_and_each_signature_together() {
 
 #[tokio::test]
 async fn announced_digest_that_is_not_approved_is_refused_before_the_body() {
-    let world = World::shared().await;
+    let world = world().await;
     let session = activated(world, &[content(b"a"), content(b"b")]).await;
     let mut connection = world.ehr().connect().await;
     let head = |octets: &[u8]| {
@@ -167,7 +179,7 @@ async fn announced_digest_that_is_not_approved_is_refused_before_the_body() {
 
 #[tokio::test]
 async fn bare_digest_that_was_approved_is_signed_and_verified_by_openssl() {
-    let world = World::shared().await;
+    let world = world().await;
     let ehr = world.ehr();
     let octets: [&[u8]; 2] = [b"signed info 1", b"signed info 2"];
     let rsa = |octets| entry("dtbsr", "rsa2048", octets, "XML");
@@ -195,7 +207,7 @@ async fn bare_digest_that_was_approved_is_signed_and_verified_by_openssl() {
 
 #[tokio::test]
 async fn kinds_never_serve_each_other() {
-    let world = World::shared().await;
+    let world = world().await;
     let ehr = world.ehr();
     let session = activated(world, &[content(b"a"), dtbsr(b"b")]).await;
     let code = "digest_not_authorized";
@@ -209,7 +221,7 @@ async fn kinds_never_serve_each_other() {
 
 #[tokio::test]
 async fn day_session_signs_no_bare_digest_and_is_good_for_no_entry() {
-    let world = World::shared().await;
+    let world = world().await;
     let ehr = world.ehr();
     let once = activated(world, &[content(b"a")]).await;
     let day = ehr.sign_in(&world.pki.card).await;
@@ -224,7 +236,7 @@ async fn day_session_signs_no_bare_digest_and_is_good_for_no_entry() {
 
 #[tokio::test]
 async fn s1_entry_of_somebody_elses_key_is_unknown() {
-    let world = World::shared().await;
+    let world = world().await;
     for credential in ["other", "nobody's"] {
         let entries = [entry("content", credential, b"a", "A")];
         let mut connection = world.ehr().connect().await;
@@ -244,7 +256,7 @@ async fn s1_entry_of_somebody_elses_key_is_unknown() {
 
 #[tokio::test]
 async fn list_that_is_none_is_refused_with_what_is_wrong_in_it() {
-    let world = World::shared().await;
+    let world = world().await;
     let with = |change: Value| {
         let mut one = content(b"a");
         one.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
@@ -293,7 +305,7 @@ async fn list_that_is_none_is_refused_with_what_is_wrong_in_it() {
 
 #[tokio::test]
 async fn retry_answers_the_same_signature_without_another_use_also_after_the_end() {
-    let world = World::shared().await;
+    let world = world().await;
     let ehr = world.ehr();
     let session = activated(world, &[content(b"a"), content(b"b")]).await;
     let first = sign_with_key(&ehr, &session.token, "k", b"a").await.expect(200);
@@ -311,7 +323,7 @@ async fn retry_answers_the_same_signature_without_another_use_also_after_the_end
 
 #[tokio::test]
 async fn s5_batch_with_one_that_is_not_approved_signs_nothing() {
-    let world = World::shared().await;
+    let world = world().await;
     let ehr = world.ehr();
     let session = activated(world, &[content(b"a"), content(b"b")]).await;
     let code = "digest_not_authorized";
