@@ -8,14 +8,12 @@ use crate::evidence::NewPasskey;
 use crate::records::Fingerprint;
 use crate::records::Method;
 use crate::records::TrustRecord;
-use crate::records::record_key;
 use crate::sessions::MAX_RETRIES;
 use crate::sessions::SessionError;
 use crate::store::Guard;
 use crate::store::Outcome;
 use crate::store::Txn;
 use crate::store::Write;
-use crate::trust::TrustError;
 use crate::trust::TrustStore;
 use serde::Deserialize;
 use serde::Serialize;
@@ -171,11 +169,10 @@ impl Authenticators {
     /// # Errors
     /// [`SessionError::Trust`].
     pub async fn phone_of(&self, holder_id: &str) -> Result<Option<Authenticator>, SessionError> {
-        let Some((slot, _)) = self.trust.load::<PhoneSlot>(holder_id).await? else {
+        let Some(slot) = self.trust.find::<PhoneSlot>(holder_id).await? else {
             return Ok(None);
         };
-        let found = self.trust.load::<Authenticator>(&slot.authenticator_id.0).await?;
-        Ok(found.map(|(phone, _)| phone))
+        Ok(self.trust.find(&slot.authenticator_id.0).await?)
     }
 
     /// What removes an authenticator, to be committed by the caller together with what records it; nothing when there is
@@ -217,7 +214,7 @@ impl Authenticators {
             let Some((found, txn)) = self.removal(authenticator_id).await? else {
                 return Ok(None);
             };
-            if self.commit(txn).await? == Outcome::Committed {
+            if self.trust.commit(txn).await? == Outcome::Committed {
                 return Ok(Some(found));
             }
         }
@@ -239,17 +236,12 @@ impl Authenticators {
                 return Ok(None);
             };
             record.counter_went_back_at = Some(now);
-            let guards = vec![Guard::Rev(record_key::<Authenticator>(&authenticator_id.0), rev)];
-            let txn = Txn { guards, writes: vec![self.trust.sealed(&record)?] };
-            if self.commit(txn).await? == Outcome::Committed {
+            let txn = self.trust.replacement(&record, rev)?;
+            if self.trust.commit(txn).await? == Outcome::Committed {
                 return Ok(Some(record));
             }
         }
         Err(SessionError::Contended)
-    }
-
-    async fn commit(&self, txn: Txn) -> Result<Outcome, SessionError> {
-        Ok(self.trust.store().commit(txn).await.map_err(TrustError::from)?)
     }
 }
 

@@ -36,8 +36,6 @@ use crate::store::Guard;
 use crate::store::Outcome;
 use crate::store::Rev;
 use crate::store::Txn;
-use crate::store::Write;
-use crate::trust::TrustError;
 use crate::trust::TrustStore;
 use crate::waiting::Changed;
 use crate::waiting::Waiting;
@@ -201,8 +199,8 @@ impl Handoffs {
         handoff_id: &str,
         secret: &str,
     ) -> Result<Option<Handoff>, SessionError> {
-        let found = self.trust.load::<Handoff>(handoff_id).await?;
-        Ok(found.map(|(handoff, _)| handoff).filter(|handoff| handoff.link.is_secret(secret)))
+        let found = self.trust.find::<Handoff>(handoff_id).await?;
+        Ok(found.filter(|handoff| handoff.link.is_secret(secret)))
     }
 
     /// The hand-off that `page` shows, in whatever state; changes nothing. Approved: the page hands [`PageSecret::code`] on.
@@ -214,8 +212,8 @@ impl Handoffs {
         handoff_id: &str,
         page: &PageSecret,
     ) -> Result<Option<Handoff>, SessionError> {
-        let found = self.trust.load::<Handoff>(handoff_id).await?;
-        Ok(found.map(|(handoff, _)| handoff).filter(|handoff| handoff.link.is_page(page)))
+        let found = self.trust.find::<Handoff>(handoff_id).await?;
+        Ok(found.filter(|handoff| handoff.link.is_page(page)))
     }
 
     /// Checks the number typed on the phone. Five wrong ones deny the hand-off; where the sign-in has a number of its own
@@ -315,12 +313,10 @@ impl Handoffs {
                     self.sessions.notify(&record.session_id);
                     return Ok(HandoffApproved::Done(Box::new(authenticator)));
                 }
-                Outcome::Conflict => {
-                    let used = self.trust.store().get(&evidence.0).await;
-                    if used.map_err(TrustError::from)?.is_some() {
-                        return Ok(HandoffApproved::EvidenceUsed);
-                    }
+                Outcome::Conflict if self.trust.has(&evidence.0).await? => {
+                    return Ok(HandoffApproved::EvidenceUsed);
                 }
+                Outcome::Conflict => {}
             }
         }
         Err(SessionError::Contended)
@@ -351,13 +347,11 @@ impl Handoffs {
     }
 
     async fn replace(&self, handoff: &Handoff, rev: Rev) -> Result<Outcome, SessionError> {
-        let guards = vec![Guard::Rev(handoff.key(), rev)];
-        let writes: Vec<Write> = vec![self.trust.sealed(handoff)?];
-        self.commit(handoff, Txn { guards, writes }).await
+        self.commit(handoff, self.trust.replacement(handoff, rev)?).await
     }
 
     async fn commit(&self, handoff: &Handoff, txn: Txn) -> Result<Outcome, SessionError> {
-        let outcome = self.trust.store().commit(txn).await.map_err(TrustError::from)?;
+        let outcome = self.trust.commit(txn).await?;
         if outcome == Outcome::Committed {
             self.waiting.notify(&handoff.handoff_id);
         }

@@ -31,7 +31,6 @@ use crate::store::Guard;
 use crate::store::Outcome;
 use crate::store::Txn;
 use crate::store::Write;
-use crate::trust::TrustError;
 use crate::trust::TrustStore;
 use crate::validity::CertificateId;
 use crate::vault::Sealed;
@@ -246,7 +245,7 @@ impl JpkiLinks {
             return Ok(None);
         }
         // The ticket's name is new, so that only another use of the handshake can have been first.
-        Ok((self.commit(txn).await? == Outcome::Committed).then_some((ticket, secret)))
+        Ok((self.trust.commit(txn).await? == Outcome::Committed).then_some((ticket, secret)))
     }
 
     /// The ticket of this secret, in whatever state; changes nothing.
@@ -258,9 +257,9 @@ impl JpkiLinks {
         ticket_id: &str,
         secret: &str,
     ) -> Result<Option<LinkTicket>, SessionError> {
-        let found = self.trust.load::<LinkTicket>(ticket_id).await?;
+        let found = self.trust.find::<LinkTicket>(ticket_id).await?;
         let given = Fingerprint::of(secret.as_bytes());
-        Ok(found.map(|(ticket, _)| ticket).filter(|ticket| same(&ticket.secret, &given)))
+        Ok(found.filter(|ticket| same(&ticket.secret, &given)))
     }
 
     /// The card is proved: everything happens in one transaction, or nothing.
@@ -284,7 +283,7 @@ impl JpkiLinks {
                 Entitled::No | Entitled::NotBefore(_) => return Ok(Linked::NotEntitled),
             }
             // Step 2: nobody has this card.
-            if let Some((other, _)) = self.trust.load::<JpkiLink>(&new.card.0).await? {
+            if let Some(other) = self.trust.find::<JpkiLink>(&new.card.0).await? {
                 let is_own = other.holder_id == *holder_id;
                 return Ok(if is_own { Linked::Known } else { Linked::OthersCard });
             }
@@ -311,7 +310,7 @@ impl JpkiLinks {
             ticket.is_done = true;
             self.put(&link, &mut txn)?;
             txn.writes.push(self.trust.sealed(&ticket)?);
-            if self.commit(txn).await? == Outcome::Committed {
+            if self.trust.commit(txn).await? == Outcome::Committed {
                 return Ok(Linked::Done { link: Box::new(link), replaced });
             }
         }
@@ -326,7 +325,7 @@ impl JpkiLinks {
     pub async fn renew(&self, old: &Fingerprint, new: &NewCard) -> Result<Renewed, SessionError> {
         for _ in 0..MAX_RETRIES {
             let now = self.clock.now()?;
-            if self.trust.load::<JpkiLink>(&new.card.0).await?.is_some() {
+            if self.trust.find::<JpkiLink>(&new.card.0).await?.is_some() {
                 return Ok(Renewed::Known);
             }
             let Some((replaced, old_rev)) = self.trust.load::<JpkiLink>(&old.0).await? else {
@@ -337,7 +336,7 @@ impl JpkiLinks {
                 return Ok(Renewed::Gone);
             };
             let (used_key, _) = evidence_used(&new.once_key, now);
-            if self.trust.store().get(&used_key).await.map_err(TrustError::from)?.is_some() {
+            if self.trust.has(&used_key).await? {
                 return Ok(Renewed::EvidenceUsed);
             }
             let mut txn = Txn::default();
@@ -353,7 +352,7 @@ impl JpkiLinks {
                 ..replaced.clone()
             };
             self.put(&link, &mut txn)?;
-            if self.commit(txn).await? == Outcome::Committed {
+            if self.trust.commit(txn).await? == Outcome::Committed {
                 return Ok(Renewed::Done { link: Box::new(link), replaced: Box::new(replaced) });
             }
         }
@@ -407,12 +406,7 @@ impl JpkiLinks {
         }
         txn.guards.push(Guard::Rev(slot.key(), rev));
         txn.writes.push(Write::Delete(record_key::<JpkiLink>(&slot.card.0)));
-        let replaced = self.trust.load::<JpkiLink>(&slot.card.0).await?;
-        Ok(Ok(replaced.map(|(link, _)| link)))
-    }
-
-    async fn commit(&self, txn: Txn) -> Result<Outcome, SessionError> {
-        Ok(self.trust.store().commit(txn).await.map_err(TrustError::from)?)
+        Ok(Ok(self.trust.find::<JpkiLink>(&slot.card.0).await?))
     }
 }
 

@@ -28,7 +28,6 @@ use crate::store::Guard;
 use crate::store::Outcome;
 use crate::store::Rev;
 use crate::store::Txn;
-use crate::trust::TrustError;
 use crate::trust::TrustStore;
 use crate::waiting::Changed;
 use crate::waiting::Waiting;
@@ -193,8 +192,8 @@ impl PhoneChanges {
         change_id: &str,
         secret: &str,
     ) -> Result<Option<PhoneChange>, SessionError> {
-        let found = self.trust.load::<PhoneChange>(change_id).await?;
-        Ok(found.map(|(change, _)| change).filter(|change| change.link.is_secret(secret)))
+        let found = self.trust.find::<PhoneChange>(change_id).await?;
+        Ok(found.filter(|change| change.link.is_secret(secret)))
     }
 
     /// The change that `page` shows, in whatever state; changes nothing.
@@ -206,8 +205,8 @@ impl PhoneChanges {
         change_id: &str,
         page: &PageSecret,
     ) -> Result<Option<PhoneChange>, SessionError> {
-        let found = self.trust.load::<PhoneChange>(change_id).await?;
-        Ok(found.map(|(change, _)| change).filter(|change| change.link.is_page(page)))
+        let found = self.trust.find::<PhoneChange>(change_id).await?;
+        Ok(found.filter(|change| change.link.is_page(page)))
     }
 
     /// Checks the number typed on the old phone. Five wrong ones deny the change.
@@ -293,8 +292,7 @@ impl PhoneChanges {
             if self.commit(change_id, txn).await? == Outcome::Committed {
                 return Ok(ChangeProved::Done(Box::new(authenticator)));
             }
-            let used = self.trust.store().get(&evidence.0).await;
-            if used.map_err(TrustError::from)?.is_some() {
+            if self.trust.has(&evidence.0).await? {
                 return Ok(ChangeProved::EvidenceUsed);
             }
         }
@@ -355,13 +353,11 @@ impl PhoneChanges {
     }
 
     async fn replace(&self, change: &PhoneChange, rev: Rev) -> Result<Outcome, SessionError> {
-        let guards = vec![Guard::Rev(change.key(), rev)];
-        let txn = Txn { guards, writes: vec![self.trust.sealed(change)?] };
-        self.commit(&change.change_id, txn).await
+        self.commit(&change.change_id, self.trust.replacement(change, rev)?).await
     }
 
     async fn commit(&self, change_id: &str, txn: Txn) -> Result<Outcome, SessionError> {
-        let outcome = self.trust.store().commit(txn).await.map_err(TrustError::from)?;
+        let outcome = self.trust.commit(txn).await?;
         if outcome == Outcome::Committed {
             self.waiting.notify(change_id);
         }

@@ -39,7 +39,6 @@ use crate::store::Outcome;
 use crate::store::Rev;
 use crate::store::Txn;
 use crate::store::Write;
-use crate::trust::TrustError;
 use crate::trust::TrustStore;
 use crate::waiting::Changed;
 use crate::waiting::Waiting;
@@ -264,8 +263,7 @@ impl Tickets {
     /// # Errors
     /// [`SessionError::Trust`].
     pub async fn by_id(&self, ticket_id: &str) -> Result<Option<Ticket>, SessionError> {
-        let found = self.trust.load::<Ticket>(ticket_id).await?;
-        Ok(found.map(|(ticket, _)| ticket))
+        Ok(self.trust.find(ticket_id).await?)
     }
 
     /// The ticket of a QR code's link, in whatever state; changes nothing.
@@ -277,8 +275,8 @@ impl Tickets {
         ticket_id: &str,
         secret: &str,
     ) -> Result<Option<Ticket>, SessionError> {
-        let found = self.trust.load::<Ticket>(ticket_id).await?;
-        Ok(found.map(|(ticket, _)| ticket).filter(|ticket| ticket.link.is_secret(secret)))
+        let found = self.trust.find::<Ticket>(ticket_id).await?;
+        Ok(found.filter(|ticket| ticket.link.is_secret(secret)))
     }
 
     /// The ticket that `page` shows, in whatever state; changes nothing.
@@ -290,8 +288,8 @@ impl Tickets {
         ticket_id: &str,
         page: &PageSecret,
     ) -> Result<Option<Ticket>, SessionError> {
-        let found = self.trust.load::<Ticket>(ticket_id).await?;
-        Ok(found.map(|(ticket, _)| ticket).filter(|ticket| ticket.link.is_page(page)))
+        let found = self.trust.find::<Ticket>(ticket_id).await?;
+        Ok(found.filter(|ticket| ticket.link.is_page(page)))
     }
 
     /// The number was typed on a phone that followed the link; it may register now, also if it did so before.
@@ -449,8 +447,7 @@ impl Tickets {
     }
 
     async fn is_known(&self, authenticator: &Authenticator) -> Result<bool, SessionError> {
-        let found = self.trust.store().get(&authenticator.key()).await;
-        Ok(found.map_err(TrustError::from)?.is_some())
+        Ok(self.trust.has(&authenticator.key()).await?)
     }
 
     /// The holder said "this is not mine", or gave up. True when it was still open.
@@ -494,18 +491,15 @@ impl Tickets {
         txn.guards.push(Guard::Rev(slot.key(), rev));
         let old = slot.authenticator_id.0;
         txn.writes.push(Write::Delete(record_key::<Authenticator>(&old)));
-        let replaced = self.trust.load::<Authenticator>(&old).await?;
-        Ok(Ok(replaced.map(|(phone, _)| phone)))
+        Ok(Ok(self.trust.find::<Authenticator>(&old).await?))
     }
 
     async fn replace(&self, ticket: &Ticket, rev: Rev) -> Result<Outcome, SessionError> {
-        let guards = vec![Guard::Rev(ticket.key(), rev)];
-        let txn = Txn { guards, writes: vec![self.trust.sealed(ticket)?] };
-        self.commit(&ticket.ticket_id, txn).await
+        self.commit(&ticket.ticket_id, self.trust.replacement(ticket, rev)?).await
     }
 
     async fn commit(&self, ticket_id: &str, txn: Txn) -> Result<Outcome, SessionError> {
-        let outcome = self.trust.store().commit(txn).await.map_err(TrustError::from)?;
+        let outcome = self.trust.commit(txn).await?;
         if outcome == Outcome::Committed {
             self.waiting.notify(ticket_id);
         }

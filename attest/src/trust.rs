@@ -7,6 +7,7 @@ use crate::records::TrustRecord;
 use crate::records::record_key;
 use crate::sessions::MAX_RETRIES;
 use crate::store::Guard;
+use crate::store::Key;
 use crate::store::Outcome;
 use crate::store::Rev;
 use crate::store::Store;
@@ -69,6 +70,14 @@ impl TrustStore {
         }
     }
 
+    /// The record named `id`, to be looked at only.
+    ///
+    /// # Errors
+    /// [`TrustError::SealBroken`] when it was edited on disk.
+    pub async fn find<R: TrustRecord>(&self, id: &str) -> Result<Option<R>, TrustError> {
+        Ok(self.load(id).await?.map(|(record, _)| record))
+    }
+
     /// The record named `id` as it lies there, its seal unread: for what must be known before the HSM can give the key. What
     /// it says is believed only once [`TrustStore::load`] has read the seal.
     ///
@@ -111,7 +120,7 @@ impl TrustStore {
     /// # Errors
     /// [`TrustError::Conflict`] when it is.
     pub async fn create<R: TrustRecord>(&self, record: &R) -> Result<(), TrustError> {
-        self.commit(record.id(), self.creation(record)?).await
+        self.commit_first(record.id(), self.creation(record)?).await
     }
 
     /// What stores a new record, to be committed together with more.
@@ -125,8 +134,17 @@ impl TrustStore {
     /// # Errors
     /// [`TrustError::Conflict`] when it changed in between.
     pub async fn replace<R: TrustRecord>(&self, record: &R, rev: Rev) -> Result<(), TrustError> {
+        self.commit_first(record.id(), self.replacement(record, rev)?).await
+    }
+
+    /// What stores a record in place of the revision that was read, to be committed together with more.
+    pub(crate) fn replacement<R: TrustRecord>(
+        &self,
+        record: &R,
+        rev: Rev,
+    ) -> Result<Txn, TrustError> {
         let guards = vec![Guard::Rev(record.key(), rev)];
-        self.commit(record.id(), Txn { guards, writes: vec![self.sealed(record)?] }).await
+        Ok(Txn { guards, writes: vec![self.sealed(record)?] })
     }
 
     /// Stores what `change` makes of the record named `id`, however often somebody else is first. Nothing when it is not there,
@@ -161,7 +179,7 @@ impl TrustStore {
     /// [`TrustError::Store`] when the store did not answer.
     pub async fn remove<R: TrustRecord>(&self, id: &str) -> Result<(), TrustError> {
         let writes = vec![Write::Delete(record_key::<R>(id))];
-        self.commit(id.to_owned(), Txn { guards: Vec::new(), writes }).await
+        self.commit_first(id.to_owned(), Txn { guards: Vec::new(), writes }).await
     }
 
     /// The write that stores `record` sealed, for a transaction of several records.
@@ -182,8 +200,18 @@ impl TrustStore {
         &self.store
     }
 
-    async fn commit(&self, id: String, txn: Txn) -> Result<(), TrustError> {
-        match self.store.commit(txn).await? {
+    /// Commits all of `txn`, or nothing where somebody else was first.
+    pub(crate) async fn commit(&self, txn: Txn) -> Result<Outcome, TrustError> {
+        Ok(self.store.commit(txn).await?)
+    }
+
+    /// Whether anything is stored under `key`.
+    pub(crate) async fn has(&self, key: &Key) -> Result<bool, TrustError> {
+        Ok(self.store.get(key).await?.is_some())
+    }
+
+    async fn commit_first(&self, id: String, txn: Txn) -> Result<(), TrustError> {
+        match self.commit(txn).await? {
             Outcome::Committed => Ok(()),
             Outcome::Conflict => Err(TrustError::Conflict(id)),
         }

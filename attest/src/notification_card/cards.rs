@@ -154,9 +154,7 @@ impl NotificationCards {
             state: CardState::Issued,
             card_id,
         };
-        let mut issuance = Txn::default();
-        issuance.guards.push(Guard::Absent(card.key()));
-        issuance.writes.push(self.trust.sealed(&card)?);
+        let mut issuance = self.trust.creation(&card)?;
         let before = self.trust.load::<LiveCard>(holder_id).await?;
         let slot_key = record_key::<LiveCard>(holder_id);
         let mut withdraws = None;
@@ -193,8 +191,7 @@ impl NotificationCards {
             return Ok(None);
         };
         let withdrawn = NotificationCard { state: CardState::Withdrawn, ..card.clone() };
-        let guards = vec![Guard::Rev(card.key(), rev)];
-        Ok(Some((card, Txn { guards, writes: vec![self.trust.sealed(&withdrawn)?] })))
+        Ok(Some((card, self.trust.replacement(&withdrawn, rev)?)))
     }
 
     /// The card that a new one would withdraw.
@@ -202,8 +199,8 @@ impl NotificationCards {
     /// # Errors
     /// [`SessionError::Trust`].
     pub async fn live_of(&self, holder_id: &str) -> Result<Option<NotificationCard>, SessionError> {
-        match self.trust.load::<LiveCard>(holder_id).await? {
-            Some((slot, _)) => {
+        match self.trust.find::<LiveCard>(holder_id).await? {
+            Some(slot) => {
                 let found = self.withdrawal(&slot.card_id).await?;
                 Ok(found.map(|(card, _)| card))
             }
@@ -216,7 +213,7 @@ impl NotificationCards {
     /// # Errors
     /// [`SessionError::Trust`].
     pub async fn by_id(&self, card_id: &str) -> Result<Option<NotificationCard>, SessionError> {
-        Ok(self.trust.load::<NotificationCard>(card_id).await?.map(|(card, _)| card))
+        Ok(self.trust.find(card_id).await?)
     }
 
     /// Every card that is still remembered.
@@ -307,14 +304,14 @@ impl NotificationCards {
             txn.guards.push(Guard::Rev(card.key(), rev));
             txn.guards.push(Guard::Rev(holder.key(), holder_rev));
             if self.leave_to_phone(&mut card, &mut txn).await? {
-                if self.commit(txn).await? == Outcome::Committed {
+                if self.trust.commit(txn).await? == Outcome::Committed {
                     return Ok(Registered::AlreadyRegistered);
                 }
                 continue;
             }
             // Step 3: nobody has this authenticator (WebAuthn §7.1, credentialId of any user).
             let new_key = record_key::<Authenticator>(&new.authenticator_id.0);
-            if self.trust.store().get(&new_key).await.map_err(TrustError::from)?.is_some() {
+            if self.trust.has(&new_key).await? {
                 return Ok(Registered::Known);
             }
             txn.guards.push(Guard::Absent(new_key));
@@ -334,7 +331,7 @@ impl NotificationCards {
             txn.writes.push(self.trust.sealed(&phone)?);
             txn.writes.push(self.trust.sealed(&slot)?);
             txn.writes.push(self.trust.sealed(&card)?);
-            if self.commit(txn).await? == Outcome::Committed {
+            if self.trust.commit(txn).await? == Outcome::Committed {
                 return Ok(Registered::Done(Box::new(phone)));
             }
         }
@@ -394,7 +391,7 @@ impl NotificationCards {
             }
             let mut txn = Txn { guards: vec![Guard::Rev(card.key(), rev)], writes: Vec::new() };
             if self.leave_to_phone(&mut card, &mut txn).await? {
-                if self.commit(txn).await? == Outcome::Committed {
+                if self.trust.commit(txn).await? == Outcome::Committed {
                     return Ok(Tried::AlreadyRegistered(Box::new(card)));
                 }
                 continue;
@@ -447,12 +444,7 @@ impl NotificationCards {
     }
 
     async fn replace(&self, card: &NotificationCard, rev: Rev) -> Result<Outcome, SessionError> {
-        let guards = vec![Guard::Rev(card.key(), rev)];
-        self.commit(Txn { guards, writes: vec![self.trust.sealed(card)?] }).await
-    }
-
-    async fn commit(&self, txn: Txn) -> Result<Outcome, SessionError> {
-        Ok(self.trust.store().commit(txn).await.map_err(TrustError::from)?)
+        Ok(self.trust.commit(self.trust.replacement(card, rev)?).await?)
     }
 }
 

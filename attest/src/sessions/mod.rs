@@ -259,15 +259,7 @@ impl Sessions {
             let (evidence_key, used) = evidence_used(once_key, now);
             match self.replace(&record, rev, Some((evidence_key.clone(), used))).await? {
                 Outcome::Committed => return Ok(Approved::Code(code)),
-                Outcome::Conflict
-                    if self
-                        .trust
-                        .store()
-                        .get(&evidence_key)
-                        .await
-                        .map_err(TrustError::from)?
-                        .is_some() =>
-                {
+                Outcome::Conflict if self.trust.has(&evidence_key).await? => {
                     return Ok(Approved::EvidenceUsed);
                 }
                 Outcome::Conflict => {}
@@ -351,16 +343,12 @@ impl Sessions {
         rev: Rev,
         once: Option<(Key, Write)>,
     ) -> Result<Outcome, SessionError> {
-        use crate::records::TrustRecord;
-        let mut txn = Txn {
-            guards: vec![Guard::Rev(record.key(), rev)],
-            writes: vec![self.trust.sealed(record)?],
-        };
+        let mut txn = self.trust.replacement(record, rev)?;
         if let Some((key, used)) = once {
             txn.guards.push(Guard::Absent(key));
             txn.writes.push(used);
         }
-        let outcome = self.trust.store().commit(txn).await.map_err(TrustError::from)?;
+        let outcome = self.trust.commit(txn).await?;
         if outcome == Outcome::Committed {
             self.notify(&record.session_id);
         }
@@ -388,7 +376,7 @@ pub(crate) async fn note_evidence(
     txn: &mut Txn,
 ) -> Result<bool, TrustError> {
     let (key, used) = evidence_used(once_key, now);
-    let is_first = trust.store().get(&key).await?.is_none();
+    let is_first = !trust.has(&key).await?;
     txn.guards.push(Guard::Absent(key));
     txn.writes.push(used);
     Ok(is_first)

@@ -12,7 +12,6 @@ use crate::store::Guard;
 use crate::store::Outcome;
 use crate::store::Txn;
 use crate::store::Write;
-use crate::trust::TrustError;
 
 impl Sessions {
     /// Exchanges the code of a sign-in for the portal itself; its record goes, so that the code works once. `None` when it is
@@ -44,8 +43,7 @@ impl Sessions {
                 guards: vec![Guard::Rev(record.key(), rev)],
                 writes: vec![Write::Delete(record.key())],
             };
-            let outcome = self.trust.store().commit(txn).await.map_err(TrustError::from)?;
-            if outcome == Outcome::Committed {
+            if self.trust.commit(txn).await? == Outcome::Committed {
                 self.notify(session_id);
                 return Ok(Some(approval));
             }
