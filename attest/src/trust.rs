@@ -5,7 +5,6 @@
 
 use crate::records::TrustRecord;
 use crate::records::record_key;
-use crate::sessions::MAX_RETRIES;
 use crate::store::Guard;
 use crate::store::Key;
 use crate::store::Outcome;
@@ -22,6 +21,8 @@ use std::sync::Arc;
 const SEAL_BYTES: usize = 32;
 /// Records read in one scan.
 const PAGE: usize = 1_000;
+/// Guarded writes tried before giving up on a contended record.
+pub(crate) const MAX_RETRIES: usize = 16;
 
 /// Why a trust record was not given out or not stored.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,6 @@
 //! A code exchanged for a session: once, within what was agreed to.
 
 use super::Activation;
-use super::MAX_RETRIES;
 use super::SessionError;
 use super::Sessions;
 use super::live_session;
@@ -18,6 +17,7 @@ use crate::sign_in::random_secret;
 use crate::sign_in::same;
 use crate::store::Outcome;
 use crate::store::Rev;
+use crate::trust::MAX_RETRIES;
 use std::time::Duration;
 
 impl Sessions {

@@ -1,6 +1,5 @@
 //! Signatures counted: taken from a block in memory, which the durable record covers beforehand.
 
-use super::MAX_RETRIES;
 use super::SessionError;
 use super::Sessions;
 use crate::session::EndReason;
@@ -8,6 +7,7 @@ use crate::session::LiveSession;
 use crate::session::Take;
 use crate::sign_in::Phase;
 use crate::store::Outcome;
+use crate::trust::MAX_RETRIES;
 
 /// Largest block of signatures reserved at once.
 const MAX_BLOCK: u64 = 1024;

@@ -34,6 +34,7 @@ use crate::store::Outcome;
 use crate::store::Rev;
 use crate::store::Txn;
 use crate::store::Write;
+use crate::trust::MAX_RETRIES;
 use crate::trust::TrustError;
 use crate::trust::TrustStore;
 use crate::waiting::Changed;
@@ -46,8 +47,6 @@ use std::time::Duration;
 /// Seconds for which a piece of evidence is remembered as used: 30 days. Its age is the front's word, so this is far more
 /// than its freshness; some hundred octets for each sign-in.
 const EVIDENCE_REMEMBERED_SECONDS: u64 = 30 * 24 * 3600;
-/// Guarded writes tried before giving up on a contended record.
-pub(crate) const MAX_RETRIES: usize = 16;
 
 /// Why a session step was not done.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,5 @@
 //! A code that opens its holder's own page, and never a session.
 
-use super::MAX_RETRIES;
 use super::SessionError;
 use super::Sessions;
 use crate::records::Fingerprint;
@@ -12,6 +11,7 @@ use crate::store::Guard;
 use crate::store::Outcome;
 use crate::store::Txn;
 use crate::store::Write;
+use crate::trust::MAX_RETRIES;
 
 impl Sessions {
     /// Exchanges the code of a sign-in for the portal itself; its record goes, so that the code works once. `None` when it is

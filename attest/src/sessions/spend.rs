@@ -1,6 +1,5 @@
 //! Entries of an activation used up: in the durable record first, each once.
 
-use super::MAX_RETRIES;
 use super::SessionError;
 use super::Sessions;
 use crate::activation::Requested;
@@ -9,6 +8,7 @@ use crate::session::EndReason;
 use crate::session::LiveSession;
 use crate::sign_in::Phase;
 use crate::store::Outcome;
+use crate::trust::MAX_RETRIES;
 
 impl Sessions {
     /// Uses up one entry of the activation `session` for each of `requested`, all or none, before anything is signed. What
