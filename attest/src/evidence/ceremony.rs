@@ -205,11 +205,10 @@ enum Share {
 impl Share {
     fn of(step: &Step) -> Self {
         match step {
-            Step::Registration(_) => Self::Asked,
-            Step::Assertion(assertion) => match assertion.binding.system_id == PORTAL {
-                true => Self::WithoutLink,
-                false => Self::Asked,
-            },
+            Step::Assertion(assertion) if assertion.binding.system_id == PORTAL => {
+                Self::WithoutLink
+            }
+            Step::Assertion(_) | Step::Registration(_) => Self::Asked,
         }
     }
 }
@@ -483,11 +482,9 @@ fn make_room(
 ) -> Result<(), Fido2Error> {
     match share {
         Share::Asked => {
-            let taken = ceremonies.values().filter(|ceremony| ceremony.share == share);
-            let (taken, of_owner) = taken.fold((0, 0), |(taken, of_owner), ceremony| {
-                (taken + 1, of_owner + usize::from(ceremony.owner == owner))
-            });
-            match taken < MAX_CEREMONIES && of_owner < MAX_PER_OWNER {
+            let asked = ceremonies.values().filter(|ceremony| ceremony.share == share);
+            let of_owner = asked.clone().filter(|ceremony| ceremony.owner == owner).count();
+            match asked.count() < MAX_CEREMONIES && of_owner < MAX_PER_OWNER {
                 true => Ok(()),
                 false => Err(Fido2Error::Busy),
             }
@@ -495,14 +492,11 @@ fn make_room(
         Share::WithoutLink => {
             // One live question a page: the one asked last.
             ceremonies.retain(|_, ceremony| ceremony.share != share || ceremony.owner != owner);
-            let taken = ceremonies.iter().filter(|(_, ceremony)| ceremony.share == share);
-            let (taken, oldest) = taken.fold((0, None), |(taken, oldest), (id, ceremony)| {
-                let this = (ceremony.begun, id);
-                (taken + 1, Some(oldest.map_or(this, |oldest| this.min(oldest))))
-            });
-            if taken >= MAX_WITHOUT_LINK
-                && let Some(oldest) = oldest.map(|(_, id): (u64, &String)| id.clone())
+            let others = ceremonies.iter().filter(|(_, ceremony)| ceremony.share == share);
+            if others.clone().count() >= MAX_WITHOUT_LINK
+                && let Some((oldest, _)) = others.min_by_key(|(_, ceremony)| ceremony.begun)
             {
+                let oldest = oldest.clone();
                 ceremonies.remove(&oldest);
             }
             Ok(())
