@@ -30,7 +30,8 @@ pub(crate) async fn guard(
     trust: &TrustStore,
     holder_id: &str,
     enrolled_by: &Enroller,
-    (rules, now): (&FactorRules, UnixSeconds),
+    rules: &FactorRules,
+    now: UnixSeconds,
     txn: &mut Txn,
 ) -> Result<Entitled, SessionError> {
     let factor = &enrolled_by.factor.0;
@@ -39,26 +40,22 @@ pub(crate) async fn guard(
         return Ok(Entitled::No);
     };
     txn.guards.push(Guard::Rev(holder.key(), rev));
-    let (owner, added_at, guard) = match enrolled_by.method {
-        Method::Hpki => match trust.load::<CardLink>(factor).await? {
-            // Two operators linked it.
-            Some((link, rev)) => (link.holder_id.clone(), None, Guard::Rev(link.key(), rev)),
-            None => return Ok(Entitled::No),
-        },
-        Method::Fido2 => match trust.load::<Authenticator>(factor).await? {
-            Some((found, rev)) => {
-                let guard = Guard::Rev(found.key(), rev);
-                (found.holder_id, Some(found.enrolled_at), guard)
-            }
-            None => return Ok(Entitled::No),
-        },
-        Method::Jpki => match trust.load::<JpkiLink>(factor).await? {
-            Some((link, rev)) => {
-                let guard = Guard::Rev(link.key(), rev);
-                (link.holder_id, Some(link.linked_at), guard)
-            }
-            None => return Ok(Entitled::No),
-        },
+    let found = match enrolled_by.method {
+        // Two operators linked it.
+        Method::Hpki => trust
+            .load::<CardLink>(factor)
+            .await?
+            .map(|(link, rev)| (Guard::Rev(link.key(), rev), link.holder_id, None)),
+        Method::Fido2 => trust.load::<Authenticator>(factor).await?.map(|(found, rev)| {
+            (Guard::Rev(found.key(), rev), found.holder_id, Some(found.enrolled_at))
+        }),
+        Method::Jpki => trust
+            .load::<JpkiLink>(factor)
+            .await?
+            .map(|(link, rev)| (Guard::Rev(link.key(), rev), link.holder_id, Some(link.linked_at))),
+    };
+    let Some((guard, owner, added_at)) = found else {
+        return Ok(Entitled::No);
     };
     txn.guards.push(guard);
     if owner != holder_id {

@@ -277,8 +277,8 @@ impl JpkiLinks {
             let mut txn = Txn::default();
             txn.guards.push(Guard::Rev(ticket.key(), rev));
             let holder_id = &ticket.holder_id;
-            let (by, rules) = (&ticket.enrolled_by, (&self.rules, now));
-            match enroller::guard(&self.trust, holder_id, by, rules, &mut txn).await? {
+            let (by, rules) = (&ticket.enrolled_by, &self.rules);
+            match enroller::guard(&self.trust, holder_id, by, rules, now, &mut txn).await? {
                 Entitled::Yes => {}
                 Entitled::No | Entitled::NotBefore(_) => return Ok(Linked::NotEntitled),
             }

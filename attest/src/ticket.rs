@@ -404,18 +404,18 @@ impl Tickets {
         authenticator: Authenticator,
         once_key: Option<&Fingerprint>,
     ) -> Result<Option<Enrolled>, SessionError> {
+        let now = authenticator.enrolled_at;
         let new_id = authenticator.authenticator_id.clone();
         // Step 1: who enrols is still entitled to.
         let mut txn = Txn::default();
         txn.guards.push(Guard::Rev(ticket.key(), rev));
-        let (by, rules) = (&ticket.enrolled_by, (&self.rules, authenticator.enrolled_at));
-        match enroller::guard(&self.trust, &ticket.holder_id, by, rules, &mut txn).await? {
+        let (holder_id, by, rules) = (&ticket.holder_id, &ticket.enrolled_by, &self.rules);
+        match enroller::guard(&self.trust, holder_id, by, rules, now, &mut txn).await? {
             Entitled::Yes => {}
             Entitled::NotBefore(from) => return Ok(Some(Enrolled::TooNew { from })),
             Entitled::No => return Ok(Some(Enrolled::NotEntitled)),
         }
         // Step 2: the handshake proved nothing before.
-        let now = authenticator.enrolled_at;
         if let Some(once_key) = once_key
             && !note_evidence(&self.trust, once_key, now, &mut txn).await?
         {
