@@ -134,20 +134,16 @@ impl Credential {
     ) -> Result<Spent, NotSpent> {
         let is_it = |spki_der: &[u8]| Fingerprint::of(spki_der) == *public_key;
         let mut after = self.clone();
-        if let Some(next) = self.life.next.as_ref().filter(|next| is_it(&next.spki_der)) {
+        if let Some(next) = after.life.next.take_if(|next| is_it(&next.spki_der)) {
             let key = self.pair(&next.cka_id, &next.spki_der);
-            after.life.next = None;
             let because = "made for a renewal that is given up";
             return Ok(Spent { key, because, from: next.created_at, after });
         }
-        if let Some(at) = self.life.earlier.iter().position(|pair| is_it(&pair.spki_der))
-            && let (Some(pair), Some(gone)) =
-                (self.life.earlier.get(at), after.life.earlier.get_mut(at))
-        {
-            if pair.destroyed_at.is_some() {
+        let mut earlier = after.life.earlier.iter_mut();
+        if let Some(pair) = earlier.find(|pair| is_it(&pair.spki_der)) {
+            if pair.destroyed_at.replace(now).is_some() {
                 return Err(NotSpent::Destroyed);
             }
-            gone.destroyed_at = Some(now);
             let key = self.pair(&pair.cka_id, &pair.spki_der);
             let from = pair.superseded_at.plus(grace);
             return Ok(Spent { key, because: "superseded by a renewal", from, after });

@@ -105,8 +105,8 @@ impl LiveCredential {
         if self.certificate == *certificate {
             return Some(&self.record.chain);
         }
-        let at = self.earlier.iter().position(|earlier| earlier == certificate)?;
-        self.record.life.earlier.get(at).map(|pair| pair.chain.as_slice())
+        let mut earlier = self.earlier.iter().zip(&self.record.life.earlier);
+        earlier.find(|(other, _)| *other == certificate).map(|(_, pair)| pair.chain.as_slice())
     }
 
     /// Stops it for good in this process; a new record makes a new `LiveCredential`.
