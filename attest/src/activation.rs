@@ -290,10 +290,10 @@ impl Spending {
         };
         let entries = self.entries.as_slice().iter().zip(&held.is_spent);
         let mut meant = entries.filter(|(entry, _)| is_meant(entry)).map(|(_, spent)| *spent);
-        match (meant.next(), meant.any(|is_spent| !is_spent)) {
-            (None, _) => Err(NotSpent::NoEntry),
-            (Some(false), _) | (_, true) => Ok(()),
-            (Some(true), false) => Err(NotSpent::Used),
+        let first = meant.next().ok_or(NotSpent::NoEntry)?;
+        match first && meant.all(|is_spent| is_spent) {
+            true => Err(NotSpent::Used),
+            false => Ok(()),
         }
     }
 
