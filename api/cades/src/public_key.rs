@@ -84,9 +84,7 @@ impl PublicKey {
         };
         valid.map_err(|_| CmsError::SignatureInvalid)
     }
-}
 
-impl PublicKey {
     /// Verifies `signature` over the octets whose digest is `dtbsr`, by the default scheme of this key.
     ///
     /// # Errors
@@ -97,9 +95,8 @@ impl PublicKey {
         dtbsr: &Dtbsr,
         signature: &[u8],
     ) -> Result<(), CmsError> {
-        let other = CmsError::Scheme { key_type: self.key_type, scheme };
         if scheme != self.key_type.default_scheme() || scheme.digest() != Some(dtbsr.algorithm()) {
-            return Err(other);
+            return Err(CmsError::Scheme { key_type: self.key_type, scheme });
         }
         let implementation = dtbsr.algorithm().implementation();
         Digest::import_less_safe(dtbsr.as_bytes(), implementation)
