@@ -7,8 +7,9 @@
 //! ```
 //! Two operators hand the link and the password out on two sheets. A try is counted, durably, before anything is compared, so
 //! that neither eight tries at once nor a crash ever count fewer; a right one gives its own count back. Tries wait for one
-//! another: one that is not decided yet locks nobody out. The password's verifier is a MAC that only the HSM makes: whoever has the disk cannot search for it. A holder has one live card: a new
-//! one withdraws the old one. It registers the holder's first phone and never replaces one.
+//! another: one that is not decided yet locks nobody out. The password's verifier is a MAC that only the HSM makes: whoever
+//! has the disk cannot search for it. A holder has one live card: a new one withdraws the old one. It registers the holder's
+//! first phone and never replaces one.
 
 mod cards;
 mod outcome;

@@ -2,7 +2,8 @@
 //!
 //! A [`Permit`] is made by [`Gate::permit`](crate::gate::Gate::permit) and by nothing else. It begins as a permit for
 //! what was requested: mostly a *content digest*. A key signs other octets, and [`Permit::bind_signed_attrs`] is the one place
-//! where that changes hands; a permit for the octets themselves, or for their bare digest, binds to nothing else. What comes out can be used once, by value, by the HSM border.
+//! where that changes hands; a permit for the octets themselves, or for their bare digest, binds to nothing else. What comes
+//! out can be used once, by value, by the HSM border.
 
 use crate::activation::Requested;
 use crate::algorithm::Dtbsr;

@@ -218,9 +218,10 @@ impl Tickets {
         Self { trust, clock, rules, waiting: Waiting::default() }
     }
 
-    /// A new ticket for `holder_id`, just proved by `enrolled_by`, shown by `page` of the PC `terminal`. `replaces` names the phone that the
-    /// holder was shown and agreed to give up. `once_key` is what a card's handshake is remembered by as used; there is none when
-    /// a phone proved the holder, whose evidence was used up by that. `None` when this very handshake was used before.
+    /// A new ticket for `holder_id`, just proved by `enrolled_by`, shown by `page` of the PC `terminal`. `replaces` names the
+    /// phone that the holder was shown and agreed to give up. `once_key` is what a card's handshake is remembered by as used;
+    /// there is none when a phone proved the holder, whose evidence was used up by that. `None` when this very handshake was
+    /// used before.
     ///
     /// # Errors
     /// [`SessionError`] when it could not be made durable.

@@ -247,8 +247,8 @@ impl CardEvidence {
     /// SHA-256 over all of the evidence: what the audit record names.
     ///
     /// # Shape
-    /// The text `inkan hpki evidence v1` (or `jpki`), then leaf, transcript, scheme (2 octets), signature, time (8 octets), each after its
-    /// length as 8 octets, big-endian.
+    /// The text `inkan hpki evidence v1` (or `jpki`), then leaf, transcript, scheme (2 octets), signature, time (8 octets),
+    /// each after its length as 8 octets, big-endian.
     pub fn digest(&self) -> Fingerprint {
         let scheme = self.signature_scheme.to_be_bytes();
         let at = self.handshake_at.0.to_be_bytes();

@@ -15,8 +15,8 @@ use std::sync::Arc;
 pub struct Material {
     /// Trust anchors with what each is trusted for.
     pub anchors: Vec<Anchor>,
-    /// CA certificates between anchors and leaves, DER, in any order, for HPKI cards and second certificates: cards send their leaf
-    /// only.
+    /// CA certificates between anchors and leaves, DER, in any order, for HPKI cards and second certificates: cards send
+    /// their leaf only.
     pub intermediates: Vec<Vec<u8>>,
     /// Profiles.
     pub profiles: Profiles,

@@ -9,7 +9,7 @@ pub const CLOCK_SKEW_SECONDS: u64 = 60;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PeriodFault {
     /// It begins later than now.
-    #[error("the answer is from the future: {}", .0)]
+    #[error("the answer is from the future: {0}")]
     Future(UnixSeconds),
     /// It ends before it begins.
     #[error("the answer ends before it begins")]

@@ -1,4 +1,4 @@
-//! Who may answer for an issuer: itself, or a responder that its key certified for nothing else (RFC 6960 §4.2.2.2).
+//! Who may answer for an issuer: itself, or a responder that its key certified for that (RFC 6960 §4.2.2.2).
 
 use super::ocsp::Basic;
 use super::ocsp::OcspFault;
