@@ -8,11 +8,16 @@ use super::fido2::Binding;
 use super::fido2::Fido2Error;
 use super::fido2::Fido2Evidence;
 use super::fido2::spki_der;
+use super::under_way::Assertion;
+use super::under_way::Ceremony;
+use super::under_way::Registration;
+use super::under_way::Share;
+use super::under_way::Step;
+use super::under_way::make_room;
 use crate::authenticator::Authenticator;
 use crate::clock::Clock;
 use crate::clock::UnixSeconds;
 use crate::factor_rules::FactorRules;
-use crate::own_page::PORTAL;
 use crate::records::Fingerprint;
 use crate::records::Holder;
 use crate::sign_in::random_id;
@@ -31,8 +36,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use webauthn_rs::prelude::AuthenticationResult;
 use webauthn_rs::prelude::Passkey;
-use webauthn_rs::prelude::PasskeyAuthentication;
-use webauthn_rs::prelude::PasskeyRegistration;
 use webauthn_rs::prelude::PublicKeyCredential;
 use webauthn_rs::prelude::RegisterPublicKeyCredential;
 use webauthn_rs::prelude::Url;
@@ -44,12 +47,6 @@ use webauthn_rs::prelude::WebauthnBuilder;
 pub const CEREMONY_SECONDS: u64 = 120;
 /// Longest answer of a browser, in octets: attested enrolments have some 4 kB.
 pub const MAX_CREDENTIAL_BYTES: usize = 16 * 1024;
-/// Ceremonies at once: ten thousand holders do not sign in within the same two minutes.
-const MAX_CEREMONIES: usize = 4_096;
-/// Ceremonies at once for what anybody may begin without a login link. One more ends the oldest of them, and no other.
-pub const MAX_WITHOUT_LINK: usize = 512;
-/// Ceremonies at once for one ticket or hand-off: cancelled and tried again, or two phones.
-const MAX_PER_OWNER: usize = 8;
 /// COSE algorithm of RSA with SHA-256: webauthn-rs would offer it, we do not take it.
 const RS256: i64 = -257;
 /// Octets before the AAGUID in authenticator data.
@@ -182,53 +179,6 @@ impl VerifiedFido2 {
         authenticator.counter = self.counter();
         authenticator.last_used_at = Some(self.proved_at());
     }
-}
-
-struct Ceremony {
-    owner: String,
-    share: Share,
-    /// How many were begun before it, in this process.
-    begun: u64,
-    expires_at: UnixSeconds,
-    step: Step,
-}
-
-/// Whose places a ceremony takes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Share {
-    /// A signing system asked for it, or a factor or letter was shown.
-    Asked,
-    /// A change of phone or a sign-in for the portal itself: nobody answers for whoever began it.
-    WithoutLink,
-}
-
-impl Share {
-    fn of(step: &Step) -> Self {
-        match step {
-            Step::Assertion(assertion) if assertion.binding.system_id == PORTAL => {
-                Self::WithoutLink
-            }
-            Step::Assertion(_) | Step::Registration(_) => Self::Asked,
-        }
-    }
-}
-
-enum Step {
-    Registration(Box<Registration>),
-    Assertion(Box<Assertion>),
-}
-
-struct Registration {
-    state: PasskeyRegistration,
-    user_handle: Vec<u8>,
-    known: Vec<Fingerprint>,
-}
-
-struct Assertion {
-    state: PasskeyAuthentication,
-    challenge: Vec<u8>,
-    binding: Binding,
-    asked: Vec<Arc<Authenticator>>,
 }
 
 /// See the module.
@@ -470,36 +420,6 @@ impl Fido2 {
         match taken {
             Some(taken) if taken.owner == owner && now < taken.expires_at => Ok(taken.step),
             _ => Err(Fido2Error::CeremonyOver),
-        }
-    }
-}
-
-/// A place in `share`, or none is free.
-fn make_room(
-    ceremonies: &mut HashMap<String, Ceremony>,
-    share: Share,
-    owner: &str,
-) -> Result<(), Fido2Error> {
-    match share {
-        Share::Asked => {
-            let asked = ceremonies.values().filter(|ceremony| ceremony.share == share);
-            let of_owner = asked.clone().filter(|ceremony| ceremony.owner == owner).count();
-            match asked.count() < MAX_CEREMONIES && of_owner < MAX_PER_OWNER {
-                true => Ok(()),
-                false => Err(Fido2Error::Busy),
-            }
-        }
-        Share::WithoutLink => {
-            // One live question a page: the one asked last.
-            ceremonies.retain(|_, ceremony| ceremony.share != share || ceremony.owner != owner);
-            let others = ceremonies.iter().filter(|(_, ceremony)| ceremony.share == share);
-            if others.clone().count() >= MAX_WITHOUT_LINK
-                && let Some((oldest, _)) = others.min_by_key(|(_, ceremony)| ceremony.begun)
-            {
-                let oldest = oldest.clone();
-                ceremonies.remove(&oldest);
-            }
-            Ok(())
         }
     }
 }
