@@ -9,11 +9,9 @@ use super::fido2::Fido2Error;
 use super::fido2::Fido2Evidence;
 use super::fido2::spki_der;
 use super::under_way::Assertion;
-use super::under_way::Ceremony;
+use super::under_way::Ceremonies;
 use super::under_way::Registration;
-use super::under_way::Share;
 use super::under_way::Step;
-use super::under_way::make_room;
 use crate::authenticator::Authenticator;
 use crate::clock::Clock;
 use crate::clock::UnixSeconds;
@@ -27,12 +25,10 @@ use serde::de::DeserializeOwned;
 use serde_cbor_2::Value as Cbor;
 use serde_json::Value as Json;
 use serde_json::json;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use webauthn_rs::prelude::AuthenticationResult;
 use webauthn_rs::prelude::Passkey;
@@ -187,8 +183,7 @@ pub struct Fido2 {
     relying_party: RelyingParty,
     clock: Arc<dyn Clock>,
     rules: FactorRules,
-    ceremonies: Mutex<HashMap<String, Ceremony>>,
-    begun: AtomicU64,
+    ceremonies: Mutex<Ceremonies>,
     decoys: Decoys,
 }
 
@@ -211,15 +206,7 @@ impl Fido2 {
             })
             .map_err(Fido2Error::Rejected)?;
         let (ceremonies, decoys) = (Mutex::default(), Decoys::new(decoy_key)?);
-        Ok(Self {
-            webauthn,
-            relying_party,
-            rules,
-            clock,
-            ceremonies,
-            begun: AtomicU64::new(0),
-            decoys,
-        })
+        Ok(Self { webauthn, relying_party, rules, clock, ceremonies, decoys })
     }
 
     /// Who asks.
@@ -399,28 +386,22 @@ impl Fido2 {
         let now = self.clock.now()?;
         let ceremony_id = random_id()?;
         let options_json = serde_json::to_string(options).map_err(Fido2Error::Unreadable)?;
-        let expires_at = now.plus(Duration::from_secs(CEREMONY_SECONDS));
-        let mut ceremonies = self.ceremonies.lock().unwrap_or_else(PoisonError::into_inner);
-        ceremonies.retain(|_, ceremony| ceremony.expires_at > now);
-        let share = Share::of(&step);
-        make_room(&mut ceremonies, share, owner)?;
-        let begun = self.begun.fetch_add(1, Ordering::Relaxed);
-        let ceremony = Ceremony { owner: owner.to_owned(), share, begun, expires_at, step };
-        ceremonies.insert(ceremony_id.clone(), ceremony);
+        self.ceremonies().begin(ceremony_id.clone(), owner, step, now)?;
         Ok(Started { ceremony_id, challenge, options_json })
     }
 
     /// Takes the ceremony out, whatever comes of it.
     fn take(&self, ceremony_id: &str, owner: &str) -> Result<Step, Fido2Error> {
-        let taken = {
-            let mut ceremonies = self.ceremonies.lock().unwrap_or_else(PoisonError::into_inner);
-            ceremonies.remove(ceremony_id)
-        };
+        let taken = self.ceremonies().take(ceremony_id);
         let now = self.clock.now()?;
         match taken {
             Some(taken) if taken.owner == owner && now < taken.expires_at => Ok(taken.step),
             _ => Err(Fido2Error::CeremonyOver),
         }
+    }
+
+    fn ceremonies(&self) -> MutexGuard<'_, Ceremonies> {
+        self.ceremonies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
