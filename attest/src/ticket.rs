@@ -10,6 +10,11 @@
 //! holder gave up. Until that moment the old phone works, and no ticket does it twice. Where a phone enrols its successor
 //! there is no card to be shown again, and the proved phone ends the ticket.
 
+mod outcome;
+
+pub use outcome::Enrolled;
+pub use outcome::TicketOpened;
+
 use crate::authenticator::Authenticator;
 use crate::authenticator::EnrolledBy;
 use crate::authenticator::Enroller;
@@ -159,49 +164,6 @@ impl Ticket {
             Method::Fido2 => false,
         }
     }
-}
-
-/// What became of opening a ticket.
-#[derive(Debug)]
-pub enum TicketOpened {
-    /// The phone may register now.
-    Opened(Box<Ticket>),
-    /// The number typed is wrong; `denied` when that was the last try.
-    WrongNumber {
-        /// Whether the ticket is denied now.
-        denied: bool,
-    },
-    /// Unknown, another's, used, denied or too late; nobody is told which.
-    Over,
-}
-
-/// What became of a phone that was proved, or of the card that was shown again for it.
-#[derive(Debug)]
-pub enum Enrolled {
-    /// The card has to be shown again; nothing is registered before.
-    AsksCard,
-    /// It is the holder's phone now.
-    Done {
-        /// The new one: to be put into the registry.
-        authenticator: Box<Authenticator>,
-        /// The old one, gone: to be removed from the registry, its sessions to be ended.
-        replaced: Option<Box<Authenticator>>,
-    },
-    /// Used, denied or too late.
-    Over,
-    /// This very authenticator is registered already.
-    Known,
-    /// The holder has another phone than the one they agreed to give up.
-    OtherPhone,
-    /// What enrols was added too short a time ago to enrol another.
-    TooNew {
-        /// When it may.
-        from: UnixSeconds,
-    },
-    /// The holder is disabled, or what proved them is theirs no more.
-    NotEntitled,
-    /// This very handshake was used before.
-    EvidenceUsed,
 }
 
 /// Every ticket: durable records moved forward by guarded writes.
