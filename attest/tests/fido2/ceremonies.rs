@@ -20,6 +20,7 @@ use attest::evidence::Purpose;
 use attest::evidence::RelyingParty;
 use attest::evidence::Started;
 use attest::factor_rules::FactorRules;
+use attest::handoff::Handoff;
 use attest::own_page::PORTAL;
 use std::sync::Arc;
 
@@ -44,6 +45,11 @@ async fn sign_in_with(change: impl FnOnce(&mut SoftPhone)) -> Result<(), Fido2Er
     world.answer(&started, &handoff, &mut phone).map(|_| ())
 }
 
+/// What both say of a phone that is wrong in the same way.
+async fn both_with(change: impl Fn(&mut SoftPhone)) -> [Result<(), Fido2Error>; 2] {
+    [enrolment_with(&change).await, sign_in_with(&change).await]
+}
+
 #[tokio::test]
 async fn honest_phones_are_taken() {
     enrolment_with(|_| {}).await.unwrap();
@@ -53,18 +59,16 @@ async fn honest_phones_are_taken() {
 
 #[tokio::test]
 async fn user_that_was_not_verified_is_refused() {
-    let refused = enrolment_with(|phone| phone.flags = 0x01).await;
-    assert!(matches!(refused, Err(Fido2Error::UserNotVerified)), "{refused:?}");
-    let refused = sign_in_with(|phone| phone.flags = 0x01).await;
-    assert!(matches!(refused, Err(Fido2Error::UserNotVerified)), "{refused:?}");
+    for refused in both_with(|phone| phone.flags = 0x01).await {
+        assert!(matches!(refused, Err(Fido2Error::UserNotVerified)), "{refused:?}");
+    }
 }
 
 #[tokio::test]
 async fn user_that_was_not_present_is_refused() {
-    let refused = enrolment_with(|phone| phone.flags = 0x04).await;
-    assert!(matches!(refused, Err(Fido2Error::UserNotPresent)), "{refused:?}");
-    let refused = sign_in_with(|phone| phone.flags = 0x04).await;
-    assert!(matches!(refused, Err(Fido2Error::UserNotPresent)), "{refused:?}");
+    for refused in both_with(|phone| phone.flags = 0x04).await {
+        assert!(matches!(refused, Err(Fido2Error::UserNotPresent)), "{refused:?}");
+    }
 }
 
 #[tokio::test]
@@ -77,36 +81,32 @@ async fn every_other_origin_is_refused() {
         "https://example.jp:8443",
         "https://192.0.2.1:8443",
     ] {
-        let refused = enrolment_with(|phone| phone.origin = origin.into()).await;
-        assert!(matches!(refused, Err(Fido2Error::Origin)), "{origin} {refused:?}");
-        let refused = sign_in_with(|phone| phone.origin = origin.into()).await;
-        assert!(matches!(refused, Err(Fido2Error::Origin)), "{origin} {refused:?}");
+        for refused in both_with(|phone| phone.origin = origin.into()).await {
+            assert!(matches!(refused, Err(Fido2Error::Origin)), "{origin} {refused:?}");
+        }
     }
 }
 
 #[tokio::test]
 async fn frame_in_another_page_is_refused() {
-    let refused = enrolment_with(|phone| phone.is_cross_origin = true).await;
-    assert!(matches!(refused, Err(Fido2Error::Origin)), "{refused:?}");
-    let refused = sign_in_with(|phone| phone.is_cross_origin = true).await;
-    assert!(matches!(refused, Err(Fido2Error::Origin)), "{refused:?}");
+    for refused in both_with(|phone| phone.is_cross_origin = true).await {
+        assert!(matches!(refused, Err(Fido2Error::Origin)), "{refused:?}");
+    }
 }
 
 #[tokio::test]
 async fn credential_of_another_relying_party_is_refused() {
-    let refused = enrolment_with(|phone| phone.rp_id = "example.jp".into()).await;
-    assert!(matches!(refused, Err(Fido2Error::RpId)), "{refused:?}");
-    let refused = sign_in_with(|phone| phone.rp_id = "example.jp".into()).await;
-    assert!(matches!(refused, Err(Fido2Error::RpId)), "{refused:?}");
+    for refused in both_with(|phone| phone.rp_id = "example.jp".into()).await {
+        assert!(matches!(refused, Err(Fido2Error::RpId)), "{refused:?}");
+    }
 }
 
 #[tokio::test]
 async fn answer_to_another_challenge_is_refused() {
     let other = Some("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned());
-    let refused = enrolment_with(|phone| phone.challenge = other.clone()).await;
-    assert!(matches!(refused, Err(Fido2Error::Challenge)), "{refused:?}");
-    let refused = sign_in_with(|phone| phone.challenge = other).await;
-    assert!(matches!(refused, Err(Fido2Error::Challenge)), "{refused:?}");
+    for refused in both_with(|phone| phone.challenge = other.clone()).await {
+        assert!(matches!(refused, Err(Fido2Error::Challenge)), "{refused:?}");
+    }
 }
 
 #[tokio::test]
@@ -364,6 +364,16 @@ fn base64_url(text: &str) -> Vec<u8> {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
+/// What the old phone is asked at the page `name` of a change.
+fn change(handoff: &Handoff, name: &str) -> Binding {
+    Binding {
+        purpose: Purpose::ChangePhone,
+        system_id: PORTAL.into(),
+        handoff_id: name.into(),
+        ..binding(handoff)
+    }
+}
+
 /// Anybody may begin a change of phone: it takes no place from those whom a signing system sent, and only the oldest of its own.
 #[tokio::test]
 async fn changes_beyond_their_share_end_the_oldest_of_them_and_no_sign_in() {
@@ -373,14 +383,9 @@ async fn changes_beyond_their_share_end_the_oldest_of_them_and_no_sign_in() {
     let record = world.sign_in().await;
     let (handoff, _) = world.handoff(&record, "u-1").await;
     let sign_in = world.ask(&handoff, &[Arc::clone(&authenticator)]);
-    let change = |name: &str| Binding {
-        purpose: Purpose::ChangePhone,
-        system_id: PORTAL.into(),
-        handoff_id: name.into(),
-        ..binding(&handoff)
-    };
     let ask = |name: &str| {
-        world.fido2.start_assertion(change(name), &[Arc::clone(&authenticator)]).unwrap()
+        let change = change(&handoff, name);
+        world.fido2.start_assertion(change, &[Arc::clone(&authenticator)]).unwrap()
     };
     let (first, second) = (ask("first"), ask("second"));
     for number in 2..MAX_WITHOUT_LINK {
@@ -406,12 +411,7 @@ async fn change_has_one_live_question_the_one_asked_last() {
     let authenticator = Arc::new(world.enrol("u-1", &mut mine, None).await);
     let record = world.sign_in().await;
     let (handoff, _) = world.handoff(&record, "u-1").await;
-    let change = Binding {
-        purpose: Purpose::ChangePhone,
-        system_id: PORTAL.into(),
-        handoff_id: "change".into(),
-        ..binding(&handoff)
-    };
+    let change = change(&handoff, "change");
     let ask =
         || world.fido2.start_assertion(change.clone(), &[Arc::clone(&authenticator)]).unwrap();
     let (before, last) = (ask(), ask());
