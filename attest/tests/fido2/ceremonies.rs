@@ -24,6 +24,16 @@ use attest::handoff::Handoff;
 use attest::own_page::PORTAL;
 use std::sync::Arc;
 
+/// A page that waits for the phone of `u-1`.
+async fn waiting() -> (World, SoftPhone, Arc<Authenticator>, Handoff) {
+    let world = World::new().await;
+    let mut phone = phone();
+    let authenticator = Arc::new(world.enrol("u-1", &mut phone, None).await);
+    let record = world.sign_in().await;
+    let (handoff, _) = world.handoff(&record, "u-1").await;
+    (world, phone, authenticator, handoff)
+}
+
 /// What an enrolment says of a phone that is wrong in one way.
 async fn enrolment_with(change: impl FnOnce(&mut SoftPhone)) -> Result<(), Fido2Error> {
     let world = World::new().await;
@@ -35,12 +45,8 @@ async fn enrolment_with(change: impl FnOnce(&mut SoftPhone)) -> Result<(), Fido2
 
 /// What a sign-in says of an enrolled phone that is wrong in one way.
 async fn sign_in_with(change: impl FnOnce(&mut SoftPhone)) -> Result<(), Fido2Error> {
-    let world = World::new().await;
-    let mut phone = phone();
-    let authenticator = world.enrol("u-1", &mut phone, None).await;
-    let record = world.sign_in().await;
-    let (handoff, _) = world.handoff(&record, "u-1").await;
-    let started = world.ask(&handoff, &[Arc::new(authenticator)]);
+    let (world, mut phone, authenticator, handoff) = waiting().await;
+    let started = world.ask(&handoff, &[authenticator]);
     change(&mut phone);
     world.answer(&started, &handoff, &mut phone).map(|_| ())
 }
@@ -207,11 +213,7 @@ async fn phone_without_a_counter_is_taken_again_and_again() {
 
 #[tokio::test]
 async fn ceremony_is_over_after_its_time_to_the_second() {
-    let world = World::new().await;
-    let mut phone = phone();
-    let authenticator = Arc::new(world.enrol("u-1", &mut phone, None).await);
-    let record = world.sign_in().await;
-    let (handoff, _) = world.handoff(&record, "u-1").await;
+    let (world, mut phone, authenticator, handoff) = waiting().await;
     for (seconds, is_over) in [(CEREMONY_SECONDS - 1, false), (CEREMONY_SECONDS, true)] {
         world.clock.set(START);
         let started = world.ask(&handoff, &[Arc::clone(&authenticator)]);
@@ -239,11 +241,7 @@ async fn ceremony_of_another_ticket_or_page_is_over() {
 
 #[tokio::test]
 async fn of_eight_answers_to_one_challenge_one_is_judged() {
-    let world = World::new().await;
-    let mut phone = phone();
-    let authenticator = Arc::new(world.enrol("u-1", &mut phone, None).await);
-    let record = world.sign_in().await;
-    let (handoff, _) = world.handoff(&record, "u-1").await;
+    let (world, mut phone, authenticator, handoff) = waiting().await;
     let started = world.ask(&handoff, &[authenticator]);
     let answer = phone.get(&started.options_json).unwrap();
     let taken: usize = std::thread::scope(|scope| {
@@ -262,11 +260,7 @@ async fn of_eight_answers_to_one_challenge_one_is_judged() {
 
 #[tokio::test]
 async fn wrong_answer_uses_its_ceremony_up() {
-    let world = World::new().await;
-    let mut phone = phone();
-    let authenticator = Arc::new(world.enrol("u-1", &mut phone, None).await);
-    let record = world.sign_in().await;
-    let (handoff, _) = world.handoff(&record, "u-1").await;
+    let (world, mut phone, authenticator, handoff) = waiting().await;
     let started = world.ask(&handoff, &[authenticator]);
     phone.flags = 0x01;
     world.answer(&started, &handoff, &mut phone).unwrap_err();
@@ -377,11 +371,7 @@ fn change(handoff: &Handoff, name: &str) -> Binding {
 /// Anybody may begin a change of phone: it takes no place from those whom a signing system sent, and only the oldest of its own.
 #[tokio::test]
 async fn changes_beyond_their_share_end_the_oldest_of_them_and_no_sign_in() {
-    let world = World::new().await;
-    let mut mine = phone();
-    let authenticator = Arc::new(world.enrol("u-1", &mut mine, None).await);
-    let record = world.sign_in().await;
-    let (handoff, _) = world.handoff(&record, "u-1").await;
+    let (world, mut mine, authenticator, handoff) = waiting().await;
     let sign_in = world.ask(&handoff, &[Arc::clone(&authenticator)]);
     let ask = |name: &str| {
         let change = change(&handoff, name);
@@ -406,11 +396,7 @@ async fn changes_beyond_their_share_end_the_oldest_of_them_and_no_sign_in() {
 
 #[tokio::test]
 async fn change_has_one_live_question_the_one_asked_last() {
-    let world = World::new().await;
-    let mut mine = phone();
-    let authenticator = Arc::new(world.enrol("u-1", &mut mine, None).await);
-    let record = world.sign_in().await;
-    let (handoff, _) = world.handoff(&record, "u-1").await;
+    let (world, mut mine, authenticator, handoff) = waiting().await;
     let change = change(&handoff, "change");
     let ask =
         || world.fido2.start_assertion(change.clone(), &[Arc::clone(&authenticator)]).unwrap();
