@@ -113,6 +113,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
     use std::sync::atomic::Ordering;
     use tokio::sync::Semaphore;
+    use tokio::task::JoinHandle;
 
     const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 
@@ -169,6 +170,20 @@ mod tests {
         provider.asked.load(Ordering::SeqCst)
     }
 
+    type Said = Result<Validity, ValidityError>;
+
+    /// A provider that waits until it is let on, and what asks it beside others.
+    fn slow(said: Said) -> (Arc<Counting>, impl Fn() -> JoinHandle<Said>) {
+        let provider = Arc::new(Counting { go: Semaphore::new(0), ..Counting::saying(said) });
+        let cached = Arc::new(Cached::new(provider.clone(), 600));
+        let certificate = certificate();
+        let ask = move || {
+            let (cached, certificate) = (cached.clone(), certificate.clone());
+            tokio::spawn(async move { cached.check(&certificate, &certificate, NOW).await })
+        };
+        (provider, ask)
+    }
+
     #[tokio::test]
     async fn answer_is_remembered_to_its_end_and_not_a_second_longer() {
         let good = || Counting::good(10);
@@ -211,14 +226,7 @@ mod tests {
     #[tokio::test]
     async fn many_who_ask_at_once_ask_the_provider_once_and_hear_the_same() {
         for said in [Counting::good(60).said, Err(ValidityError::Unknown)] {
-            let provider = Counting { go: Semaphore::new(0), ..Counting::saying(said.clone()) };
-            let provider = Arc::new(provider);
-            let cached = Arc::new(Cached::new(provider.clone(), 600));
-            let certificate = certificate();
-            let ask = || {
-                let (cached, certificate) = (cached.clone(), certificate.clone());
-                tokio::spawn(async move { cached.check(&certificate, &certificate, NOW).await })
-            };
+            let (provider, ask) = slow(said.clone());
             let waiting: Vec<_> = (0..50).map(|_| ask()).collect();
             tokio::task::yield_now().await;
             provider.go.add_permits(1);
@@ -231,14 +239,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_who_gives_up_leaves_the_question_to_the_next() {
-        let provider = Counting { go: Semaphore::new(0), ..Counting::good(60) };
-        let provider = Arc::new(provider);
-        let cached = Arc::new(Cached::new(provider.clone(), 600));
-        let certificate = certificate();
-        let ask = || {
-            let (cached, certificate) = (cached.clone(), certificate.clone());
-            tokio::spawn(async move { cached.check(&certificate, &certificate, NOW).await })
-        };
+        let (provider, ask) = slow(Counting::good(60).said);
         let first = ask();
         tokio::task::yield_now().await;
         let second = ask();
