@@ -230,18 +230,10 @@ impl Authenticators {
         authenticator_id: &Fingerprint,
         now: UnixSeconds,
     ) -> Result<Option<Authenticator>, SessionError> {
-        for _ in 0..MAX_RETRIES {
-            let found = self.trust.load::<Authenticator>(&authenticator_id.0).await?;
-            let Some((mut record, rev)) = found else {
-                return Ok(None);
-            };
-            record.counter_went_back_at = Some(now);
-            let txn = self.trust.replacement(&record, rev)?;
-            if self.trust.commit(txn).await? == Outcome::Committed {
-                return Ok(Some(record));
-            }
-        }
-        Err(SessionError::Contended)
+        let noted = self.trust.update(&authenticator_id.0, |found: Authenticator| {
+            Some(Authenticator { counter_went_back_at: Some(now), ..found })
+        });
+        Ok(noted.await?)
     }
 }
 

@@ -165,10 +165,8 @@ impl TrustStore {
             let Some(changed) = change(found) else {
                 return Ok(None);
             };
-            match self.replace(&changed, rev).await {
-                Err(TrustError::Conflict(_)) => {}
-                Ok(()) => return Ok(Some(changed)),
-                Err(error) => return Err(error),
+            if self.commit(self.replacement(&changed, rev)?).await? == Outcome::Committed {
+                return Ok(Some(changed));
             }
         }
         Err(TrustError::Conflict(id.to_owned()))
