@@ -19,7 +19,7 @@ use crate::qr_link::one_line;
 use crate::records::Fingerprint;
 use crate::records::TrustRecord;
 use crate::sessions::SessionError;
-use crate::sessions::evidence_used;
+use crate::sessions::note_evidence;
 use crate::sign_in::DenyReason;
 use crate::sign_in::number_fingerprint;
 use crate::sign_in::random_id;
@@ -276,24 +276,14 @@ impl PhoneChanges {
                 authenticator_id: authenticator.authenticator_id.clone(),
                 until: now.plus(Duration::from_secs(AGREE_SECONDS)),
             };
-            let evidence = evidence_used(&proof.replay_key(), now);
-            let txn = Txn {
-                guards: vec![
-                    Guard::Rev(change.key(), change_rev),
-                    Guard::Rev(authenticator.key(), rev),
-                    Guard::Absent(evidence.0.clone()),
-                ],
-                writes: vec![
-                    self.trust.sealed(&change)?,
-                    self.trust.sealed(&authenticator)?,
-                    evidence.1,
-                ],
-            };
+            let mut txn = self.trust.replacement(&change, change_rev)?;
+            txn.guards.push(Guard::Rev(authenticator.key(), rev));
+            txn.writes.push(self.trust.sealed(&authenticator)?);
+            if !note_evidence(&self.trust, &proof.replay_key(), now, &mut txn).await? {
+                return Ok(ChangeProved::EvidenceUsed);
+            }
             if self.commit(change_id, txn).await? == Outcome::Committed {
                 return Ok(ChangeProved::Done(Box::new(authenticator)));
-            }
-            if self.trust.has(&evidence.0).await? {
-                return Ok(ChangeProved::EvidenceUsed);
             }
         }
         Err(SessionError::Contended)
