@@ -402,7 +402,8 @@ impl NotificationCards {
                 terminal: one_line(terminal),
                 until,
             };
-            if self.replace(&card, rev).await? == Outcome::Committed {
+            txn.writes.push(self.trust.sealed(&card)?);
+            if self.trust.commit(txn).await? == Outcome::Committed {
                 return Ok(Tried::Right { card: Box::new(card), registration });
             }
         }
