@@ -94,7 +94,7 @@ impl World {
         question.read(&response, NOW, &lists)
     }
 
-    /// Asks a responder whom `delegated` certifies.
+    /// Asks a responder that `by` certified.
     pub fn delegated(&self, by: &Ca, draft: Draft) -> Result<Validity, OcspFault> {
         let responder = by.issue(draft);
         self.signed_by(&responder.key, |answer| {
