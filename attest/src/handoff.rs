@@ -287,10 +287,7 @@ impl Handoffs {
             }
             proof.note_use(&mut authenticator);
             let code = record.number.clone().unwrap_or_else(|| handoff.code.clone());
-            let approval = Approval {
-                terminal: Some(handoff.terminal.clone()),
-                ..approval(proof, entitlement)
-            };
+            let approval = approval(proof, entitlement, &handoff.terminal);
             record.phase = Phase::approved(approval, code, now);
             handoff.state = HandoffState::Approved;
             let evidence = evidence_used(&proof.replay_key(), now);
@@ -368,7 +365,7 @@ fn is_for(record: &SessionRecord, handoff: &Handoff, binding: &Binding) -> bool 
         && record.entries.as_ref().map(Entries::digest) == binding.entries
 }
 
-fn approval(proof: &VerifiedFido2, entitlement: &Entitlement) -> Approval {
+fn approval(proof: &VerifiedFido2, entitlement: &Entitlement, terminal: &str) -> Approval {
     Approval {
         holder_id: proof.binding().holder_id.clone(),
         method: Method::Fido2,
@@ -380,6 +377,6 @@ fn approval(proof: &VerifiedFido2, entitlement: &Entitlement) -> Approval {
         second_certificates_not_after: Some(entitlement.not_after),
         authenticated_at: proof.proved_at(),
         limits: proof.binding().limits,
-        terminal: None,
+        terminal: Some(terminal.to_owned()),
     }
 }
