@@ -190,7 +190,8 @@ impl Reaper {
     pub fn watch(pid_file: &Path, folder: &Path) -> Self {
         const SCRIPT: &str = r#"cat >/dev/null
             pid=$(cat "$1" 2>/dev/null) &&
-            [ "$(readlink "/proc/$pid/exe" 2>/dev/null)" = "$3" ] && kill -9 "$pid"
+            exe=$(readlink "/proc/$pid/exe" 2>/dev/null) &&
+            [ "${exe% (deleted)}" = "$3" ] && kill -9 "$pid"
             [ -n "$INKAN_KEEP" ] || rm -rf "$2""#;
         let inkand = std::fs::canonicalize(&programs().inkand).expect("inkand");
         let mut command = Command::new("sh");
