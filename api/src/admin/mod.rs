@@ -14,6 +14,7 @@ mod parts;
 pub mod request;
 pub mod rest;
 mod route;
+pub mod system;
 
 pub use command::AdminCommand;
 pub use request::request_of;

@@ -83,27 +83,7 @@ pub(super) fn describe(route: Route) -> Description {
             answers: vec![ok("This document.", vec![any("application/json")])],
             ..with_certificate("This document")
         },
-        Route::LoginPage => Description {
-            parameters: vec![
-                query("lang", "Language", json!({"enum": ["ja", "en"]})),
-                query(
-                    "again",
-                    "How often the browser was sent here again for a new handshake",
-                    json!({"type": "string"}),
-                ),
-            ],
-            answers: vec![
-                ok("The page.", vec![any("text/html")]),
-                Answer {
-                    status: 303,
-                    summary: "To the same page, on a connection whose handshake is new.",
-                    headers: vec![("Location", "The page, with `again`")],
-                    bodies: Vec::new(),
-                },
-            ],
-            refusals: Refusals::Page,
-            ..for_anybody("The page of a login link, for a browser with a card")
-        },
+        Route::LoginPage => login_page(),
         Route::LoginForm => login_form(),
         Route::EnrolPage => page("The page on which an HPKI card registers a phone"),
         Route::EnrolForm => page("What its form sends; the next page leads to the portal"),
@@ -199,6 +179,30 @@ fn sign_digests() -> Description {
 fn signing_session() -> Value {
     let schema = json!({"type": "string", "minLength": 1, "maxLength": NAME_BYTES});
     required(header("Signing-Session", "The signing token", schema))
+}
+
+fn login_page() -> Description {
+    Description {
+        parameters: vec![
+            query("lang", "Language", json!({"enum": ["ja", "en"]})),
+            query(
+                "again",
+                "How often the browser was sent here again for a new handshake",
+                json!({"type": "string"}),
+            ),
+        ],
+        answers: vec![
+            ok("The page.", vec![any("text/html")]),
+            Answer {
+                status: 303,
+                summary: "To the same page, on a connection whose handshake is new.",
+                headers: vec![("Location", "The page, with `again`")],
+                bodies: Vec::new(),
+            },
+        ],
+        refusals: Refusals::Page,
+        ..for_anybody("The page of a login link, for a browser with a card")
+    }
 }
 
 fn login_form() -> Description {
