@@ -12,18 +12,14 @@ use crate::pages::Context;
 use crate::pages::language::Language;
 use crate::pages::refusal;
 use crate::pages::told;
-use std::sync::Arc;
 
 /// `POST /change`: a QR code for the old phone.
 pub(crate) async fn start(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [] = exchange.query([])?;
-    forms::refuse_other_sites(&exchange.parts)?;
-    let [holder_id, lang] = forms::read(exchange, ["holder_id", "lang"]).await?;
+    let [holder_id, lang] = forms::own(exchange, ["holder_id", "lang"]).await?;
     let holder_id = portal::typed_holder(holder_id)?.unwrap_or_default();
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
     let terminal = portal::terminal(exchange);
-    let operations = Arc::clone(exchange.operations());
-    let request_id = exchange.request_id.as_str().to_owned();
+    let (operations, request_id) = exchange.asking();
     let work = async move { Ok(operations.start_change(&request_id, &holder_id, terminal).await) };
     let handed = exchange.to_the_end(work).await?;
     let context = Context { path: Some("/"), ..Context::of(exchange, language) };
@@ -32,10 +28,8 @@ pub(crate) async fn start(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal
 
 /// `POST /wait/{id}/change`: give the old phone up?
 pub(crate) async fn answer(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [] = exchange.query([])?;
-    forms::refuse_other_sites(&exchange.parts)?;
     let secret = portal::page_secret(exchange);
-    let [decision, lang] = forms::read(exchange, ["decision", "lang"]).await?;
+    let [decision, lang] = forms::own(exchange, ["decision", "lang"]).await?;
     let agree = forms::decision(decision.as_deref())?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
     let (operations, request_id, id) = exchange.to_ask()?;

@@ -1,13 +1,11 @@
 //! The card listener: the card that began an enrolment is shown again, and confirms the phone that was proved.
 
+use super::card_page;
 use super::exchange::Exchange;
 use super::forms;
 use super::forms::closing;
-use super::forms::see_other;
 use crate::http::answer::Answer;
 use crate::http::answer::Refusal;
-use crate::http::answer::malformed;
-use crate::operations::SignInRefusal;
 use crate::operations::confirm_enrol::ConfirmEnrolPage;
 use crate::operations::confirm_enrol::EnrolEnded;
 use crate::pages;
@@ -17,9 +15,7 @@ use crate::pages::told;
 
 /// `GET /enrol/{id}`: changes nothing.
 pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [lang, again] = exchange.query(["lang", "again"])?;
-    let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
-    let again = forms::times(again.as_deref());
+    let (language, again) = card_page::asked(exchange)?;
     let card = exchange.peer.card.clone();
     let id = exchange.name()?;
     let operations = exchange.operations();
@@ -28,22 +24,15 @@ pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
     Ok(match page {
         ConfirmEnrolPage::Confirm(confirm) => pages::portal::confirm_enrol(&context, &confirm),
         ConfirmEnrolPage::PresentCard => closing(pages::present_card(&context)),
-        // The browser's handshake is older than the phone's proof: one made for this page is not.
-        ConfirmEnrolPage::Refused(SignInRefusal::ProofNotFresh) if again < forms::MAX_AGAIN => {
-            let (lang, again) = (language.tag(), again + 1);
-            closing(see_other(&format!("/enrol/{id}?lang={lang}&again={again}"))?)
-        }
-        ConfirmEnrolPage::Refused(refusal) => closing(pages::refusal(&context, refusal)),
+        ConfirmEnrolPage::Refused(refusal) => card_page::refused(&context, refusal, again)?,
     })
 }
 
 /// `POST /enrol/{id}`: yes or no.
 pub(crate) async fn form(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [] = exchange.query([])?;
-    forms::refuse_other_sites(&exchange.parts)?;
     let [form_token, decision, lang] =
-        forms::read(exchange, ["form_token", "decision", "lang"]).await?;
-    let form_token = form_token.ok_or_else(|| malformed("the form has no form_token"))?;
+        forms::own(exchange, ["form_token", "decision", "lang"]).await?;
+    let form_token = forms::needed("form_token", form_token)?;
     let approve = forms::decision(decision.as_deref())?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
     let card = exchange.peer.card.clone();

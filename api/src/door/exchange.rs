@@ -207,11 +207,15 @@ impl Exchange<'_> {
         &self.door.shared.operations
     }
 
-    /// What a question to the keeper needs that goes to its end: whom to ask, under which request id, about what the path
-    /// names.
+    /// What a question to the keeper needs that goes to its end: whom to ask, under which request id.
+    pub(crate) fn asking(&self) -> (Arc<dyn Operations>, String) {
+        (Arc::clone(self.operations()), self.request_id.as_str().to_owned())
+    }
+
+    /// The same about what the path names.
     pub(crate) fn to_ask(&self) -> Result<(Arc<dyn Operations>, String, String), Refusal> {
-        let request_id = self.request_id.as_str().to_owned();
-        Ok((Arc::clone(self.operations()), request_id, self.name()?.to_owned()))
+        let (operations, request_id) = self.asking();
+        Ok((operations, request_id, self.name()?.to_owned()))
     }
 
     /// What the path names.

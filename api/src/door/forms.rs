@@ -24,16 +24,27 @@ const FORM_BYTES: u64 = 4 * 1024;
 /// Characters of a number that is typed.
 const NUMBER_CHARACTERS: usize = 32;
 
-/// How often a browser is sent for a new handshake: it keeps at most six connections to a host.
-pub(crate) const MAX_AGAIN: u8 = 6;
-
-/// How often it was sent already.
-pub(crate) fn times(again: Option<&str>) -> u8 {
-    again.map_or(0, |again| again.parse().unwrap_or(MAX_AGAIN))
+/// The fields of a form of this very listener, in which only `names` may occur.
+pub(crate) async fn own<const N: usize>(
+    exchange: &mut Exchange<'_>,
+    names: [&str; N],
+) -> Result<[Option<String>; N], Refusal> {
+    let [] = exchange.query([])?;
+    refuse_other_sites(&exchange.parts)?;
+    read(exchange, names).await
 }
 
-/// The fields of a form, in which only `names` may occur.
-pub(crate) async fn read<const N: usize>(
+/// The same of a form that another listener of the appliance leads here.
+pub(crate) async fn led_here<const N: usize>(
+    exchange: &mut Exchange<'_>,
+    names: [&str; N],
+) -> Result<[Option<String>; N], Refusal> {
+    let [] = exchange.query([])?;
+    refuse_sites_but(&exchange.parts.headers, &["same-origin", "same-site", "none"])?;
+    read(exchange, names).await
+}
+
+async fn read<const N: usize>(
     exchange: &mut Exchange<'_>,
     names: [&str; N],
 ) -> Result<[Option<String>; N], Refusal> {
@@ -43,6 +54,11 @@ pub(crate) async fn read<const N: usize>(
     let text =
         std::str::from_utf8(held.octets()).map_err(|_| malformed("the form is not UTF-8"))?;
     Ok(Pairs::parse(text, names, Plus::Space)?)
+}
+
+/// A field without which the form says nothing.
+pub(crate) fn needed(name: &str, value: Option<String>) -> Result<String, Problem> {
+    value.ok_or_else(|| malformed(format!("the form has no {name}")))
 }
 
 /// The button that was pressed: true for yes.
@@ -81,11 +97,6 @@ pub(crate) fn refuse_other_sites(parts: &Parts) -> Result<(), Problem> {
             _ => Err(foreign()),
         },
     }
-}
-
-/// The same for a form that another listener of the appliance leads here.
-pub(crate) fn refuse_strangers(parts: &Parts) -> Result<(), Problem> {
-    refuse_sites_but(&parts.headers, &["same-origin", "same-site", "none"])
 }
 
 fn refuse_sites_but(headers: &HeaderMap, good: &[&str]) -> Result<(), Problem> {

@@ -14,7 +14,6 @@ use super::portal;
 use crate::http::answer;
 use crate::http::answer::Answer;
 use crate::http::answer::Refusal;
-use crate::http::answer::malformed;
 use crate::operations::letter::LetterAsked;
 use crate::operations::letter::LetterDone;
 use crate::operations::letter::LetterPage;
@@ -65,10 +64,8 @@ pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
 
 /// `POST /letter/{link}`: a password was typed. A form, so that it works without a script.
 pub(crate) async fn password(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [] = exchange.query([])?;
-    forms::refuse_other_sites(&exchange.parts)?;
-    let [password, lang] = forms::read(exchange, ["password", "lang"]).await?;
-    let password = password.ok_or_else(|| malformed("the form has no password"))?;
+    let [password, lang] = forms::own(exchange, ["password", "lang"]).await?;
+    let password = forms::needed("password", password)?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
     let terminal = portal::terminal(exchange);
     let (operations, request_id, link) = exchange.to_ask()?;

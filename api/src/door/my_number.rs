@@ -1,13 +1,12 @@
 //! Registering a My Number card with an HPKI card: two pages on each card's listener.
 
+use super::card_page;
 use super::exchange::Exchange;
 use super::forms;
 use super::forms::closing;
-use super::forms::see_other;
 use super::portal;
 use crate::http::answer::Answer;
 use crate::http::answer::Refusal;
-use crate::http::answer::malformed;
 use crate::operations::SignInRefusal;
 use crate::operations::my_number::LinkDone;
 use crate::operations::my_number::LinkMet;
@@ -19,36 +18,26 @@ use crate::pages::language::Language;
 use crate::pages::my_number;
 use crate::pages::my_number::Swap;
 use crate::problem::Code;
-use std::sync::Arc;
 
 /// `GET /link` with the HPKI card: changes nothing.
 pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [lang, again] = exchange.query(["lang", "again"])?;
-    let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
-    let again = forms::times(again.as_deref());
+    let (language, again) = card_page::asked(exchange)?;
     let card = exchange.peer.card.clone();
     let page = exchange.operations().open_link(exchange.request_id.as_str(), card).await;
     let context = Context::of(exchange, language);
     Ok(match page {
         LinkPage::Confirm(form) => my_number::begin(&context, &form),
         LinkPage::PresentCard => closing(pages::present_card(&context)),
-        LinkPage::Refused(SignInRefusal::ProofNotFresh) if again < forms::MAX_AGAIN => {
-            let (lang, again) = (language.tag(), again + 1);
-            closing(see_other(&format!("/link?lang={lang}&again={again}"))?)
-        }
-        LinkPage::Refused(refusal) => closing(pages::refusal(&context, refusal)),
+        LinkPage::Refused(refusal) => card_page::refused(&context, refusal, again)?,
     })
 }
 
 /// `POST /link` with the HPKI card: now the cards are exchanged.
 pub(crate) async fn start(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [] = exchange.query([])?;
-    forms::refuse_other_sites(&exchange.parts)?;
-    let [form_token, lang] = forms::read(exchange, ["form_token", "lang"]).await?;
-    let form_token = form_token.ok_or_else(|| malformed("the form has no form_token"))?;
+    let [form_token, lang] = forms::own(exchange, ["form_token", "lang"]).await?;
+    let form_token = forms::needed("form_token", form_token)?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
-    let operations = Arc::clone(exchange.operations());
-    let request_id = exchange.request_id.as_str().to_owned();
+    let (operations, request_id) = exchange.asking();
     let (card, terminal) = (exchange.peer.card.clone(), portal::terminal(exchange));
     let work =
         async move { Ok(operations.start_link(&request_id, card, &form_token, terminal).await) };
@@ -67,10 +56,8 @@ pub(crate) async fn start(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal
 /// `POST /link/{id}`: the other listener's form brings the ticket's secret, the handshake the My Number card. Nothing is
 /// changed.
 pub(crate) async fn meet(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [] = exchange.query([])?;
-    forms::refuse_strangers(&exchange.parts)?;
-    let [secret, lang] = forms::read(exchange, ["secret", "lang"]).await?;
-    let secret = secret.ok_or_else(|| malformed("the form has no secret"))?;
+    let [secret, lang] = forms::led_here(exchange, ["secret", "lang"]).await?;
+    let secret = forms::needed("secret", secret)?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
     let (operations, request_id, id) = exchange.to_ask()?;
     let card = exchange.peer.card.clone();
@@ -89,12 +76,9 @@ pub(crate) async fn meet(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
 
 /// `POST /link/{id}/confirm`: the holder's decision.
 pub(crate) async fn confirm(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [] = exchange.query([])?;
-    forms::refuse_other_sites(&exchange.parts)?;
-    let [secret, form_token, lang] =
-        forms::read(exchange, ["secret", "form_token", "lang"]).await?;
-    let secret = secret.ok_or_else(|| malformed("the form has no secret"))?;
-    let form_token = form_token.ok_or_else(|| malformed("the form has no form_token"))?;
+    let [secret, form_token, lang] = forms::own(exchange, ["secret", "form_token", "lang"]).await?;
+    let secret = forms::needed("secret", secret)?;
+    let form_token = forms::needed("form_token", form_token)?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
     let (operations, request_id, id) = exchange.to_ask()?;
     let card = exchange.peer.card.clone();

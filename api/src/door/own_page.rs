@@ -22,7 +22,6 @@ use crate::pages::refusal;
 use crate::pages::told;
 use crate::problem::Code;
 use crate::problem::Problem;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The secret of the open page.
@@ -48,11 +47,9 @@ pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
 
 /// `POST /me/sign-in`: a sign-in for the portal itself.
 pub(crate) async fn sign_in(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [] = exchange.query([])?;
-    forms::refuse_other_sites(&exchange.parts)?;
-    let [lang] = forms::read(exchange, ["lang"]).await?;
+    let [lang] = forms::own(exchange, ["lang"]).await?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
-    let (operations, request_id) = asking(exchange);
+    let (operations, request_id) = exchange.asking();
     let terminal = portal::terminal(exchange);
     let work = async move { Ok(operations.begin_own_page(&request_id, terminal).await) };
     match exchange.to_the_end(work).await? {
@@ -75,7 +72,7 @@ pub(crate) async fn arrive(exchange: &mut Exchange<'_>) -> Result<Answer, Refusa
         return Err(malformed("code and state: as the page before had them").into());
     };
     let begun = cookies::read(&exchange.parts.headers, BEGUN).map(str::to_owned);
-    let (operations, request_id) = asking(exchange);
+    let (operations, request_id) = exchange.asking();
     let work =
         async move { Ok(operations.arrive(&request_id, &code, &state, begun.as_deref()).await) };
     let arrived = exchange.to_the_end(work).await?;
@@ -100,10 +97,8 @@ pub(crate) async fn arrive(exchange: &mut Exchange<'_>) -> Result<Answer, Refusa
 
 /// `POST /me`: end one sign-in, all of them, or leave.
 pub(crate) async fn action(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [] = exchange.query([])?;
-    forms::refuse_other_sites(&exchange.parts)?;
     let names = ["form_token", "action", "id", "lang"];
-    let [form_token, action, id, lang] = forms::read(exchange, names).await?;
+    let [form_token, action, id, lang] = forms::own(exchange, names).await?;
     let action = match (action.as_deref(), id) {
         (Some("end"), Some(session_id)) => OwnAction::End { session_id },
         (Some("sign_out"), None) => OwnAction::SignOut,
@@ -127,9 +122,7 @@ pub(crate) async fn device(exchange: &mut Exchange<'_>) -> Result<Answer, Refusa
 
 /// `POST /me/devices/{id}`: the phone is removed.
 pub(crate) async fn remove_device(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [] = exchange.query([])?;
-    forms::refuse_other_sites(&exchange.parts)?;
-    let [form_token, lang] = forms::read(exchange, ["form_token", "lang"]).await?;
+    let [form_token, lang] = forms::own(exchange, ["form_token", "lang"]).await?;
     let device = exchange.name()?.to_owned();
     act(exchange, form_token, OwnAction::RemovePhone { device }, lang).await
 }
@@ -155,9 +148,9 @@ async fn act(
     action: OwnAction,
     lang: Option<String>,
 ) -> Result<Answer, Refusal> {
-    let form_token = form_token.ok_or_else(|| malformed("the form has no form_token"))?;
+    let form_token = forms::needed("form_token", form_token)?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
-    let (operations, request_id) = asking(exchange);
+    let (operations, request_id) = exchange.asking();
     let secret = secret(exchange).to_owned();
     let work =
         async move { Ok(operations.own_action(&request_id, &secret, &form_token, action).await) };
@@ -198,8 +191,4 @@ fn signed_out(mut answer: Answer) -> Result<Answer, Refusal> {
 
 fn secret<'a>(exchange: &'a Exchange<'_>) -> &'a str {
     cookies::read(&exchange.parts.headers, COOKIE).unwrap_or_default()
-}
-
-fn asking(exchange: &Exchange<'_>) -> (Arc<dyn crate::operations::Operations>, String) {
-    (Arc::clone(exchange.operations()), exchange.request_id.as_str().to_owned())
 }

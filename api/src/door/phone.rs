@@ -106,9 +106,7 @@ pub(crate) async fn finish(exchange: &mut Exchange<'_>) -> Result<Answer, Refusa
 
 /// `POST /phone/{link}/deny`: "this is not mine". A form, so that it works without a script.
 pub(crate) async fn deny(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [] = exchange.query([])?;
-    forms::refuse_other_sites(&exchange.parts)?;
-    let [lang] = forms::read(exchange, ["lang"]).await?;
+    let [lang] = forms::own(exchange, ["lang"]).await?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
     let (operations, request_id, link) = exchange.to_ask()?;
     let work = async move { Ok(operations.phone_deny(&request_id, &link).await) };

@@ -91,9 +91,7 @@ fn only_card(choice: &Choice) -> Option<&str> {
 
 /// `POST /login/{link}/phone`: a QR code for this browser.
 pub(crate) async fn ask_phone(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [] = exchange.query([])?;
-    forms::refuse_other_sites(&exchange.parts)?;
-    let [holder_id, lang] = forms::read(exchange, ["holder_id", "lang"]).await?;
+    let [holder_id, lang] = forms::own(exchange, ["holder_id", "lang"]).await?;
     let holder_id = typed_holder(holder_id)?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
     let terminal = terminal(exchange);
@@ -136,9 +134,7 @@ pub(super) fn typed_holder(holder_id: Option<String>) -> Result<Option<String>, 
 
 /// `POST /login/{link}/card`: on to the card listener; it changes nothing but this browser's cookie.
 pub(crate) async fn ask_card(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [] = exchange.query([])?;
-    forms::refuse_other_sites(&exchange.parts)?;
-    let [card, lang] = forms::read(exchange, ["card", "lang"]).await?;
+    let [card, lang] = forms::own(exchange, ["card", "lang"]).await?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
     let link = exchange.name()?;
     let found = exchange.operations().choose(exchange.request_id.as_str(), link).await;
@@ -175,9 +171,7 @@ fn remember_begun(exchange: &Exchange<'_>, answer: &mut Answer) -> Result<(), Re
 /// `POST /wait/{id}`: the card listener's page brings the secret of a waiting page. It changes nothing but this browser's
 /// cookie; whether there is such a page is asked by the page itself.
 pub(crate) async fn remember(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [] = exchange.query([])?;
-    forms::refuse_strangers(&exchange.parts)?;
-    let [page_secret, lang] = forms::read(exchange, ["page_secret", "lang"]).await?;
+    let [page_secret, lang] = forms::led_here(exchange, ["page_secret", "lang"]).await?;
     let page_secret = page_secret
         .filter(|secret| cookies::is_secret(secret))
         .ok_or_else(|| malformed("page_secret: as the page before had it"))?;
