@@ -2,9 +2,9 @@
 
 use crate::admin::letter::SheetHalf;
 use crate::admin::letter::SheetView;
+use crate::pages::language::JAPAN;
 use crate::pages::qr;
 use askama::Template;
-use time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -31,9 +31,8 @@ pub fn html(sheet: &SheetView) -> Option<String> {
     Sheet { sheet, until: until(&sheet.expires_at)?, qr }.render().ok()
 }
 
-/// Japan has one clock, nine hours ahead, all the year.
 fn until(rfc3339: &str) -> Option<Until> {
-    let at = OffsetDateTime::parse(rfc3339, &Rfc3339).ok()?.checked_add(Duration::hours(9))?;
+    let at = OffsetDateTime::parse(rfc3339, &Rfc3339).ok()?.checked_to_offset(JAPAN)?;
     let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
     let (hour, minute) = (at.hour(), at.minute());
     Some(Until {

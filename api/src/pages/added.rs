@@ -1,11 +1,10 @@
 //! "This was added": what sign-ins show of a holder's new factors.
 
 use super::language::Language;
+use super::language::in_japan;
 use crate::operations::added::AddedFactor;
 use crate::operations::added::FactorKind;
 use crate::operations::added::RecentlyAdded;
-use time::OffsetDateTime;
-use time::UtcOffset;
 
 /// One line each, then what to do about one that is not one's own; nothing where nothing was added.
 pub(crate) fn lines(language: Language, added: &RecentlyAdded) -> Vec<String> {
@@ -38,7 +37,7 @@ fn line(language: Language, factor: &AddedFactor) -> String {
         Some(label) => format!("{kind} {label}"),
         None => kind.to_owned(),
     };
-    let (when, terminal) = (in_japan(factor.added_at), &factor.terminal);
+    let (when, terminal) = (minute(factor.added_at), &factor.terminal);
     match language {
         Language::Japanese => {
             format!("最近登録されたもの: {what}（{when}、{terminal} から）")
@@ -47,16 +46,12 @@ fn line(language: Language, factor: &AddedFactor) -> String {
     }
 }
 
-/// Minute and day on a Japanese clock, which knows no summer time.
-fn in_japan(unix_seconds: u64) -> String {
-    let time = i64::try_from(unix_seconds).ok();
-    let time = time.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    let (Some(time), Ok(japan)) = (time, UtcOffset::from_hms(9, 0, 0)) else {
-        return unix_seconds.to_string();
-    };
-    let time = time.to_offset(japan);
-    let (date, hour, minute) = (time.date(), time.hour(), time.minute());
-    format!("{date} {hour:02}:{minute:02}")
+/// Day and minute on the clock in Japan.
+fn minute(unix_seconds: u64) -> String {
+    match in_japan(unix_seconds) {
+        Some(at) => format!("{} {:02}:{:02}", at.date(), at.hour(), at.minute()),
+        None => unix_seconds.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use http::HeaderMap;
 use http::header;
 use time::OffsetDateTime;
+use time::UtcOffset;
 use time::macros::offset;
 
 /// See the module.
@@ -78,9 +79,7 @@ impl Language {
 
     /// A time of the clock on the wall in Japan.
     pub(crate) fn time(self, unix_seconds: u64) -> String {
-        let at = i64::try_from(unix_seconds).ok();
-        let at = at.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-        let Some(at) = at.map(|at| at.to_offset(offset!(+9))) else {
+        let Some(at) = in_japan(unix_seconds) else {
             return unix_seconds.to_string();
         };
         let (year, month, day) = at.to_calendar_date();
@@ -112,6 +111,15 @@ impl Language {
             Self::English => format!("{count} {english}{}", if count == 1 { "" } else { "s" }),
         }
     }
+}
+
+/// Japan has one clock, nine hours ahead, all the year.
+pub(crate) const JAPAN: UtcOffset = offset!(+9);
+
+/// What the clock in Japan shows; `None` for a year of more than four digits.
+pub(super) fn in_japan(unix_seconds: u64) -> Option<OffsetDateTime> {
+    let at = OffsetDateTime::from_unix_timestamp(i64::try_from(unix_seconds).ok()?).ok()?;
+    at.checked_to_offset(JAPAN)
 }
 
 /// A number in groups of three digits.
@@ -191,6 +199,8 @@ mod tests {
         assert_eq!(Language::Japanese.time(new_year + 1), "2027年1月1日 0時00分");
         assert_eq!(Language::English.time(new_year), "31 December 2026, 23:59 (Japan)");
         assert_eq!(Language::English.time(u64::MAX), u64::MAX.to_string());
+        let last_second_of_9999 = 253_402_300_799;
+        assert_eq!(Language::English.time(last_second_of_9999), last_second_of_9999.to_string());
     }
 
     #[test]
