@@ -7,6 +7,7 @@ use super::html;
 use super::language::Language;
 use super::messages::Message;
 use super::messages::Words;
+use super::told::message;
 use crate::http::answer::Answer;
 use crate::operations::SignInRefusal;
 use crate::operations::my_number::LinkForm;
@@ -76,8 +77,10 @@ pub(crate) fn swap(context: &Context<'_>, swap: &Swap<'_>) -> Answer {
 
 /// It is registered.
 pub(crate) fn linked(language: Language) -> Message {
-    let title = "マイナンバーカードの登録が完了しました。ブラウザを終了してください。";
-    let title = language.pick(title, "The My Number card is registered. Close the browser.");
+    let title = [
+        "マイナンバーカードの登録が完了しました。ブラウザを終了してください。",
+        "The My Number card is registered. Close the browser.",
+    ];
     let line = [
         "カードを抜き、ブラウザの画面をすべて閉じてください。次からマイナンバーカードで認証できます。",
         "Take the card out and close every window. From now on you can sign in with it.",
@@ -87,8 +90,8 @@ pub(crate) fn linked(language: Language) -> Message {
 
 /// It was registered before.
 pub(crate) fn known(language: Language) -> Message {
-    let title = "このマイナンバーカードは登録済みです";
-    let title = language.pick(title, "This My Number card is registered already");
+    let title =
+        ["このマイナンバーカードは登録済みです", "This My Number card is registered already"];
     let line = [
         "登録し直す必要はありません。このカードでそのまま認証できます。",
         "There is nothing to do: it can be used to sign in.",
@@ -98,8 +101,10 @@ pub(crate) fn known(language: Language) -> Message {
 
 /// It is somebody else's.
 pub(crate) fn others_card(language: Language) -> Message {
-    let title = "このマイナンバーカードは別の方の登録に使われています";
-    let title = language.pick(title, "This My Number card is registered for another person");
+    let title = [
+        "このマイナンバーカードは別の方の登録に使われています",
+        "This My Number card is registered for another person",
+    ];
     let lines = [
         [
             "ご自身のカードであることを確かめてください。何も登録されていません。",
@@ -113,20 +118,9 @@ pub(crate) fn others_card(language: Language) -> Message {
     message(language, title, &lines)
 }
 
-fn message(language: Language, title: &str, lines: &[[&str; 2]]) -> Message {
-    let pick = |[japanese, english]: &[&str; 2]| language.pick(japanese, english).to_owned();
-    Message {
-        title: title.to_owned(),
-        lines: lines.iter().map(pick).collect(),
-        steps: Vec::new(),
-        may_open_again: false,
-    }
-}
-
 /// No card was presented.
 pub(crate) fn present_card(language: Language) -> Message {
-    let title = "マイナンバーカードを確認できませんでした";
-    let title = language.pick(title, "No My Number card was presented");
+    let title = ["マイナンバーカードを確認できませんでした", "No My Number card was presented"];
     let line = [
         "カードが選ばれなかったか、この画面のリンクが使えなくなっています。",
         "No card was chosen, or the link to this page can no longer be used.",
