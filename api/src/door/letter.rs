@@ -14,6 +14,7 @@ use super::portal;
 use crate::http::answer;
 use crate::http::answer::Answer;
 use crate::http::answer::Refusal;
+use crate::operations::SignInRefusal;
 use crate::operations::letter::LetterAsked;
 use crate::operations::letter::LetterDone;
 use crate::operations::letter::LetterPage;
@@ -23,6 +24,7 @@ use crate::pages::Context;
 use crate::pages::language::Language;
 use crate::pages::letter;
 use crate::pages::letter::Slip;
+use crate::pages::refusal;
 use crate::pages::told;
 use crate::problem::Code;
 use crate::problem::Problem;
@@ -58,7 +60,7 @@ pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
         LetterPage::Over => {
             pages::message(&context, &letter::over(language), Some(Code::LoginDenied))
         }
-        LetterPage::Unavailable => letter::unavailable(&context),
+        LetterPage::Unavailable => refusal(&context, SignInRefusal::Unavailable),
     })
 }
 
@@ -104,7 +106,7 @@ pub(crate) async fn password(exchange: &mut Exchange<'_>) -> Result<Answer, Refu
             let wait = Duration::from_secs(seconds);
             Err(Problem::new(Code::RateLimited).retry_after(wait).into())
         }
-        LetterTried::Unavailable => Ok(letter::unavailable(&context)),
+        LetterTried::Unavailable => Ok(refusal(&context, SignInRefusal::Unavailable)),
     }
 }
 
@@ -143,24 +145,24 @@ pub(crate) async fn finish(exchange: &mut Exchange<'_>) -> Result<Answer, Refusa
 }
 
 fn outcome(language: Language, done: LetterDone) -> Outcome {
-    let end = |message, code| Outcome { message, code, again: false };
     match done {
-        LetterDone::Registered { label } => end(letter::registered(language, &label), None),
-        LetterDone::NotProved => Outcome {
-            message: told::authenticator_failed(language),
-            code: Some(Code::LoginDenied),
-            again: true,
-        },
-        LetterDone::Known => end(told::already_registered(language), Some(Code::Conflict)),
+        LetterDone::Registered { label } => {
+            Outcome::end(letter::registered(language, &label), None)
+        }
+        LetterDone::NotProved => Outcome::not_proved(language),
+        LetterDone::Known => Outcome::end(told::already_registered(language), Some(Code::Conflict)),
         LetterDone::AlreadyRegistered { contact } => {
-            end(letter::already_registered(language, contact.as_deref()), Some(Code::Conflict))
+            let message = letter::already_registered(language, contact.as_deref());
+            Outcome::end(message, Some(Code::Conflict))
         }
         LetterDone::Refused { refusal, contact } => {
             let (message, code) = letter::refused(language, refusal, contact.as_deref());
-            end(message, Some(code))
+            Outcome::end(message, Some(code))
         }
-        LetterDone::Over => end(letter::registration_over(language), Some(Code::LoginDenied)),
-        LetterDone::Unavailable => Outcome::unavailable(language),
+        LetterDone::Over => {
+            Outcome::end(letter::registration_over(language), Some(Code::LoginDenied))
+        }
+        LetterDone::Unavailable => Outcome::refused(language, SignInRefusal::Unavailable),
     }
 }
 

@@ -135,11 +135,7 @@ impl Outcome {
             PhoneDone::AskCard { label } => Self::end(told::proved(language, &label), None),
             PhoneDone::Enrolled { label } => Self::end(told::registered(language, &label), None),
             PhoneDone::Denied => Self::end(told::denied(language), None),
-            PhoneDone::NotProved => Self {
-                message: told::authenticator_failed(language),
-                code: Some(Code::LoginDenied),
-                again: true,
-            },
+            PhoneDone::NotProved => Self::not_proved(language),
             PhoneDone::NotAccepted => {
                 Self::end(told::not_accepted(language), Some(Code::FactorRefused))
             }
@@ -155,16 +151,17 @@ impl Outcome {
         }
     }
 
-    /// The appliance cannot do this now.
-    pub(super) fn unavailable(language: Language) -> Self {
-        Self::refused(language, SignInRefusal::Unavailable)
+    /// The authenticator's answer does not do.
+    pub(super) fn not_proved(language: Language) -> Self {
+        let message = told::authenticator_failed(language);
+        Self { message, code: Some(Code::LoginDenied), again: true }
     }
 
-    fn end(message: Message, code: Option<Code>) -> Self {
+    pub(super) fn end(message: Message, code: Option<Code>) -> Self {
         Self { message, code, again: false }
     }
 
-    fn refused(language: Language, refusal: SignInRefusal) -> Self {
+    pub(super) fn refused(language: Language, refusal: SignInRefusal) -> Self {
         let (message, code) = messages::refusal(language, Listener::Portal, refusal);
         Self { message, code: Some(code), again: refusal == SignInRefusal::Unavailable }
     }

@@ -4,17 +4,16 @@ use super::Allowed;
 use super::Context;
 use super::STYLE;
 use super::html;
+use super::html_of;
 use super::language::Language;
 use super::messages;
 use super::messages::Message;
 use super::portal::Said;
 use super::portal::clock;
+use super::portal::said;
 use super::portal::script_version;
-use super::refusal;
-use super::told;
 use super::told::message;
 use super::told::registered_as;
-use crate::http::answer;
 use crate::http::answer::Answer;
 use crate::operations::SignInRefusal;
 use crate::problem::Code;
@@ -47,15 +46,9 @@ pub(crate) enum Slip {
 pub(crate) fn ask_password(context: &Context<'_>, slip: Option<Slip>) -> Answer {
     let Context { language, request_id, path, .. } = *context;
     let slip = slip.map(|slip| said_of(language, &slip));
-    let (path, is_again) = (path.unwrap_or_default(), slip.is_some());
+    let (path, code) = (path.unwrap_or_default(), slip.as_ref().map(|_| Code::LoginDenied));
     let page = PasswordPage { style: STYLE, language, request_id, path, slip };
-    let code = is_again.then_some(Code::LoginDenied);
-    let status = code.map_or(StatusCode::OK, answer::status_of);
-    let mut answer = html(status, &page, language, Allowed::NOTHING);
-    if let Some(code) = code {
-        answer.extensions_mut().insert(code);
-    }
-    answer
+    html_of(code, &page, language)
 }
 
 fn said_of(language: Language, slip: &Slip) -> Message {
@@ -109,7 +102,6 @@ pub(crate) fn register(
     seconds: u64,
 ) -> Answer {
     let Context { language, request_id, path, .. } = *context;
-    let said = |id, message, again| Said { id, message, again };
     let page = RegisterPage {
         style: STYLE,
         language,
@@ -120,12 +112,7 @@ pub(crate) fn register(
         holder_id,
         seconds,
         left: clock(seconds),
-        said: [
-            said("failed", told::authenticator_failed(language), true),
-            said("unusable", unusable(language), false),
-            said("registered", told::already_registered(language), false),
-            said("not-reached", told::not_reached(language), true),
-        ],
+        said: said(language, unusable(language)),
     };
     html(StatusCode::OK, &page, language, Allowed::OWN_SCRIPT)
 }
@@ -206,11 +193,6 @@ pub(crate) fn refused(
     let (message, code) = messages::refusal(language, Listener::Portal, refusal);
     let message = Message { may_open_again: false, ..message };
     (with_contact(language, message, contact), code)
-}
-
-/// The appliance cannot do this now.
-pub(crate) fn unavailable(context: &Context<'_>) -> Answer {
-    refusal(context, SignInRefusal::Unavailable)
 }
 
 fn unusable(language: Language) -> Message {

@@ -117,12 +117,7 @@ pub(crate) fn message(context: &Context<'_>, message: &Message, code: Option<Cod
         again: message.may_open_again && context.path.is_some(),
         path: context.path.unwrap_or_default(),
     };
-    let status = code.map_or(StatusCode::OK, answer::status_of);
-    let mut answer = html(status, &page, context.language, Allowed::NOTHING);
-    if let Some(code) = code {
-        answer.extensions_mut().insert(code);
-    }
-    answer
+    html_of(code, &page, context.language)
 }
 
 /// A page that says why not, and what to do.
@@ -148,6 +143,16 @@ impl<'a> Context<'a> {
         let listener = exchange.door.kind;
         Self { language, request_id, path: Some(path), listener }
     }
+}
+
+/// A page that may do nothing; with `code` it is a refusal.
+fn html_of(code: Option<Code>, page: &impl Template, language: Language) -> Answer {
+    let status = code.map_or(StatusCode::OK, answer::status_of);
+    let mut answer = html(status, page, language, Allowed::NOTHING);
+    if let Some(code) = code {
+        answer.extensions_mut().insert(code);
+    }
+    answer
 }
 
 fn html(

@@ -139,9 +139,20 @@ pub(super) struct Said {
     pub(super) again: bool,
 }
 
+/// On each page with an authenticator; `unusable`: the phone cannot do this as it is set up.
+pub(super) fn said(language: Language, unusable: Message) -> [Said; 4] {
+    let said = |id, message, again| Said { id, message, again };
+    [
+        said("failed", told::authenticator_failed(language), true),
+        said("unusable", unusable, false),
+        said("registered", told::already_registered(language), false),
+        said("not-reached", told::not_reached(language), true),
+    ]
+}
+
 /// Who asks, for whom, from where.
 pub(crate) fn phone(context: &Context<'_>, page: &PhonePage) -> Answer {
-    let (purpose, terminal, number_of_asking_screen, limits, seconds) = match page {
+    let (purpose, terminal, number_of_asking_screen, entries, scope, seconds) = match page {
         PhonePage::Over => return refusal(context, SignInRefusal::LinkOver),
         PhonePage::Unavailable => return refusal(context, SignInRefusal::Unavailable),
         PhonePage::Ask {
@@ -153,12 +164,11 @@ pub(crate) fn phone(context: &Context<'_>, page: &PhonePage) -> Answer {
             entries,
             remaining_seconds,
         } => {
-            let limits = (*session_seconds, *signatures, entries.as_slice());
-            (purpose, terminal, *number_of_asking_screen, limits, *remaining_seconds)
+            let scope = scope(context.language, entries, *session_seconds, *signatures);
+            (purpose, terminal, *number_of_asking_screen, entries, scope, *remaining_seconds)
         }
     };
     let Context { language, request_id, path, .. } = *context;
-    let said = |id, message, again| Said { id, message, again };
     let page = PhoneTemplate {
         style: STYLE,
         language,
@@ -168,16 +178,11 @@ pub(crate) fn phone(context: &Context<'_>, page: &PhonePage) -> Answer {
         purpose,
         terminal,
         number_of_asking_screen,
-        entries: limits.2,
-        scope: scope(language, limits.2, limits.0, limits.1),
+        entries,
+        scope,
         seconds,
         left: clock(seconds),
-        said: [
-            said("failed", told::authenticator_failed(language), true),
-            said("unusable", told::authenticator_unusable(language), false),
-            said("registered", told::already_registered(language), false),
-            said("not-reached", told::not_reached(language), true),
-        ],
+        said: said(language, told::authenticator_unusable(language)),
     };
     html(StatusCode::OK, &page, language, Allowed::OWN_SCRIPT)
 }
