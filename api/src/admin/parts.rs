@@ -1,5 +1,6 @@
 //! A request of the admin API taken apart along its route: names in the path, filters, a body.
 
+use crate::admin::command::Because;
 use crate::http::answer::malformed;
 use crate::http::strict_json;
 use crate::problem::Problem;
@@ -31,6 +32,11 @@ impl Parts<'_> {
             Some(number) => Ok(Some(number)),
             None => Err(malformed(format!("{parameter}: a whole number"))),
         }
+    }
+
+    /// Why something is withdrawn.
+    pub(super) fn reason(&self) -> Result<Option<String>, Problem> {
+        Ok(self.body_or_default::<Because>()?.reason)
     }
 
     /// Nothing at all stands for the body in which nothing is said.

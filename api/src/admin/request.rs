@@ -1,6 +1,7 @@
 //! A command as the request that asks for it: the other direction of [`rest`](crate::admin::rest), for clients.
 
 use crate::admin::command::AdminCommand;
+use crate::admin::command::AuditQuery;
 use crate::admin::command::Because;
 use crate::admin::command::NewChain;
 use crate::admin::command::NewSubject;
@@ -28,31 +29,22 @@ pub fn request_of(command: &AdminCommand) -> AdminRequest {
         C::HolderAdd(new) => post("/holders", new),
         C::HolderList {} => get("/holders"),
         C::HolderShow { holder_id } => get(format!("/holders/{holder_id}")),
-        C::HolderUpdate { holder_id, change } => {
-            AdminRequest { method: "PATCH", ..post(format!("/holders/{holder_id}"), change) }
-        }
+        C::HolderUpdate { holder_id, change } => patch(format!("/holders/{holder_id}"), change),
         C::HolderDisable { holder_id, reason } => {
-            post(format!("/holders/{holder_id}/disable"), &because(reason))
+            post_because(format!("/holders/{holder_id}/disable"), reason)
         }
         C::HolderRetire { holder_id, reason } => {
-            post(format!("/holders/{holder_id}/retire"), &because(reason))
+            post_because(format!("/holders/{holder_id}/retire"), reason)
         }
         C::HolderEnable { holder_id } => act(format!("/holders/{holder_id}/enable")),
         C::CardLink(new) => post("/cards", new),
-        C::CardUnlink { card, reason } => AdminRequest {
-            method: "DELETE",
-            ..post(format!("/cards/{}", card.0), &because(reason))
-        },
+        C::CardUnlink { card, reason } => delete_because(format!("/cards/{}", card.0), reason),
         C::CardList { holder_id } => get(asked("/cards", &[("holder", holder_id.clone())])),
         C::DeviceList { holder_id } => get(asked("/devices", &[("holder", holder_id.clone())])),
         C::JpkiList { holder_id } => get(asked("/jpki", &[("holder", holder_id.clone())])),
-        C::JpkiUnlink { card, reason } => {
-            let path = format!("/jpki/{}", card.0);
-            AdminRequest { method: "DELETE", ..post(path, &because(reason)) }
-        }
+        C::JpkiUnlink { card, reason } => delete_because(format!("/jpki/{}", card.0), reason),
         C::DeviceRemove { device, reason } => {
-            let path = format!("/devices/{}", device.0);
-            AdminRequest { method: "DELETE", ..post(path, &because(reason)) }
+            delete_because(format!("/devices/{}", device.0), reason)
         }
         C::LetterIssue(new) => post("/letters", new),
         C::LetterList {} => get("/letters"),
@@ -73,13 +65,11 @@ pub fn request_of(command: &AdminCommand) -> AdminRequest {
         }
         C::KeyList { holder_id } => get(asked("/keys", &[("holder", holder_id.clone())])),
         C::KeyRevoke { credential_id, reason } => {
-            post(format!("/keys/{credential_id}/revoke"), &because(reason))
+            post_because(format!("/keys/{credential_id}/revoke"), reason)
         }
         C::KeyRelease { credential_id } => act(format!("/keys/{credential_id}/release")),
         C::SystemAdd(new) => post("/systems", new),
-        C::SystemUpdate { system_id, change } => {
-            AdminRequest { method: "PATCH", ..post(format!("/systems/{system_id}"), change) }
-        }
+        C::SystemUpdate { system_id, change } => patch(format!("/systems/{system_id}"), change),
         C::SystemRemove { system_id } => delete(format!("/systems/{system_id}")),
         C::SystemList {} => get("/systems"),
         C::OperatorAdd(new) => post("/operators", new),
@@ -104,24 +94,26 @@ pub fn request_of(command: &AdminCommand) -> AdminRequest {
         C::ProposalApprove { proposal_id } => act(format!("/proposals/{proposal_id}/approve")),
         C::ProposalReject { proposal_id } => act(format!("/proposals/{proposal_id}/reject")),
         C::AuditHead {} => get("/audit/head"),
-        C::AuditSearch(query) => {
-            let number = |value: Option<u64>| value.map(|value| value.to_string());
-            let filters = [
-                ("holder", query.holder_id.clone()),
-                ("system", query.system_id.clone()),
-                ("credential", query.credential_id.clone()),
-                ("operator", query.operator_id.clone()),
-                ("event", query.event.clone()),
-                ("request", query.request_id.clone()),
-                ("since", number(query.since)),
-                ("until", number(query.until)),
-                ("from", number(query.from)),
-                ("limit", number(query.limit)),
-            ];
-            get(asked("/audit/records", &filters))
-        }
+        C::AuditSearch(query) => audit_search(query),
         C::AuditExport { from, limit } => get(format!("/audit/export?from={from}&limit={limit}")),
     }
+}
+
+fn audit_search(query: &AuditQuery) -> AdminRequest {
+    let number = |value: Option<u64>| value.map(|value| value.to_string());
+    let filters = [
+        ("holder", query.holder_id.clone()),
+        ("system", query.system_id.clone()),
+        ("credential", query.credential_id.clone()),
+        ("operator", query.operator_id.clone()),
+        ("event", query.event.clone()),
+        ("request", query.request_id.clone()),
+        ("since", number(query.since)),
+        ("until", number(query.until)),
+        ("from", number(query.from)),
+        ("limit", number(query.limit)),
+    ];
+    get(asked("/audit/records", &filters))
 }
 
 fn get(target: impl Into<String>) -> AdminRequest {
@@ -136,8 +128,16 @@ fn delete(target: String) -> AdminRequest {
     AdminRequest { method: "DELETE", target, body: None }
 }
 
-fn because(reason: &Option<String>) -> Because {
-    Because { reason: reason.clone() }
+fn post_because(target: String, reason: &Option<String>) -> AdminRequest {
+    post(target, &Because { reason: reason.clone() })
+}
+
+fn delete_because(target: String, reason: &Option<String>) -> AdminRequest {
+    AdminRequest { method: "DELETE", ..post_because(target, reason) }
+}
+
+fn patch(target: String, change: &impl Serialize) -> AdminRequest {
+    AdminRequest { method: "PATCH", ..post(target, change) }
 }
 
 fn post(target: impl Into<String>, body: &impl Serialize) -> AdminRequest {
@@ -160,7 +160,6 @@ fn asked(path: &str, filters: &[(&str, Option<String>)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::command::AuditQuery;
     use crate::admin::command::NewCertificate;
     use crate::admin::command::NewKey;
     use crate::admin::command::NewRenewal;

@@ -6,7 +6,6 @@ use crate::admin::check::check;
 use crate::admin::command::AdminCommand;
 use crate::admin::command::AnchorPurposeName;
 use crate::admin::command::AuditQuery;
-use crate::admin::command::Because;
 use crate::admin::command::NewAnchor;
 use crate::admin::command::NewCard;
 use crate::admin::command::NewCertificate;
@@ -31,7 +30,6 @@ use crate::admin::parts::parsed;
 pub use crate::admin::route::Route;
 use crate::admin::route::get;
 use crate::admin::route::grant;
-use crate::admin::route::grant_because;
 use crate::admin::route::grant_by_name;
 use crate::admin::route::make;
 use crate::admin::route::withdraw;
@@ -113,19 +111,22 @@ pub const ROUTES: &[Route] = &[
         "/holders/{holder_id}/disable",
         "Disables a holder, ends every session",
         |parts| {
-            let Because { reason } = parts.body_or_default()?;
+            let reason = parts.reason()?;
             Ok(AdminCommand::HolderDisable { holder_id: parts.named("holder_id"), reason })
         },
     ),
-    grant_because(
-        "POST",
-        "/holders/{holder_id}/retire",
-        "Ends a holder for good, and every session",
-        |parts| {
-            let Because { reason } = parts.body_or_default()?;
-            Ok(AdminCommand::HolderRetire { holder_id: parts.named("holder_id"), reason })
-        },
-    ),
+    Route {
+        may_be_proposed: true,
+        ..withdraw_because(
+            "POST",
+            "/holders/{holder_id}/retire",
+            "Ends a holder for good, and every session",
+            |parts| {
+                let reason = parts.reason()?;
+                Ok(AdminCommand::HolderRetire { holder_id: parts.named("holder_id"), reason })
+            },
+        )
+    },
     grant_by_name("POST", "/holders/{holder_id}/enable", "Enables a holder again", |parts| {
         Ok(AdminCommand::HolderEnable { holder_id: parts.named("holder_id") })
     }),
@@ -142,7 +143,7 @@ pub const ROUTES: &[Route] = &[
         Ok(AdminCommand::CardLink(parts.body()?))
     }),
     withdraw_because("DELETE", "/cards/{card}", "Removes a card link", |parts| {
-        let Because { reason } = parts.body_or_default()?;
+        let reason = parts.reason()?;
         Ok(AdminCommand::CardUnlink { card: Fingerprint(parts.named("card")), reason })
     }),
     get::<Vec<answer::DeviceView>>("/devices", "Lists phones", &["holder"], |parts| {
@@ -153,7 +154,7 @@ pub const ROUTES: &[Route] = &[
         "/devices/{device}",
         "Removes a phone, ends its sessions",
         |parts| {
-            let Because { reason } = parts.body_or_default()?;
+            let reason = parts.reason()?;
             Ok(AdminCommand::DeviceRemove { device: Fingerprint(parts.named("device")), reason })
         },
     ),
@@ -183,7 +184,7 @@ pub const ROUTES: &[Route] = &[
         "/jpki/{card}",
         "Removes a My Number card, ends its sessions",
         |parts| {
-            let Because { reason } = parts.body_or_default()?;
+            let reason = parts.reason()?;
             Ok(AdminCommand::JpkiUnlink { card: Fingerprint(parts.named("card")), reason })
         },
     ),
@@ -230,7 +231,7 @@ pub const ROUTES: &[Route] = &[
         },
     ),
     withdraw_because("POST", "/keys/{credential_id}/revoke", "Revokes a key for good", |parts| {
-        let Because { reason } = parts.body_or_default()?;
+        let reason = parts.reason()?;
         Ok(AdminCommand::KeyRevoke { credential_id: parts.named("credential_id"), reason })
     }),
     grant_by_name("POST", "/keys/{credential_id}/release", "Ends a quarantine", |parts| {

@@ -96,15 +96,6 @@ pub(super) const fn withdraw(
     }
 }
 
-pub(super) const fn grant_because(
-    method: &'static str,
-    path: &'static str,
-    summary: &'static str,
-    command: Build,
-) -> Route {
-    Route { may_be_proposed: true, ..withdraw_because(method, path, summary, command) }
-}
-
 pub(super) const fn withdraw_because(
     method: &'static str,
     path: &'static str,
