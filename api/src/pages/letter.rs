@@ -2,7 +2,6 @@
 
 use super::Allowed;
 use super::Context;
-use super::STYLE;
 use super::html;
 use super::html_of;
 use super::language::Language;
@@ -24,7 +23,6 @@ use http::StatusCode;
 #[derive(Template)]
 #[template(path = "letter.html")]
 struct PasswordPage<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     path: &'a str,
@@ -47,7 +45,7 @@ pub(crate) fn ask_password(context: &Context<'_>, slip: Option<Slip>) -> Answer 
     let Context { language, request_id, path, .. } = *context;
     let slip = slip.map(|slip| said_of(language, &slip));
     let (path, code) = (path.unwrap_or_default(), slip.as_ref().map(|_| Code::LoginDenied));
-    let page = PasswordPage { style: STYLE, language, request_id, path, slip };
+    let page = PasswordPage { language, request_id, path, slip };
     html_of(code, &page, language)
 }
 
@@ -82,7 +80,6 @@ fn said_of(language: Language, slip: &Slip) -> Message {
 #[derive(Template)]
 #[template(path = "letter_register.html")]
 struct RegisterPage<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     path: &'a str,
@@ -103,7 +100,6 @@ pub(crate) fn register(
 ) -> Answer {
     let Context { language, request_id, path, .. } = *context;
     let page = RegisterPage {
-        style: STYLE,
         language,
         request_id,
         path: path.unwrap_or_default(),

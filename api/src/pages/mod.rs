@@ -41,7 +41,6 @@ static STYLE_SOURCE: LazyLock<String> = LazyLock::new(|| {
 #[derive(Template)]
 #[template(path = "confirm.html")]
 struct ConfirmPage<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     path: &'a str,
@@ -55,7 +54,6 @@ struct ConfirmPage<'a> {
 #[derive(Template)]
 #[template(path = "message.html")]
 struct MessagePage<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     message: &'a Message,
@@ -79,7 +77,6 @@ pub(crate) struct Context<'a> {
 /// The form that confirms a sign-in.
 pub(crate) fn confirm(context: &Context<'_>, confirm: &Confirm) -> Answer {
     let page = ConfirmPage {
-        style: STYLE,
         language: context.language,
         request_id: context.request_id,
         path: context.path.unwrap_or_default(),
@@ -110,7 +107,6 @@ fn scope(language: Language, entries: &[EntryShown], seconds: u64, signatures: u
 /// A page that says something; with `code` it is a refusal.
 pub(crate) fn message(context: &Context<'_>, message: &Message, code: Option<Code>) -> Answer {
     let page = MessagePage {
-        style: STYLE,
         language: context.language,
         request_id: context.request_id,
         message,

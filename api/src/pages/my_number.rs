@@ -2,7 +2,6 @@
 
 use super::Allowed;
 use super::Context;
-use super::STYLE;
 use super::html;
 use super::language::Language;
 use super::messages::Message;
@@ -18,7 +17,6 @@ use http::StatusCode;
 #[derive(Template)]
 #[template(path = "link.html")]
 struct LinkTemplate<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     path: &'a str,
@@ -41,7 +39,7 @@ pub(crate) fn confirm(context: &Context<'_>, id: &str, secret: &str, form: &Link
 fn link(context: &Context<'_>, id: &str, secret: &str, form: &LinkForm) -> Answer {
     let Context { language, request_id, path, .. } = *context;
     let path = path.unwrap_or_default();
-    let page = LinkTemplate { style: STYLE, language, request_id, path, id, secret, form };
+    let page = LinkTemplate { language, request_id, path, id, secret, form };
     html(StatusCode::OK, &page, language, Allowed::NOTHING)
 }
 
@@ -58,7 +56,6 @@ pub(crate) struct Swap<'a> {
 #[derive(Template)]
 #[template(path = "swap.html")]
 struct SwapTemplate<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     path: &'a str,
@@ -69,7 +66,7 @@ struct SwapTemplate<'a> {
 pub(crate) fn swap(context: &Context<'_>, swap: &Swap<'_>) -> Answer {
     let Context { language, request_id, .. } = *context;
     // The form was sent: the same page in the other language is not to be had.
-    let page = SwapTemplate { style: STYLE, language, request_id, path: "", swap };
+    let page = SwapTemplate { language, request_id, path: "", swap };
     // An empty one is no origin, and is left out.
     let allowed = Allowed { form_origins: &[swap.origin], ..Allowed::NOTHING };
     html(StatusCode::OK, &page, language, allowed)

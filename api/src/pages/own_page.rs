@@ -2,7 +2,6 @@
 
 use super::Allowed;
 use super::Context;
-use super::STYLE;
 use super::html;
 use super::language::Language;
 use crate::admin::names::EnrollerName;
@@ -17,7 +16,6 @@ use http::StatusCode;
 #[derive(Template)]
 #[template(path = "me_sign_in.html")]
 struct SignInPage<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     path: &'a str,
@@ -27,14 +25,13 @@ struct SignInPage<'a> {
 pub(crate) fn sign_in(context: &Context<'_>) -> Answer {
     let Context { language, request_id, path, .. } = *context;
     let path = path.unwrap_or_default();
-    let page = SignInPage { style: STYLE, language, request_id, path };
+    let page = SignInPage { language, request_id, path };
     html(StatusCode::OK, &page, language, Allowed::NOTHING)
 }
 
 #[derive(Template)]
 #[template(path = "me.html")]
 struct OwnPage<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     path: &'a str,
@@ -45,14 +42,13 @@ struct OwnPage<'a> {
 pub(crate) fn page(context: &Context<'_>, view: &OwnPageView) -> Answer {
     let Context { language, request_id, path, .. } = *context;
     let path = path.unwrap_or_default();
-    let page = OwnPage { style: STYLE, language, request_id, path, view };
+    let page = OwnPage { language, request_id, path, view };
     html(StatusCode::OK, &page, language, Allowed::NOTHING)
 }
 
 #[derive(Template)]
 #[template(path = "me_device.html")]
 struct DevicePage<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     path: &'a str,
@@ -63,14 +59,13 @@ struct DevicePage<'a> {
 pub(crate) fn device(context: &Context<'_>, removal: &DeviceRemoval) -> Answer {
     let Context { language, request_id, path, .. } = *context;
     let path = path.unwrap_or_default();
-    let page = DevicePage { style: STYLE, language, request_id, path, removal };
+    let page = DevicePage { language, request_id, path, removal };
     html(StatusCode::OK, &page, language, Allowed::NOTHING)
 }
 
 #[derive(Template)]
 #[template(path = "me_signatures.html")]
 struct SignaturesPage<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     path: &'a str,
@@ -87,7 +82,7 @@ pub(crate) fn signatures(
     let Context { language, request_id, path, .. } = *context;
     let path = path.unwrap_or_default();
     let is_newest = before.is_none();
-    let page = SignaturesPage { style: STYLE, language, request_id, path, found, is_newest };
+    let page = SignaturesPage { language, request_id, path, found, is_newest };
     html(StatusCode::OK, &page, language, Allowed::NOTHING)
 }
 

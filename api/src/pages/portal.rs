@@ -2,7 +2,6 @@
 
 use super::Allowed;
 use super::Context;
-use super::STYLE;
 use super::html;
 use super::language::Language;
 use super::messages::Message;
@@ -43,7 +42,6 @@ pub(crate) fn script_version() -> &'static str {
 #[derive(Template)]
 #[template(path = "index.html")]
 struct IndexPage<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     path: &'a str,
@@ -54,14 +52,13 @@ struct IndexPage<'a> {
 pub(crate) fn index(context: &Context<'_>, index: &PortalIndex) -> Answer {
     let Context { language, request_id, path, .. } = *context;
     let path = path.unwrap_or_default();
-    let page = IndexPage { style: STYLE, language, request_id, path, index };
+    let page = IndexPage { language, request_id, path, index };
     html(StatusCode::OK, &page, language, Allowed::NOTHING)
 }
 
 #[derive(Template)]
 #[template(path = "choice.html")]
 struct ChoicePage<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     path: &'a str,
@@ -75,7 +72,7 @@ pub(crate) fn choice(context: &Context<'_>, link: &str, choice: &Choice) -> Answ
     let Context { language, request_id, path, .. } = *context;
     let (path, time_left) =
         (path.unwrap_or_default(), language.time_left(choice.remaining_seconds));
-    let page = ChoicePage { style: STYLE, language, request_id, path, link, choice, time_left };
+    let page = ChoicePage { language, request_id, path, link, choice, time_left };
     // Its forms lead to a card listener, too.
     let cards = [(MethodName::Hpki, &choice.hpki_url), (MethodName::Jpki, &choice.jpki_url)];
     let offered = cards.iter().filter(|(method, _)| choice.methods.contains(method));
@@ -86,7 +83,6 @@ pub(crate) fn choice(context: &Context<'_>, link: &str, choice: &Choice) -> Answ
 #[derive(Template)]
 #[template(path = "wait.html")]
 struct WaitPage<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     path: &'a str,
@@ -101,7 +97,6 @@ pub(crate) fn wait(context: &Context<'_>, waiting: &Waiting) -> Answer {
     let Context { language, request_id, path, .. } = *context;
     let label = language.pick("スマートフォンで読み取る QR コード", "QR code for your phone");
     let page = WaitPage {
-        style: STYLE,
         language,
         request_id,
         path: path.unwrap_or_default(),
@@ -116,7 +111,6 @@ pub(crate) fn wait(context: &Context<'_>, waiting: &Waiting) -> Answer {
 #[derive(Template)]
 #[template(path = "phone.html")]
 struct PhoneTemplate<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     path: &'a str,
@@ -170,7 +164,6 @@ pub(crate) fn phone(context: &Context<'_>, page: &PhonePage) -> Answer {
     };
     let Context { language, request_id, path, .. } = *context;
     let page = PhoneTemplate {
-        style: STYLE,
         language,
         request_id,
         path: path.unwrap_or_default(),
@@ -190,7 +183,6 @@ pub(crate) fn phone(context: &Context<'_>, page: &PhonePage) -> Answer {
 #[derive(Template)]
 #[template(path = "enrol.html")]
 struct EnrolTemplate<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     path: &'a str,
@@ -210,14 +202,13 @@ pub(crate) struct EnrolForm<'a> {
 pub(crate) fn enrol(context: &Context<'_>, form: EnrolForm<'_>) -> Answer {
     let Context { language, request_id, path, .. } = *context;
     let path = path.unwrap_or_default();
-    let page = EnrolTemplate { style: STYLE, language, request_id, path, form };
+    let page = EnrolTemplate { language, request_id, path, form };
     html(StatusCode::OK, &page, language, Allowed::NOTHING)
 }
 
 #[derive(Template)]
 #[template(path = "enrol_started.html")]
 struct EnrolStartedPage<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     path: &'a str,
@@ -236,15 +227,7 @@ pub(crate) fn enrol_started(
     let Context { language, request_id, .. } = *context;
     // The form was sent: the same page in the other language is not to be had.
     let path = "";
-    let page = EnrolStartedPage {
-        style: STYLE,
-        language,
-        request_id,
-        path,
-        portal_origin,
-        id,
-        page_secret,
-    };
+    let page = EnrolStartedPage { language, request_id, path, portal_origin, id, page_secret };
     let allowed = Allowed { form_origins: &[portal_origin], ..Allowed::NOTHING };
     html(StatusCode::OK, &page, language, allowed)
 }
@@ -252,7 +235,6 @@ pub(crate) fn enrol_started(
 #[derive(Template)]
 #[template(path = "ask_card.html")]
 struct AskCardPage<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     path: &'a str,
@@ -265,14 +247,13 @@ struct AskCardPage<'a> {
 pub(crate) fn ask_card(context: &Context<'_>, label: &str, url: &str, seconds: u64) -> Answer {
     let Context { language, request_id, path, .. } = *context;
     let (path, time_left) = (path.unwrap_or_default(), language.time_left(seconds));
-    let page = AskCardPage { style: STYLE, language, request_id, path, label, url, time_left };
+    let page = AskCardPage { language, request_id, path, label, url, time_left };
     html(StatusCode::OK, &page, language, Allowed::NOTHING)
 }
 
 #[derive(Template)]
 #[template(path = "ask_change.html")]
 struct AskChangePage<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     path: &'a str,
@@ -283,14 +264,13 @@ struct AskChangePage<'a> {
 pub(crate) fn ask_change(context: &Context<'_>, seconds: u64) -> Answer {
     let Context { language, request_id, path, .. } = *context;
     let (path, time_left) = (path.unwrap_or_default(), language.time_left(seconds));
-    let page = AskChangePage { style: STYLE, language, request_id, path, time_left };
+    let page = AskChangePage { language, request_id, path, time_left };
     html(StatusCode::OK, &page, language, Allowed::NOTHING)
 }
 
 #[derive(Template)]
 #[template(path = "enrol_again.html")]
 struct ConfirmEnrolTemplate<'a> {
-    style: &'static str,
     language: Language,
     request_id: &'a str,
     path: &'a str,
@@ -303,8 +283,7 @@ pub(crate) fn confirm_enrol(context: &Context<'_>, confirm: &ConfirmEnrol) -> An
     let Context { language, request_id, path, .. } = *context;
     let (path, time_left) =
         (path.unwrap_or_default(), language.time_left(confirm.remaining_seconds));
-    let page =
-        ConfirmEnrolTemplate { style: STYLE, language, request_id, path, confirm, time_left };
+    let page = ConfirmEnrolTemplate { language, request_id, path, confirm, time_left };
     html(StatusCode::OK, &page, language, Allowed::NOTHING)
 }
 
