@@ -81,7 +81,8 @@ pub(crate) async fn arrive(exchange: &mut Exchange<'_>) -> Result<Answer, Refusa
     match arrived {
         Arrived::OwnPage { secret } => {
             let mut answer = see_other(PATH)?;
-            cookies::set(&mut answer, COOKIE, &secret, COOKIE_SECONDS, cookies::WHOLE_HOST)?;
+            let (secret, scope) = (secret.as_str(), cookies::WHOLE_HOST);
+            cookies::set(&mut answer, COOKIE, secret, COOKIE_SECONDS, scope)?;
             cookies::clear(&mut answer, BEGUN)?;
             Ok(answer)
         }

@@ -38,6 +38,7 @@ impl fmt::Debug for BrowserSecret {
 mod tests {
     use crate::operations::letter::LetterTried;
     use crate::operations::my_number::LinkStarted;
+    use crate::operations::own_page::Arrived;
     use crate::operations::portal::EnrolStarted;
     use crate::operations::portal::Handed;
 
@@ -50,6 +51,7 @@ mod tests {
                 "{:?}",
                 LinkStarted::Swap { jpki_origin: String::new(), id: id(), secret: secret() }
             ),
+            format!("{:?}", Arrived::OwnPage { secret: secret() }),
             format!("{:?}", Handed::Page { id: id(), page_secret: secret() }),
             format!(
                 "{:?}",

@@ -12,6 +12,7 @@
 //! The browser's cookie is the only proof; every form has a one-time field.
 
 use crate::admin::names::EnrollerName;
+use crate::operations::browser_secret::BrowserSecret;
 use crate::operations::portal::Terminal;
 use crate::wire::MethodName;
 use async_trait::async_trait;
@@ -40,7 +41,7 @@ pub enum Arrived {
     /// The holder's page is open.
     OwnPage {
         /// For the cookie; in no link.
-        secret: String,
+        secret: BrowserSecret,
     },
     /// Back to the signing system with the code.
     Return {

@@ -93,7 +93,7 @@ impl OwnPage for Keeper {
             return Arrived::Unavailable;
         };
         match self.own_pages.open(&approval, now) {
-            Ok(secret) => Arrived::OwnPage { secret },
+            Ok(secret) => Arrived::OwnPage { secret: secret.into() },
             Err(error) => {
                 tracing::warn!(request_id, %error, "a holder's page could not be opened");
                 Arrived::Unavailable
