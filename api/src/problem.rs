@@ -144,6 +144,11 @@ impl Problem {
         Self { code, detail: None, retry_after_seconds: None }
     }
 
+    /// Too much was asked for: come back after `wait`.
+    pub fn rate_limited(wait: Duration) -> Self {
+        Self::new(Code::RateLimited).retry_after(wait)
+    }
+
     /// Adds what exactly was wrong.
     pub fn with_detail(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: Some(detail.into()), retry_after_seconds: None }

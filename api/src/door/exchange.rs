@@ -171,7 +171,7 @@ impl Exchange<'_> {
         let door = self.door;
         let crowded = |limit, wait| {
             door.shared.metrics.refused(door.kind, limit);
-            Refusal::from(Problem::new(Code::RateLimited).retry_after(wait))
+            Refusal::from(Problem::rate_limited(wait))
         };
         if door.shared.stop.is_cancelled() {
             return Err(Refusal::closing(stopping()));
@@ -248,7 +248,7 @@ impl Exchange<'_> {
     pub(crate) fn wait_aside(&mut self) -> Result<SemaphorePermit<'_>, Refusal> {
         let waiting = self.door.waiting.try_acquire().map_err(|_| {
             self.door.shared.metrics.refused(self.door.kind, Refused::Requests);
-            Problem::new(Code::RateLimited).retry_after(Duration::from_secs(1))
+            Problem::rate_limited(A_SECOND)
         })?;
         (self.permit, self.share) = (None, None);
         Ok(waiting)
@@ -273,8 +273,7 @@ impl Exchange<'_> {
 
 /// What is said while the front stops.
 pub(crate) fn stopping() -> Problem {
-    Problem::with_detail(Code::NotOperational, "the appliance is stopping")
-        .retry_after(Duration::from_secs(1))
+    Problem::with_detail(Code::NotOperational, "the appliance is stopping").retry_after(A_SECOND)
 }
 
 fn awaits_continue(parts: &Parts) -> bool {

@@ -103,8 +103,7 @@ pub(crate) async fn password(exchange: &mut Exchange<'_>) -> Result<Answer, Refu
         }
         LetterTried::Over => ends(letter::over(language), Code::LoginDenied),
         LetterTried::RateLimited { seconds } => {
-            let wait = Duration::from_secs(seconds);
-            Err(Problem::new(Code::RateLimited).retry_after(wait).into())
+            Err(Problem::rate_limited(Duration::from_secs(seconds)).into())
         }
         LetterTried::Unavailable => Ok(refusal(&context, SignInRefusal::Unavailable)),
     }

@@ -55,8 +55,7 @@ pub(crate) async fn sign_in(exchange: &mut Exchange<'_>) -> Result<Answer, Refus
     match exchange.to_the_end(work).await? {
         Begun::Link(link) => see_other(&format!("/login/{link}?lang={}", language.tag())),
         Begun::RateLimited { seconds } => {
-            let wait = Duration::from_secs(seconds);
-            Err(Problem::new(Code::RateLimited).retry_after(wait).into())
+            Err(Problem::rate_limited(Duration::from_secs(seconds)).into())
         }
         Begun::Unavailable => {
             let context = Context { path: Some(PATH), ..Context::of(exchange, language) };

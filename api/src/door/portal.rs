@@ -117,8 +117,7 @@ pub(super) fn handed(context: &Context<'_>, handed: Handed) -> Result<Answer, Re
         Handed::NetworkNotAllowed => Ok(refusal(context, SignInRefusal::NetworkNotAllowed)),
         Handed::Unavailable => Ok(refusal(context, SignInRefusal::Unavailable)),
         Handed::RateLimited { seconds } => {
-            let wait = Duration::from_secs(seconds);
-            Err(Problem::new(Code::RateLimited).retry_after(wait).into())
+            Err(Problem::rate_limited(Duration::from_secs(seconds)).into())
         }
     }
 }

@@ -155,7 +155,7 @@ impl Held {
         if missing == 0 {
             return Ok(());
         }
-        let busy = || Problem::new(Code::RateLimited).retry_after(Duration::from_secs(1));
+        let busy = || Problem::rate_limited(Duration::from_secs(1));
         let count = u32::try_from(missing).map_err(|_| busy())?;
         let more = Arc::clone(&self.buffered).try_acquire_many_owned(count).map_err(|_| busy())?;
         match &mut self.permit {
