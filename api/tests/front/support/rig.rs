@@ -82,6 +82,16 @@ pub fn config(pki: &Pki) -> FrontConfig {
     let certificate = pki.server.certificate_file.clone();
     let key = pki.server.key_file.clone();
     let client_ca = pki.clients.file.clone();
+    let card_listener = || CardListener {
+        address,
+        host_names: host_names.clone(),
+        certificate: certificate.clone(),
+        key: key.clone(),
+        card_ca_hints: Some(pki.cards.file.clone()),
+        handshake_seconds: 90,
+        keep_alive_seconds: 60,
+        limits: Limits::default(),
+    };
     FrontConfig {
         signing: Some(SigningListener {
             address,
@@ -97,26 +107,8 @@ pub fn config(pki: &Pki) -> FrontConfig {
             documents: Documents::default(),
             requests_per_second: 10_000,
         }),
-        hpki: Some(CardListener {
-            address,
-            host_names: host_names.clone(),
-            certificate: certificate.clone(),
-            key: key.clone(),
-            card_ca_hints: Some(pki.cards.file.clone()),
-            handshake_seconds: 90,
-            keep_alive_seconds: 60,
-            limits: Limits::default(),
-        }),
-        jpki: Some(CardListener {
-            address,
-            host_names: host_names.clone(),
-            certificate: certificate.clone(),
-            key: key.clone(),
-            card_ca_hints: Some(pki.cards.file.clone()),
-            handshake_seconds: 90,
-            keep_alive_seconds: 60,
-            limits: Limits::default(),
-        }),
+        hpki: Some(card_listener()),
+        jpki: Some(card_listener()),
         portal: Some(PortalListener {
             address,
             host_name: "localhost".to_owned(),
