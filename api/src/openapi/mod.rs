@@ -53,7 +53,8 @@ fn build() -> Value {
             "title": "Inkan",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "HSM-backed signatures for medical professionals. Signing systems use the listener \
-                `signing`, operators the listener `admin`, browsers with a card `hpki` (and with a My Number card, by the same paths, `jpki`), monitoring `metrics`.",
+                `signing`, operators the listener `admin`, browsers with a card `hpki` (and with a My Number card, \
+                by the same paths, `jpki`), monitoring `metrics`.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,

@@ -14,6 +14,7 @@
 //! A phone is enrolled the same way: the card listener proves the card and hands the browser a page secret for
 //! `POST /wait/{id}`. The pages are one for both; the keeper knows what an id stands for.
 
+use crate::operations::CardHandshake;
 use crate::operations::EntryShown;
 use crate::operations::SignInRefusal;
 use crate::operations::added::RecentlyAdded;
@@ -396,17 +397,13 @@ pub trait Portal: Send + Sync {
     async fn phone_deny(&self, request_id: &str, link: &str) -> PhoneDone;
 
     /// The card listener's page for registering a phone. Changes nothing.
-    async fn open_enrol(
-        &self,
-        request_id: &str,
-        card: Option<crate::operations::CardHandshake>,
-    ) -> EnrolPage;
+    async fn open_enrol(&self, request_id: &str, card: Option<CardHandshake>) -> EnrolPage;
 
     /// Its form was sent.
     async fn start_enrol(
         &self,
         request_id: &str,
-        card: Option<crate::operations::CardHandshake>,
+        card: Option<CardHandshake>,
         form_token: &str,
         terminal: Terminal,
     ) -> EnrolStarted;

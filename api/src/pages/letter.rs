@@ -43,13 +43,13 @@ pub(crate) enum Slip {
 /// One field.
 pub(crate) fn ask_password(context: &Context<'_>, slip: Option<Slip>) -> Answer {
     let Context { language, request_id, path, .. } = *context;
-    let slip = slip.map(|slip| said_of(language, &slip));
+    let slip = slip.map(|slip| why_again(language, &slip));
     let (path, code) = (path.unwrap_or_default(), slip.as_ref().map(|_| Code::LoginDenied));
     let page = PasswordPage { language, request_id, path, slip };
     html_of(code, &page, language)
 }
 
-fn said_of(language: Language, slip: &Slip) -> Message {
+fn why_again(language: Language, slip: &Slip) -> Message {
     match slip {
         Slip::Wrong { left } => {
             let [ja, en] = [
