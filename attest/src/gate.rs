@@ -227,7 +227,7 @@ impl Gate {
         let Admission { system, session, credential, .. } = admission;
         let now = self.clock.now()?;
         self.check_session(&system, &session, now)?;
-        check_credential(&credential, now)?;
+        self.check_credential(&credential, now)?;
         let expected = credential.record.key_type.digest();
         if let Some(actual) =
             requested.iter().map(Requested::algorithm).find(|actual| *actual != expected)
@@ -304,8 +304,23 @@ impl Gate {
         if credential.record.holder_id != session.holder_id {
             return Err(GateError::CredentialUnknown);
         }
-        check_credential(&credential, now)?;
+        self.check_credential(&credential, now)?;
         Ok(credential)
+    }
+
+    /// Rules 10 and 11. What was stopped after it was looked up is told what its record says by now.
+    fn check_credential(
+        &self,
+        credential: &LiveCredential,
+        now: UnixSeconds,
+    ) -> Result<(), GateError> {
+        let checked = check_credential(credential, now);
+        if let Err(GateError::CredentialNotActive(_)) = checked
+            && let Some(by_now) = self.registry.credential(&credential.record.credential_id)
+        {
+            check_credential(&by_now, now)?;
+        }
+        checked
     }
 
     fn only_usable_credential(
@@ -321,7 +336,8 @@ impl Gate {
             // The only one there says more by its own fault than "none usable".
             (None, _) => match all.as_slice() {
                 [only] => {
-                    Err(check_credential(only, now).err().unwrap_or(GateError::CredentialUnknown))
+                    let checked = self.check_credential(only, now);
+                    Err(checked.err().unwrap_or(GateError::CredentialUnknown))
                 }
                 _ => Err(GateError::CredentialUnknown),
             },

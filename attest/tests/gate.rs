@@ -224,6 +224,20 @@ async fn rule_10_credential_that_is_not_active_is_refused() {
 }
 
 #[tokio::test]
+async fn rule_10_credential_that_stops_after_admission_is_refused_as_its_record_says_by_now() {
+    for status in [CredentialStatus::Quarantined, CredentialStatus::Revoked] {
+        let world = open().await;
+        let admission = world.gate.admit(world.presented()).unwrap();
+        let mut record = credential("key", "u-1", no_key(KeyType::P256));
+        record.status = status;
+        world.registry.put_credential(LiveCredential::new(record));
+        let scheme = KeyType::P256.default_scheme();
+        let refused = world.gate.permit(admission, scheme, digest()).await;
+        assert!(matches!(refused, Err(GateError::CredentialNotActive(actual)) if actual == status));
+    }
+}
+
+#[tokio::test]
 async fn rule_11_certificate_is_good_in_its_last_second_only() {
     let world = open().await;
     let mut record = credential("key", "u-1", no_key(KeyType::P256));

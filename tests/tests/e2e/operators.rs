@@ -466,11 +466,7 @@ async fn revoked_key_releases_nothing_after_the_revocation_was_answered() {
     assert!(outcomes.iter().any(|(_, status, _)| *status == 200), "nothing was signed before");
     assert!(outcomes.iter().any(|(was_late, ..)| *was_late), "nothing was asked for after");
     for (was_late, status, code) in &outcomes {
-        // The key stops before its record says why: for that moment it reads as any key that is stopped.
-        let is_over = matches!(
-            code.as_str(),
-            "credential_revoked" | "session_ended" | "credential_quarantined"
-        );
+        let is_over = matches!(code.as_str(), "credential_revoked" | "session_ended");
         assert!(*status == 200 || is_over, "{status} {code}");
         assert!(!(*was_late && *status == 200), "released after the revocation was answered");
     }
