@@ -4,8 +4,6 @@
 
 use super::Keeper;
 use super::entries;
-use super::phone::asked;
-use super::phone::not_asked;
 use super::phone::not_proved;
 use super::phones::Phones;
 use super::phones::terminal_line;
@@ -99,10 +97,7 @@ impl ChangePhone for Keeper {
         if agree && !self.parts.settings.change_by_phone {
             return ChangeGoesOn::Over;
         }
-        let goes_on = match agree {
-            true => self.go_on_with_change(request_id, phones, id, &page).await,
-            false => self.stop_change(request_id, phones, id, &page).await,
-        };
+        let goes_on = self.go_on_with_change(request_id, phones, id, &page, agree).await;
         goes_on.unwrap_or_else(|error| {
             tracing::error!(request_id, %error, "a change of phone could not be stored");
             ChangeGoesOn::Unavailable
@@ -111,17 +106,24 @@ impl ChangePhone for Keeper {
 }
 
 impl Keeper {
-    /// Yes: a ticket by the old phone, and another page of this browser.
+    /// Yes: a ticket by the old phone, and another page of this browser. No: the end of it.
     async fn go_on_with_change(
         &self,
         request_id: &str,
         phones: &Phones,
         id: &str,
         page: &PageSecret,
+        agree: bool,
     ) -> Result<ChangeGoesOn, SessionError> {
         let Some(change) = phones.changes.by_page(id, page).await? else {
             return Ok(ChangeGoesOn::Over);
         };
+        if !agree {
+            return Ok(match self.deny_change(request_id, phones, &change).await? {
+                true => ChangeGoesOn::Stopped,
+                false => ChangeGoesOn::Over,
+            });
+        }
         let Some(old) = phones.changes.agree(id, page).await? else {
             return Ok(ChangeGoesOn::Over);
         };
@@ -145,22 +147,6 @@ impl Keeper {
             return Ok(ChangeGoesOn::Unavailable);
         }
         Ok(ChangeGoesOn::Page { id: ticket.ticket_id, page_secret: next.text().into() })
-    }
-
-    async fn stop_change(
-        &self,
-        request_id: &str,
-        phones: &Phones,
-        id: &str,
-        page: &PageSecret,
-    ) -> Result<ChangeGoesOn, SessionError> {
-        let Some(change) = phones.changes.by_page(id, page).await? else {
-            return Ok(ChangeGoesOn::Over);
-        };
-        Ok(match self.deny_change(request_id, phones, &change).await? {
-            true => ChangeGoesOn::Stopped,
-            false => ChangeGoesOn::Over,
-        })
     }
 
     /// What the PC shows of a change.
@@ -230,7 +216,6 @@ impl Keeper {
             }
             ChangeNumber::Over => return Ok(PhoneAsked::Over),
         }
-        // What an answer would approve, durable under the challenge before anybody sees it.
         let binding = Binding {
             purpose: Approves::ChangePhone,
             system_id: PORTAL.to_owned(),
@@ -242,16 +227,7 @@ impl Keeper {
         };
         let mut known = self.parts.registry.authenticators_of(holder_id);
         known.retain(|known| known.kind == AuthenticatorKind::Phone);
-        let started = match phones.fido2.start_assertion(binding.clone(), &known) {
-            Ok(started) => started,
-            Err(error) => return Ok(not_asked(request_id, &error)),
-        };
-        let entry = entries::sign_in_asked(request_id, &started.challenge, &binding);
-        if let Err(error) = self.parts.audit.append(entry).await {
-            tracing::error!(request_id, %error, "a question to a phone could not be recorded");
-            return Ok(PhoneAsked::Unavailable);
-        }
-        Ok(asked(request_id, started))
+        Ok(self.ask_to_approve(request_id, phones, binding, &known).await)
     }
 
     /// The old phone answered.

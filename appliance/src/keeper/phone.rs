@@ -15,6 +15,7 @@ use api::operations::portal::PhoneAsked;
 use api::operations::portal::PhoneDone;
 use api::operations::portal::PhonePage;
 use attest::activation::Entries;
+use attest::authenticator::Authenticator;
 use attest::clock::UnixSeconds;
 use attest::evidence::Binding;
 use attest::evidence::Fido2Error;
@@ -30,6 +31,7 @@ use attest::sessions::SessionError;
 use attest::sign_in::DenyReason;
 use attest::sign_in::SessionRecord;
 use attest::sign_in::split_link;
+use std::sync::Arc;
 
 impl Keeper {
     pub(super) async fn ask_sign_in(&self, handoff: &Handoff, now: UnixSeconds) -> PhonePage {
@@ -87,7 +89,7 @@ impl Keeper {
             }
             NumberChecked::Over => return Ok(PhoneAsked::Over),
         }
-        // Step 2: what an answer would approve, durable under the challenge before anybody sees it.
+        // Step 2: what an answer would approve.
         let binding = Binding {
             purpose: match record.entries {
                 Some(_) => Approves::Once,
@@ -101,16 +103,28 @@ impl Keeper {
             entries: record.entries.as_ref().map(Entries::digest),
         };
         let known = self.parts.registry.authenticators_of(holder_id);
-        let started = match phones.fido2.start_assertion(binding.clone(), &known) {
+        Ok(self.ask_to_approve(request_id, phones, binding, &known).await)
+    }
+
+    /// A question to one of `known`, or to none that looks the same: what an answer would approve is durable under the
+    /// challenge before anybody sees it.
+    pub(super) async fn ask_to_approve(
+        &self,
+        request_id: &str,
+        phones: &Phones,
+        binding: Binding,
+        known: &[Arc<Authenticator>],
+    ) -> PhoneAsked {
+        let started = match phones.fido2.start_assertion(binding.clone(), known) {
             Ok(started) => started,
-            Err(error) => return Ok(not_asked(request_id, &error)),
+            Err(error) => return not_asked(request_id, &error),
         };
         let entry = entries::sign_in_asked(request_id, &started.challenge, &binding);
         if let Err(error) = self.parts.audit.append(entry).await {
             tracing::error!(request_id, %error, "a question to a phone could not be recorded");
-            return Ok(PhoneAsked::Unavailable);
+            return PhoneAsked::Unavailable;
         }
-        Ok(asked(request_id, started))
+        asked(request_id, started)
     }
 
     /// The phone answered.
