@@ -52,10 +52,7 @@ impl AdminDesk {
         reason: &Option<String>,
         now: UnixSeconds,
     ) -> Result<Plan, Problem> {
-        let (holder, rev) = self.stored_holder(holder_id).await?;
-        if is_retired(&holder) {
-            return Err(refusal::conflict(format!("holder {holder_id} has left for good")));
-        }
+        let (holder, rev) = self.holder_who_stays(holder_id).await?;
         let summary = format!("disable holder {holder_id}");
         // Done twice, it ends what may have begun, and does not change since when and why.
         let stop = holder.withdrawn.stop.clone();
@@ -72,10 +69,7 @@ impl AdminDesk {
         reason: &Option<String>,
         now: UnixSeconds,
     ) -> Result<Plan, Problem> {
-        let (holder, rev) = self.stored_holder(holder_id).await?;
-        if is_retired(&holder) {
-            return Err(refusal::conflict(format!("holder {holder_id} has left for good already")));
-        }
+        let (holder, rev) = self.holder_who_stays(holder_id).await?;
         let summary = format!("end holder {holder_id} for good");
         let stop = Stop { at: now, reason: reason.clone(), is_for_good: true };
         let warning = "there is no way back, and the id is never given to anybody else";
@@ -102,13 +96,9 @@ impl AdminDesk {
     }
 
     pub(super) async fn plan_holder_enable(&self, holder_id: &str) -> Result<Plan, Problem> {
-        let (holder, rev) = self.stored_holder(holder_id).await?;
+        let (holder, rev) = self.holder_who_stays(holder_id).await?;
         if holder.enabled {
             return Err(refusal::conflict(format!("holder {holder_id} is enabled")));
-        }
-        if is_retired(&holder) {
-            let detail = format!("holder {holder_id} has left for good: register another id");
-            return Err(refusal::conflict(detail));
         }
         let mut enabled = Holder { enabled: true, ..holder.clone() };
         let why = enabled.withdrawn.stop.take().and_then(|stop| stop.reason);
@@ -203,6 +193,16 @@ impl AdminDesk {
         self.parts().registry.holder(holder_id).ok_or_else(|| Code::HolderUnknown.into())
     }
 
+    /// A holder who has not left for good: nothing changes that.
+    async fn holder_who_stays(&self, holder_id: &str) -> Result<(Holder, Rev), Problem> {
+        let (holder, rev) = self.stored_holder(holder_id).await?;
+        if holder.withdrawn.stop.as_ref().is_some_and(|stop| stop.is_for_good) {
+            let detail = format!("holder {holder_id} has left for good: register another id");
+            return Err(refusal::conflict(detail));
+        }
+        Ok((holder, rev))
+    }
+
     async fn stored_holder(&self, holder_id: &str) -> Result<(Holder, Rev), Problem> {
         let found = self.parts().trust.load::<Holder>(holder_id).await.map_err(refusal::trust)?;
         found.ok_or_else(|| Code::HolderUnknown.into())
@@ -212,10 +212,6 @@ impl AdminDesk {
 fn subject(holder_id: &str, change: &'static str) -> Subject {
     let holder = holder_id.to_owned();
     Subject { what: "holder", id: holder.clone(), change, holder_id: Some(holder) }
-}
-
-fn is_retired(holder: &Holder) -> bool {
-    holder.withdrawn.stop.as_ref().is_some_and(|stop| stop.is_for_good)
 }
 
 fn yes(flag: bool) -> &'static str {
