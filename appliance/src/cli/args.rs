@@ -127,7 +127,7 @@ impl Command {
     /// What lists the things that this command is about.
     pub fn list(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Holder(Holder::LinkCard { .. } | Holder::UnlinkCard { .. }) => "inkan card list",
+            Self::Holder(Holder::LinkCard(_) | Holder::UnlinkCard(_)) => "inkan card list",
             Self::Holder(_) => "inkan holder list",
             Self::Card(_) => "inkan card list",
             Self::Device(_) => "inkan device list",
@@ -224,48 +224,48 @@ pub enum Holder {
         holder_id: String,
     },
     /// Links a card to a holder (takes two operators)
-    LinkCard {
-        /// 本人ID
-        holder_id: String,
-        /// The card's authentication certificate, PEM or DER
-        #[arg(long, alias = "cert-file", value_name = "FILE")]
-        certificate: PathBuf,
-    },
+    LinkCard(CardLink),
     /// Removes a card link at once; sessions proved with it end
-    UnlinkCard {
-        /// SHA-256 that `inkan card list` shows
-        card: String,
-        /// Why: kept with the holder and in the audit log
-        #[arg(long)]
-        reason: Option<String>,
-    },
+    UnlinkCard(CardUnlink),
 }
 
 /// `inkan card`
 #[derive(Debug, Subcommand)]
 pub enum Card {
     /// Links a card to a holder (takes two operators)
-    Link {
-        /// 本人ID
-        holder_id: String,
-        /// The card's authentication certificate, PEM or DER
-        #[arg(long, alias = "cert-file", value_name = "FILE")]
-        certificate: PathBuf,
-    },
+    Link(CardLink),
     /// Removes a card link at once; sessions proved with it end
-    Unlink {
-        /// SHA-256 that `inkan card list` shows
-        card: String,
-        /// Why: kept with the holder and in the audit log
-        #[arg(long)]
-        reason: Option<String>,
-    },
+    Unlink(CardUnlink),
     /// Lists card links
-    List {
-        /// Of this holder only
-        #[arg(long)]
-        holder: Option<String>,
-    },
+    List(OfHolder),
+}
+
+/// Whose a card is.
+#[derive(Debug, Args)]
+pub struct CardLink {
+    /// 本人ID
+    pub holder_id: String,
+    /// The card's authentication certificate, PEM or DER
+    #[arg(long, alias = "cert-file", value_name = "FILE")]
+    pub certificate: PathBuf,
+}
+
+/// A card that goes.
+#[derive(Debug, Args)]
+pub struct CardUnlink {
+    /// SHA-256 that `inkan card list` shows
+    pub card: String,
+    /// Why: kept with the holder and in the audit log
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+/// What is listed.
+#[derive(Debug, Args)]
+pub struct OfHolder {
+    /// Of this holder only
+    #[arg(long)]
+    pub holder: Option<String>,
 }
 
 /// `inkan jpki`
@@ -280,11 +280,7 @@ pub enum Jpki {
         reason: Option<String>,
     },
     /// Lists My Number cards
-    List {
-        /// Of this holder only
-        #[arg(long)]
-        holder: Option<String>,
-    },
+    List(OfHolder),
 }
 
 /// `inkan device`
@@ -299,11 +295,7 @@ pub enum Device {
         reason: Option<String>,
     },
     /// Lists phones
-    List {
-        /// Of this holder only
-        #[arg(long)]
-        holder: Option<String>,
-    },
+    List(OfHolder),
 }
 
 /// `inkan key`
@@ -364,11 +356,7 @@ pub enum Key {
         public_key: String,
     },
     /// Lists keys
-    List {
-        /// Of this holder only
-        #[arg(long)]
-        holder: Option<String>,
-    },
+    List(OfHolder),
     /// Revokes a key for good, at once
     Revoke {
         /// Which key

@@ -95,16 +95,16 @@ fn holder(holder: &args::Holder) -> Result<AdminCommand, CliError> {
             AdminCommand::HolderRetire { holder_id: holder_id.clone(), reason: reason.clone() }
         }
         H::Enable { holder_id } => AdminCommand::HolderEnable { holder_id: holder_id.clone() },
-        H::LinkCard { holder_id, certificate } => link_card(holder_id, certificate)?,
-        H::UnlinkCard { card, reason } => unlink_card(card, reason),
+        H::LinkCard(link) => link_card(link)?,
+        H::UnlinkCard(unlink) => unlink_card(unlink),
     })
 }
 
 fn card(card: &args::Card) -> Result<AdminCommand, CliError> {
     Ok(match card {
-        args::Card::Link { holder_id, certificate } => link_card(holder_id, certificate)?,
-        args::Card::Unlink { card, reason } => unlink_card(card, reason),
-        args::Card::List { holder } => AdminCommand::CardList { holder_id: holder.clone() },
+        args::Card::Link(link) => link_card(link)?,
+        args::Card::Unlink(unlink) => unlink_card(unlink),
+        args::Card::List(of) => AdminCommand::CardList { holder_id: of.holder.clone() },
     })
 }
 
@@ -113,7 +113,7 @@ fn jpki(jpki: &args::Jpki) -> AdminCommand {
         args::Jpki::Unlink { card, reason } => {
             AdminCommand::JpkiUnlink { card: fingerprint(card), reason: reason.clone() }
         }
-        args::Jpki::List { holder } => AdminCommand::JpkiList { holder_id: holder.clone() },
+        args::Jpki::List(of) => AdminCommand::JpkiList { holder_id: of.holder.clone() },
     }
 }
 
@@ -122,17 +122,17 @@ fn device(device: &args::Device) -> AdminCommand {
         args::Device::Remove { device, reason } => {
             AdminCommand::DeviceRemove { device: fingerprint(device), reason: reason.clone() }
         }
-        args::Device::List { holder } => AdminCommand::DeviceList { holder_id: holder.clone() },
+        args::Device::List(of) => AdminCommand::DeviceList { holder_id: of.holder.clone() },
     }
 }
 
-fn link_card(holder_id: &str, certificate: &Path) -> Result<AdminCommand, CliError> {
-    let certificate_pem = certificate_pem(certificate)?;
-    Ok(AdminCommand::CardLink(NewCard { holder_id: holder_id.to_owned(), certificate_pem }))
+fn link_card(link: &args::CardLink) -> Result<AdminCommand, CliError> {
+    let certificate_pem = certificate_pem(&link.certificate)?;
+    Ok(AdminCommand::CardLink(NewCard { holder_id: link.holder_id.clone(), certificate_pem }))
 }
 
-fn unlink_card(card: &str, reason: &Option<String>) -> AdminCommand {
-    AdminCommand::CardUnlink { card: fingerprint(card), reason: reason.clone() }
+fn unlink_card(unlink: &args::CardUnlink) -> AdminCommand {
+    AdminCommand::CardUnlink { card: fingerprint(&unlink.card), reason: unlink.reason.clone() }
 }
 
 fn key(key: &args::Key) -> Result<AdminCommand, CliError> {
@@ -161,7 +161,7 @@ fn key(key: &args::Key) -> Result<AdminCommand, CliError> {
             credential_id: credential_id.clone(),
             public_key: fingerprint(public_key),
         },
-        K::List { holder } => AdminCommand::KeyList { holder_id: holder.clone() },
+        K::List(of) => AdminCommand::KeyList { holder_id: of.holder.clone() },
         K::Revoke { credential_id, reason } => {
             AdminCommand::KeyRevoke { credential_id: credential_id.clone(), reason: reason.clone() }
         }
