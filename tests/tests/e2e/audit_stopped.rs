@@ -2,6 +2,7 @@
 
 use super::renewal::key;
 use super::renewal::objects;
+use super::renewal::revoked_and_kept_its_time;
 use super::renewal::text;
 use serde_json::json;
 use std::path::Path;
@@ -70,11 +71,7 @@ async fn pair_is_not_destroyed_before_the_decision_is_recorded() {
     };
     let plan = Plan { tune, ..Plan::default() };
     let Some((mut world, armed)) = with_a_log_that_stops(plan).await else { return };
-    let revoke = "POST /keys/p256/revoke";
-    admin::ask(&world, &world.pki.registrar, revoke, None).await.expect(200);
-    tokio::time::sleep(Duration::from_millis(2_100)).await;
-    let public_key = text(&key(&world, "p256").await["spki_sha256"]);
-    let destroy = format!("DELETE /keys/p256/pairs/{public_key}");
+    let destroy = revoked_and_kept_its_time(&world).await;
     let id = admin::propose(&world, &world.pki.registrar, &destroy, None).await;
     let there = objects(&world.token.objects);
     std::fs::write(&armed, b"").unwrap();

@@ -196,6 +196,13 @@ fn kept_for(seconds: &'static str) -> Plan {
     }
 }
 
+/// Revokes `p256`, whose pair is kept for one second; the line that destroys the pair, from now on.
+pub(crate) async fn revoked_and_kept_its_time(world: &World) -> String {
+    admin::ask(world, &world.pki.registrar, "POST /keys/p256/revoke", None).await.expect(200);
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    format!("DELETE /keys/p256/pairs/{}", text(&key(world, "p256").await["spki_sha256"]))
+}
+
 /// Objects in the token, as SoftHSM has them on disk.
 pub(crate) fn objects(folder: &Path) -> usize {
     let entries = std::fs::read_dir(folder).expect("the token").filter_map(Result::ok);
@@ -253,12 +260,9 @@ async fn superseded_pair_is_destroyed_by_two_after_the_grace_time_and_what_it_si
 #[tokio::test]
 async fn pair_that_the_token_does_not_let_go_is_decided_shown_and_destroyed_later() {
     let world = &World::new(kept_for("1")).await;
-    admin::ask(world, &world.pki.registrar, "POST /keys/p256/revoke", None).await.expect(200);
-    tokio::time::sleep(Duration::from_millis(2_100)).await;
-    let public_key = text(&key(world, "p256").await["spki_sha256"]);
+    let destroy = revoked_and_kept_its_time(world).await;
     let there = objects(&world.token.objects);
     world.shim("C_DestroyObject CKR_FUNCTION_FAILED\n");
-    let destroy = format!("DELETE /keys/p256/pairs/{public_key}");
     let done = admin::grant(world, &destroy, None).await;
     assert!(done.text().contains("did not answer"), "{done}");
     assert_eq!(key(world, "p256").await["status"], "destroyed");
@@ -281,11 +285,7 @@ async fn pair_that_the_token_does_not_let_go_is_decided_shown_and_destroyed_late
 #[tokio::test]
 async fn pair_whose_destruction_a_crash_cut_off_is_destroyed_at_the_next_start() {
     let mut world = World::new(kept_for("1")).await;
-    let revoke = "POST /keys/p256/revoke";
-    admin::ask(&world, &world.pki.registrar, revoke, None).await.expect(200);
-    tokio::time::sleep(Duration::from_millis(2_100)).await;
-    let public_key = text(&key(&world, "p256").await["spki_sha256"]);
-    let destroy = format!("DELETE /keys/p256/pairs/{public_key}");
+    let destroy = revoked_and_kept_its_time(&world).await;
     let id = admin::propose(&world, &world.pki.registrar, &destroy, None).await;
     let there = objects(&world.token.objects);
     // The process dies at the token, behind the record.

@@ -204,10 +204,7 @@ async fn f32_expired_second_certificate_refuses_every_method() {
     tokio::time::sleep(Duration::from_secs(11)).await;
     let pending = house.clinic().ask_sign_in(Some(&doctor.holder_id)).await;
     let pc = house.hand_off(&pending, None).await;
-    let (link, number) = house.shown(&pc).await;
-    let question = house.ask(&link, &number.unwrap()).await;
-    let answer = phone.get(&question.options.to_string()).unwrap();
-    let refused = house.finish(&link, &question.ceremony_id, &answer).await;
+    let refused = house.approve(&pc, &mut phone).await;
     assert!(refused.text().contains("セカンド証明書"), "{refused}");
     let mut browser = house.world.portal().browser(Some(&doctor.card)).await;
     let page = browser.open(&pending.login_path).await;
@@ -238,10 +235,7 @@ async fn f32_expired_card_ends_the_phone_as_well_and_a_lost_one_does_not() {
     tokio::time::sleep(Duration::from_secs(21)).await;
     let pending = house.clinic().ask_sign_in(Some(&doctor.holder_id)).await;
     let pc = house.hand_off(&pending, None).await;
-    let (link, number) = house.shown(&pc).await;
-    let question = house.ask(&link, &number.unwrap()).await;
-    let answer = phone.get(&question.options.to_string()).unwrap();
-    let refused = house.finish(&link, &question.ceremony_id, &answer).await;
+    let refused = house.approve(&pc, &mut phone).await;
     assert!(refused.text().contains("HPKIカードの有効期限が切れています"), "{refused}");
     let query = format!("event=sign_in_denied&holder={}", doctor.holder_id);
     let records = admin::audit_records(&house.world, &query).await;
