@@ -53,6 +53,20 @@ pub async fn signing(world: &World, credential: &str, document: Arc<Vec<u8>>) ->
     }
 }
 
+/// CPU per signature of `many` over that of `few`: a ratio a repeat.
+pub async fn cpu_ratios(few: &World, many: &World, effort: Effort) -> Vec<f64> {
+    let document = Arc::new(vec![0x5a; DOCUMENT]);
+    let few = signing(few, "p256", document.clone()).await;
+    let many = signing(many, "p256", document).await;
+    let mut ratios = Vec::new();
+    for _repeat in 0..effort.repeats {
+        let one = load::run(&few, IN_FLIGHT, effort.length).await.cpu;
+        let all = load::run(&many, IN_FLIGHT, effort.length).await.cpu;
+        ratios.push(micros(all) / micros(one));
+    }
+    ratios
+}
+
 /// Medians are taken over these; each repeat measures all of them once.
 #[derive(Default)]
 struct Raw {

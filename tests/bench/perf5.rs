@@ -1,14 +1,9 @@
 //! PERF5: a token with thousands of keys: signing, starting and adding a key cost what they cost with one.
 
 use crate::Effort;
-use crate::load;
 use crate::perf1;
-use crate::perf1::DOCUMENT;
-use crate::perf1::IN_FLIGHT;
 use crate::perf12::start_ms;
 use crate::report::Report;
-use crate::report::micros;
-use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 use tests::support::cpu::resident_bytes;
@@ -23,15 +18,7 @@ pub async fn run(report: &mut Report, effort: Effort) {
     let resident_before = resident_bytes(many.daemon.pid());
     let (first, last) = fill(&many, effort.keys).await;
     let grown = resident_bytes(many.daemon.pid()).saturating_sub(resident_before) as f64;
-    let document = Arc::new(vec![0x5a; DOCUMENT]);
-    let few_load = perf1::signing(&few, "p256", document.clone()).await;
-    let many_load = perf1::signing(&many, "p256", document).await;
-    let mut ratios = Vec::new();
-    for _repeat in 0..effort.repeats {
-        let one = load::run(&few_load, IN_FLIGHT, effort.length).await.cpu;
-        let all = load::run(&many_load, IN_FLIGHT, effort.length).await.cpu;
-        ratios.push(micros(all) / micros(one));
-    }
+    let ratios = perf1::cpu_ratios(&few, &many, effort).await;
     let keys = effort.keys;
     report.add(
         "PERF5",

@@ -4,13 +4,9 @@
 //! in a hundred thousand times would take hours and measure something else.
 
 use crate::Effort;
-use crate::load;
 use crate::perf1;
-use crate::perf1::DOCUMENT;
-use crate::perf1::IN_FLIGHT;
 use crate::perf12::start_ms;
 use crate::report::Report;
-use crate::report::micros;
 use appliance::config::Config;
 use appliance::daemon::STORE_DIRECTORY;
 use appliance::store::SledStore;
@@ -54,15 +50,7 @@ pub async fn run(report: &mut Report, effort: Effort) {
     fill(&many);
     let start = start_ms(&mut many);
     let grown = resident_bytes(many.daemon.pid()).saturating_sub(before) as f64;
-    let document = Arc::new(vec![0x5a; DOCUMENT]);
-    let few_load = perf1::signing(&few, "p256", document.clone()).await;
-    let many_load = perf1::signing(&many, "p256", document).await;
-    let mut ratios = Vec::new();
-    for _repeat in 0..effort.repeats {
-        let one = load::run(&few_load, IN_FLIGHT, effort.length).await.cpu;
-        let all = load::run(&many_load, IN_FLIGHT, effort.length).await.cpu;
-        ratios.push(micros(all) / micros(one));
-    }
+    let ratios = perf1::cpu_ratios(&few, &many, effort).await;
     let what = format!("CPU per signature, {SESSIONS} sessions / one");
     report.add("PERF6", what, "x", ratios, Some(1.05));
     let each = grown / (HOLDERS + SESSIONS) as f64 / 1e3;
