@@ -333,13 +333,7 @@ impl AdminDesk {
 
     fn copied_phones(&self) -> Vec<DoctorCheck> {
         let phones = self.parts().registry.authenticators();
-        let copied = phones.iter().filter(|phone| phone.counter_went_back_at.is_some());
-        let check = |phone: &Arc<Authenticator>| {
-            let (id, holder) = (&phone.authenticator_id.0, &phone.holder_id);
-            let found = format!("its counter went back: somebody may have a copy; of {holder}");
-            bad(format!("phone {}", phone.label), found, format!("inkan device remove {id}"))
-        };
-        copied.take(NAMED).map(check).collect()
+        phones.iter().filter_map(copied_phone).take(NAMED).collect()
     }
 
     async fn open_proposals(&self, now: UnixSeconds) -> DoctorCheck {
@@ -402,7 +396,7 @@ pub(super) fn copied_phone(phone: &Arc<Authenticator>) -> Option<DoctorCheck> {
     phone.counter_went_back_at?;
     let (id, holder) = (&phone.authenticator_id.0, &phone.holder_id);
     let found = format!("its counter went back: somebody may have a copy; of {holder}");
-    Some(bad(phone.label.as_str(), found, format!("inkan device remove {id}")))
+    Some(bad(format!("phone {}", phone.label), found, format!("inkan device remove {id}")))
 }
 
 pub(super) fn unread(subject: &str, error: &TrustError) -> DoctorCheck {
