@@ -42,12 +42,13 @@ impl Keeper {
         let Some((record, system)) = found else {
             return PhonePage::Over;
         };
+        let offered = self.offered(&system, &record, Method::Fido2);
         PhonePage::Ask {
             purpose: sign_in_purpose(&record, &system, handoff),
             terminal: handoff.terminal.clone(),
             number_of_asking_screen: record.number.is_some(),
-            session_seconds: self.offered(&system, &record, Method::Fido2).seconds,
-            signatures: self.offered(&system, &record, Method::Fido2).signatures,
+            session_seconds: offered.seconds,
+            signatures: offered.signatures,
             entries: activation::shown(&record),
             remaining_seconds: now.seconds_until(handoff.link.expires_at()),
         }
