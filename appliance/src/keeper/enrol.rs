@@ -398,12 +398,17 @@ impl Keeper {
             Ok(lost) => (lost_name(&lost), Ok(Recorded::Lost(lost))),
             Err(error) => ("not_stored", Err(error)),
         };
+        self.record_lost_enrolment(request_id, code).await;
+        lost
+    }
+
+    /// Nothing came of an enrolment whose record is in the log. Never thinned out.
+    pub(super) async fn record_lost_enrolment(&self, request_id: &str, code: &str) {
         let detail = "nothing came of the enrolment that is recorded under this request";
         let entry = entries::enrolment_denied(request_id, code, detail);
         if let Err(error) = self.parts.audit.append(entry).await {
             tracing::error!(request_id, %error, "a lost enrolment could not be recorded");
         }
-        lost
     }
 
     /// What the phone is told of an enrolment that came to nothing.

@@ -307,7 +307,7 @@ impl Keeper {
             return Ok(LetterDone::Unavailable);
         }
         let contact = || self.contact(card);
-        let lost = match phones.cards.finish(&card.card_id, registration, &new).await {
+        let (code, lost) = match phones.cards.finish(&card.card_id, registration, &new).await {
             Ok(Registered::Done(phone)) => {
                 let label = phone.label.clone();
                 let detail = format!("it registered the phone {}", phone.authenticator_id.0);
@@ -328,12 +328,8 @@ impl Keeper {
             Ok(Registered::Over) => ("card_over", Ok(LetterDone::Over)),
             Err(error) => ("not_stored", Err(error)),
         };
-        let detail = "nothing came of the enrolment that is recorded under this request";
-        let entry = entries::enrolment_denied(request_id, lost.0, detail);
-        if let Err(error) = self.parts.audit.append(entry).await {
-            tracing::error!(request_id, %error, "a lost enrolment could not be recorded");
-        }
-        lost.1
+        self.record_lost_enrolment(request_id, code).await;
+        lost
     }
 
     /// Counts and records what became of a card; whether the record is durable.
