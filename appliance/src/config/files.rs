@@ -3,11 +3,11 @@
 use crate::config::Config;
 use crate::config::Fault;
 use crate::config::jpki;
-use crate::config::rules::Named;
-use crate::config::rules::Purpose;
-use crate::config::rules::TlsListener;
-use crate::config::rules::named_files;
-use crate::config::rules::tls_listeners;
+use crate::config::listeners::TlsListener;
+use crate::config::listeners::tls_listeners;
+use crate::config::named_files::Named;
+use crate::config::named_files::Purpose;
+use crate::config::named_files::named_files;
 use crate::x509;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::sign::CertifiedKey;

@@ -3,8 +3,8 @@
 use crate::config::CrlSource;
 use crate::config::Fault;
 use crate::config::http_uri;
-use crate::config::rules::Named;
-use crate::config::rules::Purpose;
+use crate::config::named_files::Named;
+use crate::config::named_files::Purpose;
 use attest::judge::JpkiProfile;
 use attest::validity::CertIdHash;
 use attest::validity::MAX_CACHE_SECONDS;

@@ -8,6 +8,8 @@ mod factors;
 mod fault;
 mod files;
 mod jpki;
+mod listeners;
+mod named_files;
 mod rules;
 
 pub use factors::Factors;
@@ -21,7 +23,7 @@ pub use jpki::OcspResponder;
 pub use jpki::Validity;
 pub use jpki::ValidityKind;
 pub use jpki::ValidityProvider;
-pub use rules::addresses_of;
+pub use listeners::addresses_of;
 
 use api::config::CardListener;
 use api::config::FrontConfig;

@@ -1,64 +1,18 @@
 //! What must hold between the values of a configuration, without looking at any file they name.
 
 use crate::config::Config;
-use crate::config::CrlSource;
 use crate::config::Fault;
 use crate::config::jpki;
-use api::config::CardListener;
+use crate::config::listeners::addresses_of;
+use crate::config::listeners::tls_listeners;
+use crate::config::named_files::Purpose;
+use crate::config::named_files::named_files;
 use attest::judge::HcRoleSource;
 use attest::records::SessionLimits;
 use hsm::error::HsmError;
 use http::Uri;
 use std::net::SocketAddr;
-use std::path::Path;
 use tracing_subscriber::EnvFilter;
-
-/// What a file that the configuration names is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// The data directory.
-    Data,
-    /// The PKCS#11 module.
-    Module,
-    /// The PIN.
-    Pin,
-    /// Private key of a listener, PEM.
-    Key,
-    /// Certificate of a listener and its issuers, PEM.
-    Certificate,
-    /// CA certificates, PEM.
-    CaBundle,
-    /// A revocation list.
-    Crl,
-}
-
-/// One file that the configuration names.
-pub struct Named<'c> {
-    /// Key path.
-    pub key: String,
-    /// The file.
-    pub path: &'c Path,
-    /// What for.
-    pub purpose: Purpose,
-}
-
-/// What one TLS listener is made of.
-pub struct TlsListener<'c> {
-    /// Key path: `listeners.signing`.
-    pub key: &'static str,
-    /// Key path of the names: `listeners.signing.host_names`.
-    pub names_key: &'static str,
-    /// Names served; empty where any will do.
-    pub host_names: &'c [String],
-    /// Certificate file.
-    pub certificate: &'c Path,
-    /// Private key file.
-    pub private_key: &'c Path,
-    /// Client CAs, if clients must show certificates.
-    pub client_ca: Option<&'c Path>,
-    /// Their lists.
-    pub client_crls: &'c [std::path::PathBuf],
-}
 
 /// Every fault between values.
 pub fn check(config: &Config) -> Vec<Fault> {
@@ -100,148 +54,6 @@ pub fn check(config: &Config) -> Vec<Fault> {
         ));
     }
     faults
-}
-
-/// Every file that the configuration names.
-pub fn named_files(config: &Config) -> Vec<Named<'_>> {
-    let mut named = vec![
-        Named { key: "data_dir".into(), path: &config.data_dir, purpose: Purpose::Data },
-        Named { key: "hsm.module".into(), path: &config.hsm.module, purpose: Purpose::Module },
-    ];
-    if let Some(path) = &config.hsm.pin_file {
-        named.push(Named { key: "hsm.pin_file".into(), path, purpose: Purpose::Pin });
-    }
-    for listener in tls_listeners(config) {
-        let key = |name: &str| format!("{}.{name}", listener.key);
-        let (certificate, private) = (listener.certificate, listener.private_key);
-        named.push(Named {
-            key: key("certificate"),
-            path: certificate,
-            purpose: Purpose::Certificate,
-        });
-        named.push(Named { key: key("key"), path: private, purpose: Purpose::Key });
-        if let Some(path) = listener.client_ca {
-            named.push(Named { key: key("client_ca"), path, purpose: Purpose::CaBundle });
-        }
-        let crls = listener.client_crls.iter();
-        named.extend(crls.map(|path| Named {
-            key: key("client_crls"),
-            path,
-            purpose: Purpose::Crl,
-        }));
-    }
-    named.extend(jpki::named_files(&config.jpki));
-    let cards = [
-        ("listeners.hpki.card_ca_hints", &config.listeners.hpki),
-        ("listeners.jpki.card_ca_hints", &config.listeners.jpki),
-    ];
-    for (key, listener) in cards {
-        let hints = listener.as_ref().and_then(|listener| listener.card_ca_hints.as_deref());
-        let purpose = Purpose::CaBundle;
-        named.extend(hints.map(|path| Named { key: key.into(), path, purpose }));
-    }
-    let bundles = [
-        ("hpki.intermediates", &config.hpki.intermediates),
-        ("second_certificates.intermediates", &config.second_certificates.intermediates),
-    ];
-    for (key, paths) in bundles {
-        let purpose = Purpose::CaBundle;
-        named.extend(paths.iter().map(|path| Named { key: key.into(), path, purpose }));
-    }
-    for (table, crls) in config.crl_tables() {
-        for (id, source) in crls {
-            if let CrlSource::File(path) = source {
-                named.push(Named {
-                    key: format!("{table}.{id}.file"),
-                    path,
-                    purpose: Purpose::Crl,
-                });
-            }
-        }
-    }
-    named
-}
-
-/// Every listener with a certificate.
-pub fn tls_listeners(config: &Config) -> Vec<TlsListener<'_>> {
-    let listeners = &config.listeners;
-    let signing = listeners.signing.as_ref().map(|l| TlsListener {
-        key: "listeners.signing",
-        names_key: "listeners.signing.host_names",
-        host_names: &l.host_names,
-        certificate: &l.certificate,
-        private_key: &l.key,
-        client_ca: Some(&l.client_ca),
-        client_crls: &l.client_crls,
-    });
-    let hpki = listeners
-        .hpki
-        .as_ref()
-        .map(|l| card_listener("listeners.hpki", "listeners.hpki.host_names", l));
-    let jpki = listeners
-        .jpki
-        .as_ref()
-        .map(|l| card_listener("listeners.jpki", "listeners.jpki.host_names", l));
-    let portal = listeners.portal.as_ref().map(|l| TlsListener {
-        key: "listeners.portal",
-        names_key: "listeners.portal.host_name",
-        host_names: std::slice::from_ref(&l.host_name),
-        certificate: &l.certificate,
-        private_key: &l.key,
-        client_ca: None,
-        client_crls: &[],
-    });
-    let admin = listeners.admin.as_ref().map(|l| TlsListener {
-        key: "listeners.admin",
-        names_key: "listeners.admin.host_names",
-        host_names: &l.host_names,
-        certificate: &l.certificate,
-        private_key: &l.key,
-        client_ca: Some(&l.client_ca),
-        client_crls: &l.client_crls,
-    });
-    let metrics = listeners.metrics.as_ref().and_then(|listener| {
-        listener.tls.as_ref().map(|tls| TlsListener {
-            key: "listeners.metrics.tls",
-            names_key: "listeners.metrics.host_names",
-            host_names: &listener.host_names,
-            certificate: &tls.certificate,
-            private_key: &tls.key,
-            client_ca: Some(&tls.client_ca),
-            client_crls: &tls.client_crls,
-        })
-    });
-    [signing, hpki, jpki, portal, admin, metrics].into_iter().flatten().collect()
-}
-
-fn card_listener<'c>(
-    key: &'static str,
-    names_key: &'static str,
-    listener: &'c CardListener,
-) -> TlsListener<'c> {
-    TlsListener {
-        key,
-        names_key,
-        host_names: &listener.host_names,
-        certificate: &listener.certificate,
-        private_key: &listener.key,
-        client_ca: None,
-        client_crls: &[],
-    }
-}
-
-/// The addresses that are listened on, with their key paths.
-pub fn addresses_of(config: &Config) -> Vec<(&'static str, SocketAddr)> {
-    let listeners = &config.listeners;
-    let all = [
-        ("listeners.signing.address", listeners.signing.as_ref().map(|l| l.address)),
-        ("listeners.hpki.address", listeners.hpki.as_ref().map(|l| l.address)),
-        ("listeners.jpki.address", listeners.jpki.as_ref().map(|l| l.address)),
-        ("listeners.portal.address", listeners.portal.as_ref().map(|l| l.address)),
-        ("listeners.admin.address", listeners.admin.as_ref().map(|l| l.address)),
-        ("listeners.metrics.address", listeners.metrics.as_ref().map(|l| l.address)),
-    ];
-    all.into_iter().filter_map(|(key, address)| Some((key, address?))).collect()
 }
 
 fn hsm(config: &Config, faults: &mut Vec<Fault>) {
