@@ -122,7 +122,12 @@ impl House {
 
     /// The card allows a phone; the browser is on the page that waits for it.
     pub async fn begin_enrolment(&self, card: &Pair) -> Pc {
-        let (mut connection, page) = self.enrol_page(card).await;
+        let (connection, page) = self.enrol_page(card).await;
+        self.allow_phone(connection, &page).await
+    }
+
+    /// The same from the card's page on.
+    pub async fn allow_phone(&self, mut connection: Connection, page: &Reply) -> Pc {
         let form_token = field(&page.text(), "form_token");
         let form = format!("form_token={}", form_token.unwrap_or_else(|| panic!("{page}")));
         let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
@@ -162,7 +167,16 @@ impl House {
 
     /// The card is shown again, and one of the two buttons is pressed.
     pub async fn confirm_enrolment(&self, pc: &Pc, card: &Pair, decision: &str) -> Reply {
-        let (mut connection, page) = self.confirm_page(pc, Some(card)).await;
+        self.decide_enrolment(pc, self.confirm_page(pc, Some(card)).await, decision).await
+    }
+
+    /// The same from the card's page on.
+    pub async fn decide_enrolment(
+        &self,
+        pc: &Pc,
+        (mut connection, page): (Connection, Reply),
+        decision: &str,
+    ) -> Reply {
         let Some(form_token) = field(&page.text(), "form_token") else { return page };
         let form = format!("form_token={form_token}&decision={decision}&lang=en");
         let headers = "Content-Type: application/x-www-form-urlencoded\r\n";

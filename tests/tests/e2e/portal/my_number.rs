@@ -153,23 +153,14 @@ impl House {
     async fn confirm_by_my_number(&self, pc: &Pc, card: &Pair) -> Reply {
         let mut connection = self.with_my_number(Some(card)).await;
         let page = connection.get(&format!("/enrol/{}?lang=en", pc.id)).await;
-        let Some(form_token) = field(&page.text(), "form_token") else { return page };
-        let form = format!("form_token={form_token}&decision=approve&lang=en");
-        connection.ask(&format!("POST /enrol/{}", pc.id), FORM, form.as_bytes()).await
+        self.decide_enrolment(pc, (connection, page), "approve").await
     }
 
     /// The My Number card allows a phone; the browser is on the page that waits for it.
     async fn begin_enrolment_by_my_number(&self, card: &Pair) -> Pc {
         let mut connection = self.with_my_number(Some(card)).await;
         let page = connection.get("/enrol?lang=en").await;
-        let form_token = field(&page.text(), "form_token").unwrap_or_else(|| panic!("{page}"));
-        let form = format!("form_token={form_token}");
-        let next = connection.ask("POST /enrol", FORM, form.as_bytes()).await.expect(200);
-        let html = next.text();
-        let secret = field(&html, "page_secret").unwrap();
-        let action = html.split("action=\"").nth(1).unwrap().split('"').next().unwrap();
-        let path = action.strip_prefix(&self.origin()).unwrap();
-        Pc::at(&self.post_form(path, &format!("page_secret={secret}")).await)
+        self.allow_phone(connection, &page).await
     }
 }
 
