@@ -2,6 +2,10 @@
 
 use serde_json::Value;
 use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tests::support::admin;
 use tests::support::doctor::Doctor;
@@ -11,6 +15,7 @@ use tests::support::letter::issue_unfetched;
 use tests::support::pki::Validity;
 use tests::support::world::Plan;
 use tests::support::world::World;
+use tokio::task::JoinSet;
 
 /// The card of a doctor as the officer's list shows it.
 async fn card_of(world: &World, holder_id: &str) -> String {
@@ -164,4 +169,106 @@ async fn sheets_of_a_holder_who_may_not_sign_are_handed_to_nobody() {
     // Enabled again within the day, they are there.
     admin::grant(world, &format!("POST /holders/{}/enable", doctor.holder_id), None).await;
     admin::ask(world, registrar, &line, None).await.expect(200);
+}
+
+#[tokio::test]
+async fn revoked_key_releases_nothing_after_the_revocation_was_answered() {
+    let world = World::new(Plan::default()).await;
+    let session = world.ehr().sign_in(&world.pki.card).await;
+    let answered = Arc::new(AtomicBool::new(false));
+    let released = Arc::new(AtomicUsize::new(0));
+    let mut clients = JoinSet::new();
+    for _client in 0..8 {
+        let (ehr, token, answered) = (world.ehr(), session.token.clone(), answered.clone());
+        let released = released.clone();
+        clients.spawn(async move {
+            let mut connection = ehr.connect().await;
+            let sign =
+                Sign { token: &token, credential: Some("p256"), content: b"x", ..Sign::default() };
+            let mut outcomes = Vec::new();
+            let mut late = 0;
+            while late < 5 && outcomes.len() < 20_000 {
+                let was_late = answered.load(Ordering::SeqCst);
+                let reply = sign.send(&mut connection).await;
+                late += usize::from(was_late);
+                released.fetch_add(usize::from(reply.status == 200), Ordering::SeqCst);
+                outcomes.push((was_late, reply.status, reply.code()));
+            }
+            outcomes
+        });
+    }
+    for _look in 0..10_000 {
+        if released.load(Ordering::SeqCst) >= 50 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    admin::ask(&world, &world.pki.registrar, "POST /keys/p256/revoke", None).await.expect(200);
+    answered.store(true, Ordering::SeqCst);
+    let outcomes: Vec<_> = clients.join_all().await.into_iter().flatten().collect();
+    assert!(outcomes.iter().any(|(_, status, _)| *status == 200), "nothing was signed before");
+    assert!(outcomes.iter().any(|(was_late, ..)| *was_late), "nothing was asked for after");
+    for (was_late, status, code) in &outcomes {
+        let is_over = matches!(code.as_str(), "credential_revoked" | "session_ended");
+        assert!(*status == 200 || is_over, "{status} {code}");
+        assert!(!(*was_late && *status == 200), "released after the revocation was answered");
+    }
+    // Final: a revoked key comes back by no command.
+    let again = admin::ask(&world, &world.pki.officer, "POST /keys/p256/release", None).await;
+    again.expect_problem(409, "conflict");
+    // In the log the revocation is behind every signature of the key.
+    let revoked = admin::audit_records(&world, "event=trust_changed&credential=p256").await;
+    let place = revoked.last().unwrap()["seq"].as_u64().unwrap();
+    let signatures = admin::audit_records(&world, "event=signature&credential=p256").await;
+    assert!(signatures.iter().all(|record| record["seq"].as_u64().unwrap() < place));
+}
+
+#[tokio::test]
+async fn anchor_that_goes_takes_its_sessions_and_keys_with_it() {
+    let world = World::new(Plan::default()).await;
+    let pki = &world.pki;
+    let session = world.ehr().sign_in(&pki.card).await;
+    let sign =
+        Sign { token: &session.token, credential: Some("p256"), content: b"x", ..Sign::default() };
+    sign.send(&mut world.ehr().connect().await).await.expect(200);
+
+    // Test mode: two to turn on, one to turn off.
+    let on = json!({ "on": true });
+    admin::grant(&world, "POST /test-mode", Some(&on)).await;
+    let status = admin::ask(&world, &pki.auditor, "GET /status", None).await.expect(200).json();
+    assert_eq!(status["danger_test_mode"], true);
+    assert!(status["alarms"].to_string().contains("test mode"), "{status:#}");
+    let off = json!({ "on": false });
+    admin::ask(&world, &pki.officer, "POST /test-mode", Some(&off)).await.expect(200);
+    sign.send(&mut world.ehr().connect().await).await.expect(200);
+
+    let anchors = admin::ask(&world, &pki.auditor, "GET /anchors", None).await.expect(200).json();
+    for anchor in anchors.as_array().unwrap() {
+        let (purpose, fingerprint) = (&anchor["purpose"], &anchor["fingerprint"]);
+        let line = format!(
+            "DELETE /anchors/{}/{}",
+            purpose.as_str().unwrap(),
+            fingerprint.as_str().unwrap()
+        );
+        admin::ask(&world, &pki.officer, &line, None).await.expect(200);
+        let refused = sign.send(&mut world.ehr().connect().await).await;
+        assert!((400..500).contains(&refused.status), "{purpose}: {refused}");
+    }
+    let found = admin::ask(&world, &pki.auditor, "GET /doctor", None).await.expect(200).json();
+    let without = found["checks"].as_array().unwrap().iter();
+    let without =
+        without.filter(|check| check["subject"].as_str().unwrap().starts_with("anchors for"));
+    assert!(without.clone().count() == 3 && without.clone().all(|check| check["verdict"] == "bad"));
+
+    // Back again by two: keys sign again after a new sign-in; the old session stays ended.
+    for purpose in ["hpki_card", "second_certificate"] {
+        let body = json!({ "purpose": purpose, "certificate_pem": pki.hpki_root.pem_text() });
+        admin::grant(&world, "POST /anchors", Some(&body)).await;
+    }
+    let old = sign.send(&mut world.ehr().connect().await).await;
+    assert!((400..500).contains(&old.status), "{old}");
+    let session = world.ehr().sign_in(&pki.card).await;
+    let sign =
+        Sign { token: &session.token, credential: Some("p256"), content: b"x", ..Sign::default() };
+    sign.send(&mut world.ehr().connect().await).await.expect(200);
 }
