@@ -77,6 +77,9 @@ pub struct JpkiLink {
     pub certificate: Sealed,
     /// When its certificate last took the place of the one before it.
     pub renewed_at: Option<UnixSeconds>,
+    /// From where it was shown then, as a page showed it.
+    #[serde(default)]
+    pub renewed_from: Option<String>,
 }
 
 impl TrustRecord for JpkiLink {
@@ -306,6 +309,7 @@ impl JpkiLinks {
                 terminal: ticket.terminal.clone(),
                 certificate: new.certificate.clone(),
                 renewed_at: None,
+                renewed_from: None,
             };
             ticket.is_done = true;
             self.put(&link, &mut txn)?;
@@ -317,12 +321,17 @@ impl JpkiLinks {
         Err(SessionError::Contended)
     }
 
-    /// The provider vouches that `new`, which was proved, renews the linked `old`: it takes its place in one transaction. The
-    /// handshake stays unused: the sign-in that it is for uses it.
+    /// The provider vouches that `new`, which was proved at `terminal`, renews the linked `old`: it takes its place in one
+    /// transaction. The handshake stays unused: the sign-in that it is for uses it.
     ///
     /// # Errors
     /// [`SessionError`] when it could not be made durable.
-    pub async fn renew(&self, old: &Fingerprint, new: &NewCard) -> Result<Renewed, SessionError> {
+    pub async fn renew(
+        &self,
+        old: &Fingerprint,
+        new: &NewCard,
+        terminal: &str,
+    ) -> Result<Renewed, SessionError> {
         for _ in 0..MAX_RETRIES {
             let now = self.clock.now()?;
             if self.trust.find::<JpkiLink>(&new.card.0).await?.is_some() {
@@ -349,6 +358,7 @@ impl JpkiLinks {
                 card: new.card.clone(),
                 certificate: new.certificate.clone(),
                 renewed_at: Some(now),
+                renewed_from: Some(one_line(terminal)),
                 ..replaced.clone()
             };
             self.put(&link, &mut txn)?;

@@ -33,4 +33,6 @@ pub enum FactorKind {
     Phone,
     /// A My Number card.
     MyNumberCard,
+    /// The certificate with which a My Number card was renewed: it took the place of the one before.
+    RenewedMyNumberCard,
 }

@@ -32,6 +32,9 @@ fn line(language: Language, factor: &AddedFactor) -> String {
     let kind = match factor.kind {
         FactorKind::Phone => language.pick("スマートフォン", "phone"),
         FactorKind::MyNumberCard => language.pick("マイナンバーカード", "My Number card"),
+        FactorKind::RenewedMyNumberCard => {
+            language.pick("更新後のマイナンバーカード", "renewed My Number card")
+        }
     };
     let what = match &factor.label {
         Some(label) => format!("{kind} {label}"),
@@ -70,6 +73,7 @@ mod tests {
             factors: vec![
                 factor(FactorKind::Phone, Some("90D8-3E98")),
                 factor(FactorKind::MyNumberCard, None),
+                factor(FactorKind::RenewedMyNumberCard, None),
             ],
             contact: Some("03-0000-0000".into()),
         };
@@ -79,10 +83,11 @@ mod tests {
             "最近登録されたもの: スマートフォン 90D8-3E98（2026-11-30 09:53、Chrome, Windows (192.0.2.7) から）"
         );
         assert!(japanese[1].contains("マイナンバーカード（2026"), "{japanese:?}");
-        assert!(japanese.len() == 3 && japanese[2].contains("（03-0000-0000）"));
+        assert!(japanese.len() == 4 && japanese[3].contains("（03-0000-0000）"));
         let english = lines(Language::English, &RecentlyAdded { contact: None, ..added });
         assert!(english[0].contains("phone 90D8-3E98, 2026-11-30 09:53 (Japan)"), "{english:?}");
-        assert!(english[2].contains("registration officer"));
+        assert!(english[2].contains("renewed My Number card, 2026"), "{english:?}");
+        assert!(english[3].contains("registration officer"));
         assert!(lines(Language::Japanese, &RecentlyAdded::default()).is_empty());
     }
 }

@@ -22,14 +22,24 @@ impl Keeper {
             added_at: found.enrolled_at.0,
             terminal: found.terminal.clone(),
         });
-        let card = registry.jpki_of(holder_id).map(|link| AddedFactor {
+        let link = registry.jpki_of(holder_id);
+        let card = link.iter().map(|link| AddedFactor {
             kind: FactorKind::MyNumberCard,
             label: None,
             added_at: link.linked_at.0,
             terminal: link.terminal.clone(),
         });
+        let renewed = link.iter().filter_map(|link| {
+            Some(AddedFactor {
+                kind: FactorKind::RenewedMyNumberCard,
+                label: None,
+                added_at: link.renewed_at?.0,
+                terminal: link.renewed_from.clone().unwrap_or_default(),
+            })
+        });
         let is_shown = |factor: &AddedFactor| now < UnixSeconds(factor.added_at).plus(shown);
-        let mut factors: Vec<_> = authenticators.chain(card).filter(is_shown).collect();
+        let mut factors: Vec<_> =
+            authenticators.chain(card).chain(renewed).filter(is_shown).collect();
         factors.sort_by_key(|factor| std::cmp::Reverse(factor.added_at));
         let holder = registry.holder(holder_id);
         RecentlyAdded { factors, contact: holder.and_then(|holder| holder.ca_contact.clone()) }

@@ -117,7 +117,7 @@ impl Keeper {
         if !self.forms.check(&met.subject(), &met.proved.factor, form_token) {
             return EnrolStarted::Refused(SignInRefusal::FormOver);
         }
-        if let Err(refusal) = self.renew(request_id, &met.proved).await {
+        if let Err(refusal) = self.renew(request_id, &met.proved, terminal).await {
             return EnrolStarted::Refused(refusal);
         }
         let Some(phones) = &self.phones else {

@@ -202,6 +202,7 @@ impl Keeper {
         &self,
         request_id: &str,
         proved: &ProvedCard,
+        terminal: &str,
     ) -> Result<(), SignInRefusal> {
         let (Some(my_numbers), Some(MyNumber { renews: Some(old), certificate })) =
             (&self.my_numbers, &proved.my_number)
@@ -225,7 +226,7 @@ impl Keeper {
             certificate: certificate.clone(),
             once_key: proved.replay_key.clone(),
         };
-        let (code, refused) = match my_numbers.links.renew(old, &new).await {
+        let (code, refused) = match my_numbers.links.renew(old, &new, terminal).await {
             Ok(Renewed::Done { link, replaced }) => {
                 self.take_up_my_number(*link).await;
                 let detail = "renewed by its holder's next sign-in".to_owned();

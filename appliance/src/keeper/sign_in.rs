@@ -225,6 +225,7 @@ impl Keeper {
         let number = confirmed.number.as_deref();
         let (proved, method) = (&met.proved, met.proved.method);
         let evidence_json = proved.evidence_json.clone();
+        let terminal = terminal_line(&confirmed.terminal);
         let approval = Approval {
             holder_id: met.holder.holder_id.clone(),
             method,
@@ -236,13 +237,13 @@ impl Keeper {
             second_certificates_not_after: Some(met.entitlement.not_after),
             authenticated_at: proved.proved_at,
             limits: met.offered,
-            terminal: Some(terminal_line(&confirmed.terminal)),
+            terminal: Some(terminal.clone()),
         };
         // The evidence is durable before anything that rests on it. A wrong number is no approval.
         // That nothing came of a recorded approval is recorded, too, and never thinned out.
         let is_number = number.is_some_and(|number| met.record.is_number(number));
         if met.record.number.is_none() || is_number {
-            if let Err(refusal) = self.renew(request_id, proved).await {
+            if let Err(refusal) = self.renew(request_id, proved, &terminal).await {
                 return Confirmed::Refused(refusal);
             }
             let sign_in = entries::sign_in(&met.record, &approval, evidence_json);

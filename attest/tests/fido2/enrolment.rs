@@ -481,6 +481,7 @@ async fn my_number_card_younger_than_the_wait_enrols_no_phone() {
         terminal: "PC".to_owned(),
         certificate: Sealed("sealed".to_owned()),
         renewed_at: None,
+        renewed_from: None,
     };
     world.trust.create(&link).await.unwrap();
     for (now, done) in [(START + DAY - 1, false), (START + DAY, true)] {

@@ -39,6 +39,7 @@ fn link(holder_id: &str) -> JpkiLink {
         terminal: "PC".into(),
         certificate: Sealed(String::new()),
         renewed_at: None,
+        renewed_from: None,
     }
 }
 

@@ -33,6 +33,8 @@ struct World {
     links: JpkiLinks,
 }
 
+/// Where a renewed card is shown.
+const OTHER: &str = "Edge, Windows";
 const HOLDERS: [&str; 2] = ["u-1", "u-2"];
 
 async fn world() -> World {
@@ -221,7 +223,8 @@ async fn renewal_takes_the_old_ones_place_and_keeps_its_history() {
     world.linked("u-1", "a").await;
     world.clock.set(START + 9);
     let old = new("a", "").card;
-    let Renewed::Done { link, replaced } = world.links.renew(&old, &new("b", "")).await.unwrap()
+    let Renewed::Done { link, replaced } =
+        world.links.renew(&old, &new("b", ""), OTHER).await.unwrap()
     else {
         panic!("not renewed");
     };
@@ -230,11 +233,12 @@ async fn renewal_takes_the_old_ones_place_and_keeps_its_history() {
         (link.linked_at, link.renewed_at),
         (UnixSeconds(START), Some(UnixSeconds(START + 9)))
     );
+    assert_eq!((link.terminal.as_str(), link.renewed_from.as_deref()), ("PC", Some(OTHER)));
     assert_eq!(world.card_of("u-1").await, Some(new("b", "").card));
     assert_eq!(world.all().await.len(), 1);
-    let again = world.links.renew(&old, &new("b", "")).await.unwrap();
+    let again = world.links.renew(&old, &new("b", ""), OTHER).await.unwrap();
     assert!(matches!(again, Renewed::Known));
-    let gone = world.links.renew(&old, &new("c", "")).await.unwrap();
+    let gone = world.links.renew(&old, &new("c", ""), OTHER).await.unwrap();
     assert!(matches!(gone, Renewed::Gone));
 }
 
@@ -244,10 +248,10 @@ async fn handshake_that_was_used_renews_nothing_and_a_renewal_leaves_its_own_unu
     world.linked("u-1", "a").await;
     let old = new("a", "").card;
     // The handshake that linked the first card.
-    let used = world.links.renew(&old, &new("b", "a")).await.unwrap();
+    let used = world.links.renew(&old, &new("b", "a"), OTHER).await.unwrap();
     assert!(matches!(used, Renewed::EvidenceUsed), "{used:?}");
     assert_eq!(world.card_of("u-1").await, Some(old.clone()));
-    let renewed = world.links.renew(&old, &new("b", "1")).await.unwrap();
+    let renewed = world.links.renew(&old, &new("b", "1"), OTHER).await.unwrap();
     assert!(matches!(renewed, Renewed::Done { .. }), "{renewed:?}");
     let ticket = world.issue("u-2").await;
     assert!(matches!(world.link(&ticket, &new("c", "1")).await, Linked::Done { .. }));
@@ -259,7 +263,7 @@ async fn renewal_of_a_disabled_holders_card_changes_nothing() {
     world.linked("u-1", "a").await;
     let (record, rev) = world.trust.load::<Holder>("u-1").await.unwrap().unwrap();
     world.trust.replace(&Holder { enabled: false, ..record }, rev).await.unwrap();
-    let renewed = world.links.renew(&new("a", "").card, &new("b", "")).await.unwrap();
+    let renewed = world.links.renew(&new("a", "").card, &new("b", ""), OTHER).await.unwrap();
     assert!(matches!(renewed, Renewed::Gone));
     assert_eq!(world.card_of("u-1").await, Some(new("a", "").card));
 }
@@ -328,7 +332,7 @@ proptest! {
                         let (old, new) = (new(&old.to_string(), ""), new(&renewed.to_string(), ""));
                         let before = world.all().await;
                         if let Renewed::Done { link, .. } =
-                            world.links.renew(&old.card, &new).await.unwrap()
+                            world.links.renew(&old.card, &new, OTHER).await.unwrap()
                         {
                             assert_eq!(before.get(&old.card), Some(&link.holder_id));
                         }

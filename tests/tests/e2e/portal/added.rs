@@ -5,7 +5,8 @@ use serde_json::Value;
 use tests::support::doctor::Doctor;
 use tests::support::world::Plan;
 
-async fn card_page(house: &House, doctor: &Doctor) -> String {
+/// What the doctor's HPKI card sees before it signs in.
+pub async fn card_page(house: &House, doctor: &Doctor) -> String {
     let pending = house.clinic().ask_sign_in(Some(&doctor.holder_id)).await;
     let mut browser = house.world.portal().browser(Some(&doctor.card)).await;
     browser.open(&pending.login_path).await.reply.expect(200).text()

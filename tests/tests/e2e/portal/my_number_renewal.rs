@@ -1,5 +1,6 @@
 //! A renewed My Number card takes the place of the one before at its holder's next sign-in, where the provider vouches.
 
+use super::added::card_page;
 use super::house::House;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -131,6 +132,8 @@ async fn f28_renewed_card_takes_the_place_of_the_one_before_at_the_next_sign_in(
     assert_ne!(after[0]["card"], before[0]["card"]);
     assert_eq!(after[0]["linked_at"], before[0]["linked_at"]);
     assert!(after[0]["renewed_at"].is_string(), "{after:?}");
+    let page = card_page(&house, &doctor).await;
+    assert!(page.contains("renewed My Number card") && page.contains("127.0.0.1"), "{page}");
     // What rested on the old certificate is over, and it serves no more.
     house.sign(&session).await.expect_problem(401, "session_ended");
     house.my_number_page(&pending, &old).await.expect(403);
