@@ -8,6 +8,7 @@ use api::operations::SignInRefusal;
 use attest::clock::UnixSeconds;
 use attest::evidence::CardEvidence;
 use attest::evidence::CardKind;
+use attest::evidence::EvidenceError;
 use attest::evidence::Expectations;
 use attest::evidence::VerifiedCard;
 use attest::hc_role::HcRole;
@@ -50,6 +51,26 @@ pub(super) struct CardFault {
     pub detail: String,
     /// Whether possession is proved, but the card does not do.
     pub is_proved: bool,
+}
+
+/// What the browser does with the card.
+#[derive(Clone, Copy)]
+pub(super) enum Step {
+    /// It opens a page.
+    Look,
+    /// It sends a form that decides.
+    Decide,
+}
+
+impl Step {
+    /// Whether a handshake that fails as `code` says goes into the audit log. Browsers connect ahead: a page that meets a
+    /// handshake which is merely too old sends them for another, and there is nothing to tell of it.
+    pub(super) fn is_noted(self, code: &str) -> bool {
+        match self {
+            Self::Look => code != EvidenceError::NotFresh("").code(),
+            Self::Decide => true,
+        }
+    }
 }
 
 impl Keeper {

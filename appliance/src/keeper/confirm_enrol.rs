@@ -6,6 +6,7 @@
 use super::Keeper;
 use super::card::CardFault;
 use super::card::ProvedCard;
+use super::card::Step;
 use super::enrol::Recorded;
 use super::enrol::enrolment_of;
 use super::entries;
@@ -55,7 +56,7 @@ impl ConfirmEnrolment for Keeper {
         let Some(card) = card else {
             return ConfirmEnrolPage::PresentCard;
         };
-        let met = match self.meet_again(request_id, id, card).await {
+        let met = match self.meet_again(request_id, id, card, Step::Look).await {
             Ok((_, met)) => met,
             Err(refusal) => return ConfirmEnrolPage::Refused(refusal),
         };
@@ -84,7 +85,7 @@ impl ConfirmEnrolment for Keeper {
         let Some(card) = card else {
             return EnrolEnded::Refused(SignInRefusal::ProofNotFresh);
         };
-        let (phones, met) = match self.meet_again(request_id, id, card).await {
+        let (phones, met) = match self.meet_again(request_id, id, card, Step::Decide).await {
             Ok(met) => met,
             Err(refusal) => return EnrolEnded::Refused(refusal),
         };
@@ -105,6 +106,7 @@ impl Keeper {
         request_id: &str,
         id: &str,
         handshake: CardHandshake,
+        step: Step,
     ) -> Result<(&Phones, MetAgain), SignInRefusal> {
         let now = self.parts.clock.now().map_err(|_| SignInRefusal::Unavailable)?;
         let phones = self.phones.as_ref().ok_or(SignInRefusal::NotAllowedHere)?;
@@ -122,7 +124,9 @@ impl Keeper {
         let proved = match self.prove_card(handshake, not_before, now).await {
             Ok(proved) => proved,
             Err(CardFault { refusal, code, detail, .. }) => {
-                self.note_enrolment(request_id, code, &detail).await;
+                if step.is_noted(code) {
+                    self.note_enrolment(request_id, code, &detail).await;
+                }
                 return Err(refusal);
             }
         };

@@ -3,6 +3,7 @@
 use super::Keeper;
 use super::card::CardFault;
 use super::card::ProvedCard;
+use super::card::Step;
 use super::entries;
 use super::phone::asked;
 use super::phone::not_asked;
@@ -85,7 +86,7 @@ impl Keeper {
         let Some(card) = card else {
             return EnrolPage::PresentCard;
         };
-        match self.meet_enroller(request_id, card).await {
+        match self.meet_enroller(request_id, card, Step::Look).await {
             Ok(met) => EnrolPage::Confirm {
                 holder: met.holder.display_name.clone(),
                 holder_id: met.holder.holder_id.clone(),
@@ -109,7 +110,7 @@ impl Keeper {
         let Some(card) = card else {
             return EnrolStarted::Refused(SignInRefusal::ProofNotFresh);
         };
-        let met = match self.meet_enroller(request_id, card).await {
+        let met = match self.meet_enroller(request_id, card, Step::Decide).await {
             Ok(met) => met,
             Err(NotMet::Refused(refusal)) => return EnrolStarted::Refused(refusal),
             Err(NotMet::TooNew { seconds }) => return EnrolStarted::TooNew { seconds },
@@ -145,8 +146,9 @@ impl Keeper {
         &self,
         request_id: &str,
         handshake: CardHandshake,
+        step: Step,
     ) -> Result<Met, NotMet> {
-        let proved = self.proved_enroller(request_id, handshake).await;
+        let proved = self.proved_enroller(request_id, handshake, step).await;
         let (proved, holder) = proved.map_err(NotMet::Refused)?;
         if self.phones.is_none() {
             let refusal = SignInRefusal::NotAllowedHere;
@@ -179,13 +181,16 @@ impl Keeper {
         &self,
         request_id: &str,
         handshake: CardHandshake,
+        step: Step,
     ) -> Result<(ProvedCard, Arc<Holder>), SignInRefusal> {
         let now = self.parts.clock.now().map_err(|_| SignInRefusal::Unavailable)?;
         // There is no link that a handshake could be too old for; how old it may be at all is checked with it.
         let proved = match self.prove_card(handshake, UnixSeconds(0), now).await {
             Ok(proved) => proved,
             Err(CardFault { refusal, code, detail, .. }) => {
-                self.note_enrolment(request_id, code, &detail).await;
+                if step.is_noted(code) {
+                    self.note_enrolment(request_id, code, &detail).await;
+                }
                 return Err(refusal);
             }
         };

@@ -3,6 +3,7 @@
 use super::Keeper;
 use super::card::CardFault;
 use super::card::ProvedCard;
+use super::card::Step;
 use super::entries;
 use super::jpki::MyNumber;
 use super::jpki::MyNumbers;
@@ -81,7 +82,7 @@ impl Pages for Keeper {
         let Some(card) = card else {
             return LinkPage::PresentCard;
         };
-        match self.begin_link(request_id, card).await {
+        match self.begin_link(request_id, card, Step::Look).await {
             Ok((_, begun)) => {
                 let subject = subject(&begun.holder.holder_id, begun.replaces.as_ref());
                 let form_token = self.forms.issue(&subject, &begun.proved.factor);
@@ -101,7 +102,7 @@ impl Pages for Keeper {
         let Some(card) = card else {
             return LinkStarted::Refused(SignInRefusal::ProofNotFresh);
         };
-        let (my_numbers, begun) = match self.begin_link(request_id, card).await {
+        let (my_numbers, begun) = match self.begin_link(request_id, card, Step::Decide).await {
             Ok(begun) => begun,
             Err(refusal) => return LinkStarted::Refused(refusal),
         };
@@ -134,7 +135,7 @@ impl Pages for Keeper {
         secret: &str,
         card: Option<CardHandshake>,
     ) -> LinkMet {
-        match self.meet_link_card(request_id, id, secret, card).await {
+        match self.meet_link_card(request_id, (id, secret), card, Step::Look).await {
             Ok((_, met)) => {
                 let subject = subject(&met.ticket.ticket_id, met.replaces.as_ref());
                 let form_token = self.forms.issue(&subject, &met.proved.factor);
@@ -154,7 +155,8 @@ impl Pages for Keeper {
         card: Option<CardHandshake>,
         form_token: &str,
     ) -> LinkDone {
-        let (my_numbers, met) = match self.meet_link_card(request_id, id, secret, card).await {
+        let met = self.meet_link_card(request_id, (id, secret), card, Step::Decide).await;
+        let (my_numbers, met) = match met {
             Ok(met) => met,
             Err(NotMet::Swap) => return LinkDone::Swap,
             Err(NotMet::Over) => return LinkDone::Over,
@@ -189,8 +191,9 @@ impl Keeper {
         &self,
         request_id: &str,
         handshake: CardHandshake,
+        step: Step,
     ) -> Result<(&MyNumbers, Begun), SignInRefusal> {
-        let (proved, holder) = self.proved_enroller(request_id, handshake).await?;
+        let (proved, holder) = self.proved_enroller(request_id, handshake, step).await?;
         let refused = match (&self.my_numbers, proved.method) {
             (Some(my_numbers), Method::Hpki) if my_numbers.listener.has_provider => {
                 let replaces = self.parts.registry.jpki_of(&holder.holder_id);
@@ -230,9 +233,9 @@ impl Keeper {
     async fn meet_link_card(
         &self,
         request_id: &str,
-        id: &str,
-        secret: &str,
+        (id, secret): (&str, &str),
         card: Option<CardHandshake>,
+        step: Step,
     ) -> Result<(&MyNumbers, Met), NotMet> {
         let unavailable = || NotMet::Refused(SignInRefusal::Unavailable);
         let Some(my_numbers) = &self.my_numbers else {
@@ -247,7 +250,8 @@ impl Keeper {
         let ticket = ticket.filter(|ticket| ticket.is_open(now)).ok_or(NotMet::Over)?;
         // Step 2: the card, in a handshake that is younger than the ticket.
         let handshake = card.ok_or(NotMet::Swap)?;
-        let proved = self.proved_my_number(request_id, handshake, ticket.created_at, now).await?;
+        let between = (ticket.created_at, now);
+        let proved = self.proved_my_number(request_id, handshake, between, step).await?;
         // Step 3: whose ticket it is.
         let holder = self.parts.registry.holder(&ticket.holder_id);
         let holder = holder.filter(|holder| holder.enabled);
@@ -260,14 +264,16 @@ impl Keeper {
         &self,
         request_id: &str,
         handshake: CardHandshake,
-        not_before: UnixSeconds,
-        now: UnixSeconds,
+        (not_before, now): (UnixSeconds, UnixSeconds),
+        step: Step,
     ) -> Result<ProvedCard, NotMet> {
         match self.prove_card(handshake, not_before, now).await {
             Ok(proved) if proved.method == Method::Jpki => Ok(proved),
             Ok(_) => Err(NotMet::Swap),
             Err(CardFault { refusal, code, detail, .. }) => {
-                self.note_link(request_id, code, &detail).await;
+                if step.is_noted(code) {
+                    self.note_link(request_id, code, &detail).await;
+                }
                 Err(match refusal {
                     SignInRefusal::OtherKindOfCard => NotMet::Swap,
                     refusal => NotMet::Refused(refusal),

@@ -7,6 +7,7 @@ use super::Keeper;
 use super::activation;
 use super::card::CardFault;
 use super::card::ProvedCard;
+use super::card::Step;
 use super::entries;
 use super::phones::terminal_line;
 use api::operations::CardHandshake;
@@ -19,7 +20,6 @@ use api::operations::SignInRefusal;
 use async_trait::async_trait;
 use attest::clock::UnixSeconds;
 use attest::evidence::CardKind;
-use attest::evidence::EvidenceError;
 use attest::handoff::Entitlement;
 use attest::records::Fingerprint;
 use attest::records::Holder;
@@ -54,26 +54,6 @@ impl Met {
         let (link, entries) = (&self.record.link.0, entries.unwrap_or_default());
         let text = format!("{link}/{seconds}/{idle_seconds}/{signatures}/{entries}");
         Fingerprint::of(text.as_bytes())
-    }
-}
-
-/// What the browser does.
-#[derive(Clone, Copy)]
-enum Step {
-    /// It opens the page.
-    Look,
-    /// It sends the form.
-    Decide,
-}
-
-impl Step {
-    /// Whether a handshake that fails as `code` says goes into the audit log. Browsers connect ahead: a page that meets a
-    /// handshake which is merely too old sends them for another, and there is nothing to tell of it.
-    fn is_noted(self, code: &str) -> bool {
-        match self {
-            Self::Look => code != EvidenceError::NotFresh("").code(),
-            Self::Decide => true,
-        }
     }
 }
 

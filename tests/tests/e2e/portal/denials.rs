@@ -9,6 +9,7 @@ use tests::support::admin;
 use tests::support::http::Reply;
 use tests::support::pki::AUTHENTICATION_POLICY;
 use tests::support::pki::Validity;
+use tests::support::portal::field;
 use tests::support::world::Plan;
 
 /// What a page says, without what differs from page to page anyway: these words, and every number.
@@ -255,6 +256,37 @@ async fn page_that_is_opened_over_an_older_handshake_writes_no_record() {
     assert!(again.header("location").contains("again=1"), "{again}");
     let denied = house.records(&doctor, "sign_in_denied").await;
     assert!(denied.is_empty(), "{denied:?}");
+}
+
+/// Where there is no link, a handshake is too old once its time is over. A form over it is another matter.
+#[tokio::test]
+async fn page_of_a_registration_over_an_older_handshake_writes_no_record_and_its_form_does() {
+    let mut house = House::new(Plan::default()).await;
+    let config = &house.world.launch.config;
+    let shorter = "[hpki]\nhandshake_seconds = 10\n";
+    let toml = std::fs::read_to_string(config).unwrap().replace("[hpki]\n", shorter);
+    std::fs::write(config, toml).unwrap();
+    assert!(house.world.daemon.stop(Duration::from_secs(10)).is_some());
+    house.world.restart();
+    let doctor = house.doctor(Validity::CURRENT).await;
+    let (mut enrol, _) = house.enrol_page(&doctor.card).await;
+    let (mut link, _) = house.link_page(&doctor.card).await;
+    let (mut form, page) = house.enrol_page(&doctor.card).await;
+    let form_token = field(&page.text(), "form_token").unwrap();
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    for (connection, path) in [(&mut enrol, "/enrol"), (&mut link, "/link")] {
+        let again = connection.get(path).await.expect(303);
+        assert!(again.header("location").contains("again=1"), "{again}");
+    }
+    let denials = async || admin::audit_records(&house.world, "event=denial").await;
+    let denied = denials().await;
+    assert!(denied.is_empty(), "{denied:?}");
+    let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let body = format!("form_token={form_token}");
+    form.ask("POST /enrol", headers, body.as_bytes()).await.expect(403);
+    let denied = denials().await;
+    assert_eq!(denied.len(), 1, "{denied:?}");
+    assert_eq!(denied[0]["event"]["code"], "evidence_not_fresh");
 }
 
 #[tokio::test]
