@@ -257,6 +257,8 @@ pub enum SignInRefusal {
     FormOver,
     /// The card was exchanged between page and confirmation, or the proof is not fresh.
     ProofNotFresh,
+    /// The card was shown too often in a short time.
+    TooOften,
     /// The appliance cannot do this now.
     Unavailable,
 }

@@ -383,6 +383,18 @@ fn words(refusal: SignInRefusal) -> Words {
                 "Leave the card in its reader and press “Open the page again”. If this page comes back, close every window of the browser and start again where you began.",
             ],
         ),
+        SignInRefusal::TooOften => again(
+            Code::RateLimited,
+            ["操作が続きすぎています", "Too many tries in a row"],
+            [
+                "短い時間に、このカードで何度も画面が開かれました。",
+                "Pages were opened with this card too often in a short time.",
+            ],
+            [
+                "1 分ほど待ってから、もう一度開いてください。",
+                "Wait a minute and open the page again.",
+            ],
+        ),
         SignInRefusal::Unavailable => again(
             Code::NotOperational,
             ["ただいま利用できません", "Not available at the moment"],

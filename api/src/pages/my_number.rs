@@ -243,6 +243,7 @@ pub(super) fn words(refusal: SignInRefusal) -> Option<Words> {
         | SignInRefusal::WrongNumber
         | SignInRefusal::LinkOver
         | SignInRefusal::FormOver
+        | SignInRefusal::TooOften
         | SignInRefusal::Unavailable => None,
     }
 }

@@ -35,6 +35,7 @@ use hsm::Hsm;
 use hsm::HsmError;
 use serde::Serialize;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// What the HSM's MAC over this is: the key of the vault.
 const VAULT_CONTEXT: &[u8] = b"jpki vault v1\0";
@@ -118,6 +119,7 @@ impl Keeper {
             detail: refused.to_string(),
             is_proved: true,
         })?;
+        self.rate_of_my_number(&evidence.leaf_der)?;
         let predecessor = self.check_validity(&identity, now).await?;
         let JpkiIdentity { leaf, issuer, not_after, .. } = identity;
         let unavailable = |code: &'static str| {
@@ -157,6 +159,19 @@ impl Keeper {
             proved_at: verified.handshake_at(),
             evidence_json: serde_json::to_string(&sealed).map_err(|error| not_sealed(&error))?,
             my_number: Some(MyNumber { renews, certificate }),
+        })
+    }
+
+    /// Whether one more page may be opened over this card: each asks the provider, and the HSM for a name.
+    fn rate_of_my_number(&self, leaf_der: &[u8]) -> Result<(), CardFault> {
+        let a_minute = f64::from(self.parts.settings.sign_ins_per_minute);
+        let name = format!("my-number/{}", Fingerprint::of(leaf_der).0);
+        let taken = self.rates.take(&name, a_minute / 60.0, a_minute, Instant::now());
+        taken.map_err(|_| CardFault {
+            refusal: SignInRefusal::TooOften,
+            code: "too_often",
+            detail: format!("at most {a_minute} pages a minute over one My Number card"),
+            is_proved: true,
         })
     }
 

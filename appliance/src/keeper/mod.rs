@@ -109,7 +109,7 @@ pub struct KeeperSettings {
     pub entries: usize,
     /// Characters of an entry's label.
     pub entry_label_characters: usize,
-    /// Sign-ins a minute that one signing system may open for one holder.
+    /// Sign-ins a minute that one signing system may open for one holder, and pages a minute over one My Number card.
     pub sign_ins_per_minute: u32,
     /// Questions to a phone a minute for one holder id.
     pub phones_per_minute: u32,

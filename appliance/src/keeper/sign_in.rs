@@ -354,6 +354,7 @@ pub(super) fn refusal_name(refusal: SignInRefusal) -> &'static str {
         SignInRefusal::LinkOver => "link_over",
         SignInRefusal::FormOver => "form_over",
         SignInRefusal::ProofNotFresh => "proof_not_fresh",
+        SignInRefusal::TooOften => "too_often",
         SignInRefusal::Unavailable => "unavailable",
         SignInRefusal::CardNotKnown => "card_not_known",
         SignInRefusal::NoValidityProvider => "validity_no_provider",

@@ -2,6 +2,7 @@
 
 use super::house::House;
 use super::house::Pc;
+use tests::support::admin;
 use tests::support::config::Settings;
 use tests::support::world::Plan;
 
@@ -33,4 +34,22 @@ async fn pages_and_questions_are_limited_for_a_holder_id_and_pages_for_an_addres
     }
     let past = house.type_number(&link, &number).await.expect(429).json();
     assert_eq!(past["state"], "again", "{past}");
+}
+
+/// Each page over a My Number card asks the HSM for the name of its registration.
+#[tokio::test]
+async fn pages_over_one_my_number_card_are_limited_and_other_cards_go_on() {
+    let tune = |settings: &mut Settings| {
+        settings.more.push_str("[limits]\nsign_ins_per_minute = 2\n");
+    };
+    let house = House::new(Plan { tune, ..Plan::default() }).await;
+    // Two pages: the one that asks, and the one that says it is registered.
+    let (_, card) = house.doctor_with_my_number().await;
+    let pending = house.ask_my_number(None).await;
+    let past = house.my_number_page(&pending, &card).await.expect(429);
+    assert!(past.text().contains("Wait a minute"), "{past}");
+    let query = format!("request={}", past.header("request-id"));
+    let records = admin::audit_records(&house.world, &query).await;
+    assert_eq!(records[0]["event"]["code"], "too_often", "{records:?}");
+    house.doctor_with_my_number().await;
 }
