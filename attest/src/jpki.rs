@@ -1,13 +1,19 @@
 //! My Number cards of holders: which card's certificate is whose.
 //!
 //! ```text
-//! none --linked by the HPKI card--> linked --renewed, as the provider vouches--> linked
-//!                                   linked --unlinked--> none
+//! none --proved, the HPKI card shown again--> linked --renewed, as the provider vouches--> linked
+//!                                             linked --unlinked--> none
 //! ```
 //! Nobody but approved verifiers may keep tables of these certificates' numbers (公的個人認証法), and a stolen disk must give
 //! none: a link is named by a MAC that only the HSM can make, and the certificate in it is sealed. A holder has one card; a
 //! record of its own, [`JpkiSlot`], says which, and of two who change it at once one wins. A card is never linked by a name:
 //! its subject is a random text that changes with every renewal.
+
+mod link_ticket;
+
+pub use link_ticket::LINK_TICKET_SECONDS;
+pub use link_ticket::LinkState;
+pub use link_ticket::LinkTicket;
 
 use crate::authenticator::Enroller;
 use crate::clock::Clock;
@@ -30,6 +36,7 @@ use crate::store::Guard;
 use crate::store::Outcome;
 use crate::store::Txn;
 use crate::store::Write;
+use crate::ticket::CONFIRM_SECONDS;
 use crate::trust::MAX_RETRIES;
 use crate::trust::TrustStore;
 use crate::validity::CertificateId;
@@ -38,11 +45,6 @@ use serde::Deserialize;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Seconds between the HPKI card and the My Number card: time to exchange them in the reader and type a PIN.
-pub const LINK_TICKET_SECONDS: u64 = 300;
-/// Seconds for which a ticket that is over is still known as such.
-const REMEMBERED_SECONDS: u64 = 3600;
 
 /// What the HSM's MAC is computed over: it names the link of a certificate, and nothing is learned from it without the HSM.
 pub fn index_input(certificate: &CertificateId) -> Vec<u8> {
@@ -106,50 +108,6 @@ impl TrustRecord for JpkiSlot {
     }
 }
 
-/// Leave to link one My Number card, given to whom an HPKI card proved. Its secret goes through the browser once, from the
-/// HPKI card's page to the My Number card's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LinkTicket {
-    /// 16 random octets, hexadecimal.
-    pub ticket_id: String,
-    /// SHA-256 of the secret.
-    pub secret: Fingerprint,
-    /// For whom.
-    pub holder_id: String,
-    /// By what the holder proved to be themselves.
-    pub enrolled_by: Enroller,
-    /// The card that the holder agreed to give up, if they had one.
-    pub replaces: Option<Fingerprint>,
-    /// From where it was asked for.
-    pub terminal: String,
-    /// Since when: an older handshake proves nothing about it.
-    pub created_at: UnixSeconds,
-    /// First second at which it is over.
-    pub expires_at: UnixSeconds,
-    /// Whether a card was linked with it.
-    pub is_done: bool,
-}
-
-impl TrustRecord for LinkTicket {
-    const PREFIX: &'static str = "jt/";
-
-    fn id(&self) -> String {
-        self.ticket_id.clone()
-    }
-
-    fn expires(&self) -> Option<UnixSeconds> {
-        Some(self.expires_at.plus(Duration::from_secs(REMEMBERED_SECONDS)))
-    }
-}
-
-impl LinkTicket {
-    /// Whether a card can still be linked with it at `now`.
-    pub fn is_open(&self, now: UnixSeconds) -> bool {
-        !self.is_done && now < self.expires_at
-    }
-}
-
 /// A card that was proved, as it is stored.
 #[derive(Clone, Debug)]
 pub struct NewCard {
@@ -161,9 +119,14 @@ pub struct NewCard {
     pub once_key: Fingerprint,
 }
 
-/// What became of a card that was proved.
+/// What became of a card that was proved, or of the HPKI card that was shown again for it.
 #[derive(Debug)]
 pub enum Linked {
+    /// The HPKI card has to be shown again; nothing is linked before.
+    AsksCard {
+        /// First second at which it is too late.
+        until: UnixSeconds,
+    },
     /// It is the holder's card now.
     Done {
         /// The new link: to be put into the registry.
@@ -241,7 +204,7 @@ impl JpkiLinks {
             terminal: one_line(terminal),
             created_at: now,
             expires_at: now.plus(Duration::from_secs(LINK_TICKET_SECONDS)),
-            is_done: false,
+            state: LinkState::Issued,
         };
         let mut txn = self.trust.creation(&ticket)?;
         if !note_evidence(&self.trust, once_key, now, &mut txn).await? {
@@ -265,34 +228,82 @@ impl JpkiLinks {
         Ok(found.filter(|ticket| same(&ticket.secret, &given)))
     }
 
-    /// The card is proved: everything happens in one transaction, or nothing.
+    /// The ticket of this name, in whatever state; changes nothing. Whoever asks has proved nothing yet.
+    ///
+    /// # Errors
+    /// [`SessionError::Trust`].
+    pub async fn by_id(&self, ticket_id: &str) -> Result<Option<LinkTicket>, SessionError> {
+        Ok(self.trust.find(ticket_id).await?)
+    }
+
+    /// The card is proved: it waits for the HPKI card. Its handshake is used up by that.
     ///
     /// # Errors
     /// [`SessionError`] when it could not be made durable.
-    pub async fn link(&self, ticket_id: &str, new: &NewCard) -> Result<Linked, SessionError> {
+    pub async fn prove(&self, ticket_id: &str, new: &NewCard) -> Result<Linked, SessionError> {
         for _ in 0..MAX_RETRIES {
             let now = self.clock.now()?;
             let found = self.trust.load::<LinkTicket>(ticket_id).await?;
             let Some((mut ticket, rev)) = found.filter(|(ticket, _)| ticket.is_open(now)) else {
                 return Ok(Linked::Over);
             };
+            // The person with the card is told now what they could not be told later.
+            if let Some(other) = self.trust.find::<JpkiLink>(&new.card.0).await? {
+                let is_own = other.holder_id == ticket.holder_id;
+                return Ok(if is_own { Linked::Known } else { Linked::OthersCard });
+            }
+            let until = now.plus(Duration::from_secs(CONFIRM_SECONDS));
+            let (card, certificate) = (new.card.clone(), new.certificate.clone());
+            ticket.state = LinkState::Proved { card, certificate, at: now, until };
+            let mut txn = self.trust.replacement(&ticket, rev)?;
+            if !note_evidence(&self.trust, &new.once_key, now, &mut txn).await? {
+                return Ok(Linked::EvidenceUsed);
+            }
+            if self.trust.commit(txn).await? == Outcome::Committed {
+                return Ok(Linked::AsksCard { until });
+            }
+        }
+        Err(SessionError::Contended)
+    }
+
+    /// The HPKI card that began the ticket was shown again, in a handshake that is remembered by `once_key` as used: everything
+    /// happens in one transaction, or nothing.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it could not be made durable.
+    pub async fn confirm(
+        &self,
+        ticket_id: &str,
+        shown: &Enroller,
+        once_key: &Fingerprint,
+    ) -> Result<Linked, SessionError> {
+        for _ in 0..MAX_RETRIES {
+            let now = self.clock.now()?;
+            let found = self.trust.load::<LinkTicket>(ticket_id).await?;
+            let Some((mut ticket, rev)) = found.filter(|(ticket, _)| ticket.enrolled_by == *shown)
+            else {
+                return Ok(Linked::Over);
+            };
+            let Some(link) = ticket.link(now) else {
+                return Ok(Linked::Over);
+            };
             // Step 1: who links is still entitled to.
             let mut txn = Txn::default();
             txn.guards.push(Guard::Rev(ticket.key(), rev));
             let holder_id = &ticket.holder_id;
-            let (by, rules) = (&ticket.enrolled_by, &self.rules);
-            match enroller::guard(&self.trust, holder_id, by, rules, now, &mut txn).await? {
+            match enroller::guard(&self.trust, holder_id, shown, &self.rules, now, &mut txn).await?
+            {
                 Entitled::Yes => {}
                 Entitled::No | Entitled::NotBefore(_) => return Ok(Linked::NotEntitled),
             }
             // Step 2: nobody has this card.
-            if let Some(other) = self.trust.find::<JpkiLink>(&new.card.0).await? {
+            if let Some(other) = self.trust.find::<JpkiLink>(&link.card.0).await? {
                 let is_own = other.holder_id == *holder_id;
                 return Ok(if is_own { Linked::Known } else { Linked::OthersCard });
             }
-            txn.guards.push(Guard::Absent(record_key::<JpkiLink>(&new.card.0)));
+            txn.guards.push(Guard::Absent(link.key()));
             // Step 3: the handshake proved nothing before.
-            if !note_evidence(&self.trust, &new.once_key, now, &mut txn).await? {
+            if !note_evidence(&self.trust, once_key, now, &mut txn).await? {
                 return Ok(Linked::EvidenceUsed);
             }
             // Step 4: the slot is empty, or has the card that the holder gives up.
@@ -301,21 +312,33 @@ impl JpkiLinks {
                 Err(OtherCard) => return Ok(Linked::OtherCard),
             };
             // Step 5: the new one in, the ticket done.
-            let link = JpkiLink {
-                card: new.card.clone(),
-                holder_id: ticket.holder_id.clone(),
-                enrolled_by: ticket.enrolled_by.clone(),
-                linked_at: now,
-                terminal: ticket.terminal.clone(),
-                certificate: new.certificate.clone(),
-                renewed_at: None,
-                renewed_from: None,
-            };
-            ticket.is_done = true;
+            ticket.state = LinkState::Done;
             self.put(&link, &mut txn)?;
             txn.writes.push(self.trust.sealed(&ticket)?);
             if self.trust.commit(txn).await? == Outcome::Committed {
                 return Ok(Linked::Done { link: Box::new(link), replaced });
+            }
+        }
+        Err(SessionError::Contended)
+    }
+
+    /// The holder said no. True when it was not decided yet.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it could not be made durable.
+    pub async fn deny(&self, ticket_id: &str) -> Result<bool, SessionError> {
+        for _ in 0..MAX_RETRIES {
+            let now = self.clock.now()?;
+            let found = self.trust.load::<LinkTicket>(ticket_id).await?;
+            let Some((mut ticket, rev)) =
+                found.filter(|(ticket, _)| ticket.is_open(now) || ticket.proved(now).is_some())
+            else {
+                return Ok(false);
+            };
+            ticket.state = LinkState::Denied;
+            let txn = self.trust.replacement(&ticket, rev)?;
+            if self.trust.commit(txn).await? == Outcome::Committed {
+                return Ok(true);
             }
         }
         Err(SessionError::Contended)

@@ -48,7 +48,14 @@ link_my_number() {
     page=$("${jpki[@]}" --data "secret=$secret" --data lang=en "$action") || fail "the card was refused: $page"
     show "${jpki[@]}" --data 'secret=...' --data 'form_token=...' "$action/confirm"
     page=$("${jpki[@]}" --data "secret=$secret" --data "form_token=$(hidden form_token)" --data lang=en \
-        "$action/confirm") || fail "the card was not registered: $page"
+        "$action/confirm") || fail "the card was not taken: $page"
+    say 'She puts the HPKI card in once more, and confirms what was read:'
+    action=https://localhost:$hpki_port/enrol/${action##*/}
+    show "${hpki[@]}" "$action?lang=en"
+    page=$("${hpki[@]}" "$action?lang=en") || fail "the page was refused: $page"
+    show "${hpki[@]}" --data 'form_token=...' --data decision=approve "$action"
+    page=$("${hpki[@]}" --data "form_token=$(hidden form_token)" --data decision=approve --data lang=en "$action") ||
+        fail "the card was not registered: $page"
     sed -n 's/.*<h1>\(.*\)<\/h1>.*/\1/p' <<<"$page"
 }
 

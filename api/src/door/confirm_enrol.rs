@@ -1,4 +1,4 @@
-//! The card listener: the card that began an enrolment is shown again, and confirms the phone that was proved.
+//! The card listener: the card that began a registration is shown again, and confirms the phone or card that was proved.
 
 use super::card_page;
 use super::exchange::Exchange;
@@ -11,6 +11,7 @@ use crate::operations::confirm_enrol::EnrolEnded;
 use crate::pages;
 use crate::pages::Context;
 use crate::pages::language::Language;
+use crate::pages::my_number;
 use crate::pages::told;
 
 /// `GET /enrol/{id}`: changes nothing.
@@ -48,6 +49,7 @@ pub(crate) async fn form(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
         EnrolEnded::Enrolled { label } => {
             pages::message(&decided, &told::enrolled(language, &label), None)
         }
+        EnrolEnded::Linked => pages::message(&decided, &my_number::linked(language), None),
         EnrolEnded::Denied => pages::message(&decided, &told::not_registered(language), None),
         EnrolEnded::Refused(refusal) => pages::refusal(&context, refusal),
         EnrolEnded::TooNew { seconds } => pages::too_new(&context, seconds),

@@ -91,7 +91,9 @@ pub(crate) async fn confirm(exchange: &mut Exchange<'_>) -> Result<Answer, Refus
     };
     let context = Context { path: None, ..Context::of(exchange, language) };
     Ok(closing(match done {
-        LinkDone::Linked => pages::message(&context, &my_number::linked(language), None),
+        LinkDone::AskCard { url, remaining_seconds } => {
+            pages::portal::ask_card(&context, None, &url, remaining_seconds)
+        }
         LinkDone::Known => {
             pages::message(&context, &my_number::known(language), Some(Code::Conflict))
         }

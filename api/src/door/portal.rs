@@ -192,7 +192,7 @@ pub(crate) async fn wait(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
             pages::message(&decided, &messages::done(language, &system), None)
         }
         WaitPage::AskCard { label, url, remaining_seconds } => {
-            portal::ask_card(&context, &label, &url, remaining_seconds)
+            portal::ask_card(&context, Some(&label), &url, remaining_seconds)
         }
         WaitPage::AskChange { remaining_seconds } => {
             portal::ask_change(&context, remaining_seconds)

@@ -1,7 +1,8 @@
-//! A phone is proved: the card that began its registration is shown once more, on the card listener, and confirms it.
+//! A phone or a My Number card is proved: the card that began its registration is shown once more, on the card listener, and
+//! confirms it.
 //!
 //! ```text
-//! PC  GET  /enrol/{id}  -> ConfirmEnrolPage   the phone that was proved; changes nothing
+//! PC  GET  /enrol/{id}  -> ConfirmEnrolPage   what was proved; changes nothing
 //! PC  POST /enrol/{id}  -> EnrolEnded         yes or no
 //! ```
 
@@ -30,16 +31,36 @@ pub struct ConfirmEnrol {
     pub holder: String,
     /// Their id.
     pub holder_id: String,
-    /// Label of the phone that was proved: the phone itself shows the same.
-    pub label: String,
-    /// Whether another phone is given up for it.
-    pub replaces: bool,
-    /// Hidden one-time field; bound to ticket, phone and card.
+    /// What was proved.
+    pub proposed: Proposed,
+    /// Hidden one-time field; bound to the ticket, to what was proved and to the card.
     pub form_token: String,
     /// Seconds until it is too late.
     pub remaining_seconds: u64,
     /// True while published test cards may sign in.
     pub danger_test_mode: bool,
+}
+
+/// What was proved, and waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proposed {
+    /// A phone.
+    Phone {
+        /// Its label: the phone itself shows the same.
+        label: String,
+        /// Whether another phone is given up for it.
+        replaces: bool,
+    },
+    /// A My Number card. What it says of its holder is shown nowhere.
+    MyNumberCard {
+        /// When it was in the reader, Unix seconds.
+        proved_at: u64,
+        /// Of which PC.
+        terminal: String,
+        /// Whether another card is given up for it.
+        replaces: bool,
+    },
 }
 
 /// What became of an enrolment.
@@ -51,6 +72,8 @@ pub enum EnrolEnded {
         /// Its label.
         label: String,
     },
+    /// The My Number card is registered.
+    Linked,
     /// The holder said no: nothing was registered.
     Denied,
     /// See [`ConfirmEnrolPage::Refused`].
@@ -62,7 +85,7 @@ pub enum EnrolEnded {
     },
 }
 
-/// What a browser with a card asks when the phone is proved.
+/// What a browser with a card asks when a phone or a My Number card is proved.
 #[async_trait]
 pub trait ConfirmEnrolment: Send + Sync {
     /// The card came back. Changes nothing.

@@ -4,7 +4,8 @@
 //! hpki  GET  /link               -> LinkPage      the HPKI card proves the holder; changes nothing
 //! hpki  POST /link               -> LinkStarted   a one-time ticket; "exchange the cards", then one form leads on
 //! jpki  POST /link/{id}          -> LinkMet       the My Number card in the handshake; changes nothing
-//! jpki  POST /link/{id}/confirm  -> LinkDone      linked, in one transaction
+//! jpki  POST /link/{id}/confirm  -> LinkDone      proved: the cards are exchanged again
+//! hpki  GET  /enrol/{id} ...                      the HPKI card confirms it: `confirm_enrol`
 //! ```
 //! The cards are exchanged on the first listener's page: a browser that reaches the second one with the wrong card in the
 //! reader remembers its answer until it is closed.
@@ -79,8 +80,13 @@ pub enum LinkMet {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkDone {
-    /// The card is registered.
-    Linked,
+    /// The card is proved; the HPKI card has to be shown again before it is registered.
+    AskCard {
+        /// Where: `/enrol/{id}` on its listener.
+        url: String,
+        /// Seconds until it is too late.
+        remaining_seconds: u64,
+    },
     /// It was registered for this holder before.
     Known,
     /// It is registered for somebody else.

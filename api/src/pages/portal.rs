@@ -14,6 +14,7 @@ use crate::http::answer::Answer;
 use crate::operations::EntryShown;
 use crate::operations::SignInRefusal;
 use crate::operations::confirm_enrol::ConfirmEnrol;
+use crate::operations::confirm_enrol::Proposed;
 use crate::operations::portal::Choice;
 use crate::operations::portal::PhonePage;
 use crate::operations::portal::PortalIndex;
@@ -238,13 +239,19 @@ struct AskCardPage<'a> {
     language: Language,
     request_id: &'a str,
     path: &'a str,
-    label: &'a str,
+    /// Of the phone; `None`: it was a My Number card.
+    label: Option<&'a str>,
     url: &'a str,
     time_left: String,
 }
 
-/// PC: the phone is proved, and the card is asked for once more.
-pub(crate) fn ask_card(context: &Context<'_>, label: &str, url: &str, seconds: u64) -> Answer {
+/// PC: the phone or the My Number card is proved, and the card that began is asked for once more.
+pub(crate) fn ask_card(
+    context: &Context<'_>,
+    label: Option<&str>,
+    url: &str,
+    seconds: u64,
+) -> Answer {
     let Context { language, request_id, path, .. } = *context;
     let (path, time_left) = (path.unwrap_or_default(), language.time_left(seconds));
     let page = AskCardPage { language, request_id, path, label, url, time_left };
@@ -278,7 +285,7 @@ struct ConfirmEnrolTemplate<'a> {
     time_left: String,
 }
 
-/// The card came back: one form confirms the phone.
+/// The card came back: one form confirms what was proved.
 pub(crate) fn confirm_enrol(context: &Context<'_>, confirm: &ConfirmEnrol) -> Answer {
     let Context { language, request_id, path, .. } = *context;
     let (path, time_left) =

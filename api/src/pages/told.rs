@@ -57,8 +57,8 @@ pub(crate) fn not_registered(language: Language) -> Message {
         "Nothing was registered. You may close this page.",
     ];
     let not_yours = [
-        "お手元のものではないスマートフォンが表示されたときは、システム管理者に知らせてください。",
-        "If a phone was shown that is not yours, tell your system administrator.",
+        "ご自身のものではないスマートフォンやカードが表示されたときは、システム管理者に知らせてください。",
+        "If a phone or card was shown that is not yours, tell your system administrator.",
     ];
     message(language, ["登録しませんでした", "Not registered"], &[nothing, not_yours])
 }

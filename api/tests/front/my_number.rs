@@ -5,6 +5,10 @@ use crate::support::paper_my_number::TICKET_SECRET;
 use crate::support::pki::Pair;
 use crate::support::rig::Rig;
 use api::operations::SignInRefusal;
+use api::operations::confirm_enrol::ConfirmEnrol;
+use api::operations::confirm_enrol::ConfirmEnrolPage;
+use api::operations::confirm_enrol::EnrolEnded;
+use api::operations::confirm_enrol::Proposed;
 use attest::evidence::CardKind;
 use std::time::Duration;
 
@@ -87,7 +91,7 @@ async fn cards_are_exchanged_before_the_other_listener_is_reached() {
 }
 
 #[tokio::test]
-async fn card_is_linked_after_one_more_decision() {
+async fn card_that_is_confirmed_waits_for_the_hpki_card() {
     let rig = Rig::new();
     let mut client = connect(&rig, Some(&rig.pki.card)).await;
     let site = "Sec-Fetch-Site: same-site\r\nOrigin: https://localhost:8444\r\n";
@@ -97,10 +101,41 @@ async fn card_is_linked_after_one_more_decision() {
     assert!(!rig.keeper.was_asked("confirm link ticket-1 one-time"), "nothing is decided yet");
     let form = format!("secret={TICKET_SECRET}&form_token=one-time&lang=ja");
     let reply = client.post_form("/link/ticket-1/confirm", "", &form).await;
-    let done = "マイナンバーカードの登録が完了しました。ブラウザを終了してください。";
-    assert!(reply.status == 200 && reply.text().contains(done), "{}", reply.text());
+    let page = reply.text();
+    assert!(reply.status == 200 && page.contains("登録はまだ終わっていません"), "{page}");
+    assert!(page.contains("href=\"https://localhost:8444/enrol/ticket-1?lang=ja\""), "{page}");
+    assert!(!page.contains("スマートフォン"), "{page}");
     assert!(rig.keeper.was_asked("confirm link ticket-1 one-time"));
     assert!(client.ends_within(Duration::from_secs(2)).await);
+}
+
+#[tokio::test]
+async fn hpki_card_shown_again_confirms_the_my_number_card_or_turns_it_down() {
+    let rig = Rig::new();
+    *rig.keeper.portal.confirm.lock().unwrap() = Some(ConfirmEnrolPage::Confirm(ConfirmEnrol {
+        holder: "医師 太郎".into(),
+        holder_id: "u-17".into(),
+        proposed: Proposed::MyNumberCard {
+            proved_at: 1_798_729_199,
+            terminal: "Chrome <192.0.2.7>".into(),
+            replaces: true,
+        },
+        form_token: "one-time".into(),
+        remaining_seconds: 170,
+        danger_test_mode: false,
+    }));
+    let mut client = rig.connect_card(Some(&rig.pki.card)).await;
+    let page = client.get("/enrol/ticket-1").await.text();
+    assert!(page.contains("このマイナンバーカードを登録しますか"), "{page}");
+    assert!(page.contains("<dd id=\"proved-at\">2026年12月31日 23時59分"), "{page}");
+    assert!(page.contains("<dd id=\"terminal\">Chrome &#60;192.0.2.7&#62;"), "{page}");
+    assert!(page.contains("今までのマイナンバーカードは使えなくなります"), "{page}");
+    *rig.keeper.portal.ended.lock().unwrap() = Some(EnrolEnded::Linked);
+    let form = "form_token=one-time&lang=ja&decision=approve";
+    let reply = client.post_form("/enrol/ticket-1", "", form).await;
+    let done = "マイナンバーカードの登録が完了しました。ブラウザを終了してください。";
+    assert!(reply.status == 200 && reply.text().contains(done), "{}", reply.text());
+    assert!(rig.keeper.was_asked("confirm ticket-1 true one-time true"));
 }
 
 #[tokio::test]

@@ -196,6 +196,17 @@ pub fn device_proposed(
     Entry::new(request_id, Principal::Unknown, Event::TrustProposed(change))
 }
 
+/// A My Number card is proved, and waits for the HPKI card of this holder to be shown again.
+pub fn my_number_proposed(
+    request_id: &str,
+    holder_id: &str,
+    card: &Fingerprint,
+    detail: String,
+) -> Entry {
+    let change = factor_change("my_number_card", holder_id, card, "granted", detail);
+    Entry::new(request_id, Principal::Holder(holder_id.to_owned()), Event::TrustProposed(change))
+}
+
 /// The holder agreed to give this phone up for another: the ticket that goes on from their change.
 pub fn phone_change_agreed(
     request_id: &str,

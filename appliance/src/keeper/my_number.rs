@@ -1,4 +1,6 @@
-//! A My Number card is registered by its holder's HPKI card: the ticket, the exchange of the cards, the link.
+//! A My Number card is registered by its holder's HPKI card: the ticket, the exchange of the cards, the proof, the link.
+//!
+//! The proved card waits for the HPKI card to be shown once more: [`super::confirm_enrol`].
 
 use super::Keeper;
 use super::card::CardFault;
@@ -13,6 +15,7 @@ use crate::audit::record::Enrolment;
 use crate::audit::record::session_hash;
 use api::operations::CardHandshake;
 use api::operations::SignInRefusal;
+use api::operations::confirm_enrol::EnrolEnded;
 use api::operations::my_number::LinkDone;
 use api::operations::my_number::LinkForm;
 use api::operations::my_number::LinkMet;
@@ -30,6 +33,7 @@ use attest::jpki::NewCard;
 use attest::records::Fingerprint;
 use attest::records::Holder;
 use attest::records::Method;
+use attest::sessions::SessionError;
 use std::sync::Arc;
 
 /// An HPKI card that may register a My Number card.
@@ -57,7 +61,7 @@ enum NotMet {
 }
 
 /// What a card proved under a ticket.
-fn proof(ticket: &LinkTicket, proved: &ProvedCard) -> Enrolment {
+pub(super) fn proof(ticket: &LinkTicket, proved: &ProvedCard) -> Enrolment {
     Enrolment {
         ticket: session_hash(&ticket.ticket_id),
         holder_id: ticket.holder_id.clone(),
@@ -166,7 +170,7 @@ impl Pages for Keeper {
         if !self.forms.check(&subject, &met.proved.factor, form_token) {
             return LinkDone::Refused(SignInRefusal::FormOver);
         }
-        self.link_card(request_id, my_numbers, met).await
+        self.propose_card(request_id, my_numbers, met).await
     }
 }
 
@@ -282,66 +286,125 @@ impl Keeper {
         }
     }
 
-    async fn link_card(&self, request_id: &str, my_numbers: &MyNumbers, met: Met) -> LinkDone {
+    /// The card is proved and confirmed on its own page: now the HPKI card is asked for once more.
+    async fn propose_card(&self, request_id: &str, my_numbers: &MyNumbers, met: Met) -> LinkDone {
         let Met { ticket, proved, .. } = met;
         let proof = proof(&ticket, &proved);
-        let evidence = proof.evidence.clone();
         let Some(MyNumber { certificate, .. }) = proved.my_number else {
             return LinkDone::Swap;
         };
-        // Both are durable before the card serves: what it proved, and what it is for. That nothing came of it is recorded, too.
-        let (holder_id, factor) = (&ticket.holder_id, &proved.factor);
-        let by = format!("{} {}", ticket.enrolled_by.method.name(), ticket.enrolled_by.factor.0);
-        let replaces = ticket.replaces.as_ref().map(|old| format!(" in place of {}", old.0));
-        let detail = format!(
-            "a My Number card registered by {by}{}; ticket {}; evidence {}",
-            replaces.unwrap_or_default(),
-            session_hash(&ticket.ticket_id).0,
-            evidence.0,
-        );
-        let granted = entries::my_number_changed(request_id, holder_id, factor, "granted", detail);
-        for entry in [entries::enrolment_started(request_id, proof), granted] {
+        // Both are durable before anything waits: what the card proved, and what it is for.
+        let (holder_id, card) = (&ticket.holder_id, &proved.factor);
+        let detail = link_detail(&ticket);
+        let proposed = entries::my_number_proposed(request_id, holder_id, card, detail);
+        for entry in [entries::enrolment_started(request_id, proof), proposed] {
             if let Err(error) = self.parts.audit.append(entry).await {
                 tracing::error!(request_id, %error, "a My Number card could not be recorded");
                 return LinkDone::Refused(SignInRefusal::Unavailable);
             }
         }
-        let new =
-            NewCard { card: factor.clone(), certificate, once_key: proved.replay_key.clone() };
-        let (code, done) = match my_numbers.links.link(&ticket.ticket_id, &new).await {
-            Ok(Linked::Done { link, replaced }) => {
-                self.take_up_my_number(*link).await;
-                if let Some(gone) = replaced {
-                    let detail = format!("given up for {}", factor.0);
-                    self.give_up_my_number(request_id, &gone, detail).await;
-                }
-                return LinkDone::Linked;
-            }
-            Ok(Linked::Over) => ("ticket_over", LinkDone::Over),
-            Ok(Linked::Known) => ("already_linked", LinkDone::Known),
-            Ok(Linked::OthersCard) => ("others_card", LinkDone::OthersCard),
-            Ok(Linked::OtherCard) => ("other_card", LinkDone::Over),
-            Ok(Linked::NotEntitled) => {
-                ("not_entitled", LinkDone::Refused(SignInRefusal::HolderDisabled))
-            }
-            Ok(Linked::EvidenceUsed) => {
-                ("evidence_used", LinkDone::Refused(SignInRefusal::ProofNotFresh))
-            }
-            Err(error) => {
-                tracing::error!(request_id, %error, "a My Number card could not be stored");
-                ("not_stored", LinkDone::Refused(SignInRefusal::Unavailable))
-            }
+        let id = &ticket.ticket_id;
+        let new = NewCard { card: card.clone(), certificate, once_key: proved.replay_key.clone() };
+        let linked = my_numbers.links.prove(id, &new).await;
+        if let Ok(Linked::AsksCard { until }) = linked {
+            let now = self.parts.clock.now().unwrap_or(until);
+            let origin = self.card_origin(ticket.enrolled_by.method);
+            return LinkDone::AskCard {
+                url: format!("{origin}/enrol/{id}"),
+                remaining_seconds: now.seconds_until(until),
+            };
+        }
+        match self.record_lost_link(request_id, linked).await {
+            Some(Linked::Known) => LinkDone::Known,
+            Some(Linked::OthersCard) => LinkDone::OthersCard,
+            Some(Linked::EvidenceUsed) => LinkDone::Refused(SignInRefusal::ProofNotFresh),
+            Some(_) => LinkDone::Over,
+            None => LinkDone::Refused(SignInRefusal::Unavailable),
+        }
+    }
+
+    /// The HPKI card was shown again for the card that was proved.
+    pub(super) async fn link_confirmed(
+        &self,
+        request_id: &str,
+        ticket: &LinkTicket,
+        link: &JpkiLink,
+        once_key: &Fingerprint,
+    ) -> EnrolEnded {
+        let Some(my_numbers) = &self.my_numbers else {
+            return EnrolEnded::Refused(SignInRefusal::NoValidityProvider);
         };
+        // What the card is for is durable before it serves. That nothing came of it is recorded, too.
+        let detail = link_detail(ticket);
+        let (holder_id, card) = (&link.holder_id, &link.card);
+        let granted = entries::my_number_changed(request_id, holder_id, card, "granted", detail);
+        if let Err(error) = self.parts.audit.append(granted).await {
+            tracing::error!(request_id, %error, "a My Number card could not be recorded");
+            return EnrolEnded::Refused(SignInRefusal::Unavailable);
+        }
+        let (id, by) = (&ticket.ticket_id, &ticket.enrolled_by);
+        let linked = my_numbers.links.confirm(id, by, once_key).await;
+        if let Ok(Linked::Done { link, replaced }) = linked {
+            let new = link.card.clone();
+            self.take_up_my_number(*link).await;
+            if let Some(gone) = replaced {
+                let detail = format!("given up for {}", new.0);
+                self.give_up_my_number(request_id, &gone, detail).await;
+            }
+            return EnrolEnded::Linked;
+        }
+        EnrolEnded::Refused(match self.record_lost_link(request_id, linked).await {
+            Some(Linked::NotEntitled) => SignInRefusal::HolderDisabled,
+            Some(Linked::EvidenceUsed) => SignInRefusal::ProofNotFresh,
+            Some(_) => SignInRefusal::LinkOver,
+            None => SignInRefusal::Unavailable,
+        })
+    }
+
+    /// Nothing came of a registration whose record is in the log; `None` when it could not be stored.
+    async fn record_lost_link(
+        &self,
+        request_id: &str,
+        lost: Result<Linked, SessionError>,
+    ) -> Option<Linked> {
+        let lost = lost.inspect_err(|error| {
+            tracing::error!(request_id, %error, "a My Number card could not be stored");
+        });
+        let code = lost.as_ref().map_or("not_stored", lost_name);
         let detail = "nothing came of the registration that is recorded under this request";
         let entry = entries::link_denied(request_id, code, detail);
         if let Err(error) = self.parts.audit.append(entry).await {
             tracing::error!(request_id, %error, "a lost registration could not be recorded");
         }
-        done
+        lost.ok()
     }
 
     async fn note_link(&self, request_id: &str, code: &str, detail: &str) {
         let entry = entries::link_denied(request_id, code, detail);
         self.note("enrolment", request_id, &format!("{code}: {detail}"), entry).await;
+    }
+}
+
+/// By what a card is registered, for the log.
+fn link_detail(ticket: &LinkTicket) -> String {
+    let by = format!("{} {}", ticket.enrolled_by.method.name(), ticket.enrolled_by.factor.0);
+    let replaces = ticket.replaces.as_ref().map(|old| format!(" in place of {}", old.0));
+    format!(
+        "a My Number card registered by {by}{}; ticket {}",
+        replaces.unwrap_or_default(),
+        session_hash(&ticket.ticket_id).0,
+    )
+}
+
+/// Stable word for the log.
+fn lost_name(lost: &Linked) -> &'static str {
+    match lost {
+        Linked::AsksCard { .. } | Linked::Done { .. } => "linked",
+        Linked::Over => "ticket_over",
+        Linked::Known => "already_linked",
+        Linked::OthersCard => "others_card",
+        Linked::OtherCard => "other_card",
+        Linked::NotEntitled => "not_entitled",
+        Linked::EvidenceUsed => "evidence_used",
     }
 }

@@ -10,6 +10,7 @@ use attest::jpki::JpkiLink;
 use attest::jpki::JpkiLinks;
 use attest::jpki::JpkiSlot;
 use attest::jpki::LINK_TICKET_SECONDS;
+use attest::jpki::LinkState;
 use attest::jpki::LinkTicket;
 use attest::jpki::Linked;
 use attest::jpki::NewCard;
@@ -20,6 +21,7 @@ use attest::records::Fingerprint;
 use attest::records::Holder;
 use attest::records::Method;
 use attest::store::memory::MemoryStore;
+use attest::ticket::CONFIRM_SECONDS;
 use attest::trust::TrustStore;
 use attest::validity::CertificateId;
 use attest::vault::Sealed;
@@ -52,18 +54,29 @@ async fn world() -> World {
 impl World {
     async fn issue(&self, holder_id: &str) -> LinkTicket {
         let replaces = self.card_of(holder_id).await;
-        let enrolled_by =
-            Enroller { method: Method::Hpki, factor: Fingerprint::of(holder_id.as_bytes()) };
         self.links
-            .issue(holder_id, enrolled_by, replaces, "PC", &handshake())
+            .issue(holder_id, by_card(holder_id), replaces, "PC", &handshake())
             .await
             .unwrap()
             .unwrap()
             .0
     }
 
+    async fn prove(&self, ticket: &LinkTicket, new: &NewCard) -> Linked {
+        self.links.prove(&ticket.ticket_id, new).await.unwrap()
+    }
+
+    async fn confirm(&self, ticket: &LinkTicket) -> Linked {
+        let by = &ticket.enrolled_by;
+        self.links.confirm(&ticket.ticket_id, by, &handshake()).await.unwrap()
+    }
+
+    /// The card is proved, and the HPKI card shown again.
     async fn link(&self, ticket: &LinkTicket, new: &NewCard) -> Linked {
-        self.links.link(&ticket.ticket_id, new).await.unwrap()
+        match self.prove(ticket, new).await {
+            Linked::AsksCard { .. } => self.confirm(ticket).await,
+            other => other,
+        }
     }
 
     async fn card_of(&self, holder_id: &str) -> Option<Fingerprint> {
@@ -80,6 +93,11 @@ impl World {
         let linked = self.link(&ticket, &new(name, name)).await;
         assert!(matches!(linked, Linked::Done { .. }), "{linked:?}");
     }
+}
+
+/// The HPKI card of this holder.
+fn by_card(holder_id: &str) -> Enroller {
+    Enroller { method: Method::Hpki, factor: Fingerprint::of(holder_id.as_bytes()) }
 }
 
 /// The card `name` in the handshake `handshake`.
@@ -111,6 +129,84 @@ async fn proved_card_is_linked_with_its_history() {
 }
 
 #[tokio::test]
+async fn nothing_is_linked_before_the_hpki_card_is_shown_again() {
+    let world = world().await;
+    let ticket = world.issue("u-1").await;
+    assert!(matches!(world.confirm(&ticket).await, Linked::Over), "no card is proved yet");
+    assert!(matches!(world.prove(&ticket, &new("a", "1")).await, Linked::AsksCard { .. }));
+    assert!(world.all().await.is_empty() && world.card_of("u-1").await.is_none());
+    assert!(matches!(world.prove(&ticket, &new("b", "2")).await, Linked::Over), "it is for a");
+    let Linked::Done { link, .. } = world.confirm(&ticket).await else { panic!("not linked") };
+    assert_eq!(link.card, new("a", "").card);
+    assert!(matches!(world.confirm(&ticket).await, Linked::Over), "once");
+}
+
+#[tokio::test]
+async fn card_waits_for_the_hpki_card_to_its_last_second() {
+    for (late, linked) in [(CONFIRM_SECONDS - 1, true), (CONFIRM_SECONDS, false)] {
+        let world = world().await;
+        let ticket = world.issue("u-1").await;
+        let last = START + LINK_TICKET_SECONDS - 1;
+        world.clock.set(last);
+        world.prove(&ticket, &new("a", "1")).await;
+        world.clock.set(last + late);
+        let outcome = world.confirm(&ticket).await;
+        assert_eq!(matches!(outcome, Linked::Done { .. }), linked, "{late}: {outcome:?}");
+        assert_eq!(world.all().await.len(), usize::from(linked));
+    }
+}
+
+#[tokio::test]
+async fn other_cards_and_used_handshakes_confirm_nothing_and_the_right_one_still_does() {
+    let world = world().await;
+    let first = handshake();
+    let issued = world.links.issue("u-1", by_card("u-1"), None, "PC", &first).await;
+    let (ticket, _) = issued.unwrap().unwrap();
+    let card = new("a", "1");
+    world.prove(&ticket, &card).await;
+    let by = by_card("u-1");
+    for (shown, once_key) in [(&by_card("u-2"), &handshake()), (&by, &first), (&by, &card.once_key)]
+    {
+        let outcome = world.links.confirm(&ticket.ticket_id, shown, once_key).await.unwrap();
+        assert!(matches!(outcome, Linked::Over | Linked::EvidenceUsed), "{outcome:?}");
+    }
+    let same_number = Enroller { method: Method::Jpki, ..by_card("u-1") };
+    let other_kind = world.links.confirm(&ticket.ticket_id, &same_number, &handshake()).await;
+    assert!(matches!(other_kind.unwrap(), Linked::Over));
+    assert!(world.all().await.is_empty());
+    assert!(matches!(world.confirm(&ticket).await, Linked::Done { .. }));
+}
+
+#[tokio::test]
+async fn holder_who_says_no_leaves_nothing_behind() {
+    for is_proved in [false, true] {
+        let world = world().await;
+        let ticket = world.issue("u-1").await;
+        if is_proved {
+            world.prove(&ticket, &new("a", "1")).await;
+        }
+        assert!(world.links.deny(&ticket.ticket_id).await.unwrap());
+        assert!(!world.links.deny(&ticket.ticket_id).await.unwrap());
+        assert!(matches!(world.prove(&ticket, &new("a", "2")).await, Linked::Over));
+        assert!(matches!(world.confirm(&ticket).await, Linked::Over));
+        let stored = world.links.by_id(&ticket.ticket_id).await.unwrap().unwrap();
+        assert_eq!(stored.state, LinkState::Denied, "the certificate is gone, too");
+        assert!(world.all().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn card_that_somebody_links_in_between_stays_theirs() {
+    let world = world().await;
+    let (one, other) = (world.issue("u-1").await, world.issue("u-2").await);
+    world.prove(&one, &new("a", "1")).await;
+    world.prove(&other, &new("a", "2")).await;
+    assert!(matches!(world.confirm(&one).await, Linked::Done { .. }));
+    assert!(matches!(world.confirm(&other).await, Linked::OthersCard));
+    assert_eq!(world.card_of("u-2").await, None);
+}
+
+#[tokio::test]
 async fn ticket_links_one_card() {
     let world = world().await;
     let ticket = world.issue("u-1").await;
@@ -131,9 +227,7 @@ async fn ticket_is_good_to_its_last_second() {
 #[tokio::test]
 async fn ticket_is_found_by_its_secret_only() {
     let world = world().await;
-    let factor = Fingerprint::of(b"u-1");
-    let enrolled_by = Enroller { method: Method::Hpki, factor };
-    let issued = world.links.issue("u-1", enrolled_by, None, "PC", &handshake()).await;
+    let issued = world.links.issue("u-1", by_card("u-1"), None, "PC", &handshake()).await;
     let (ticket, secret) = issued.unwrap().unwrap();
     let found = |secret: String| {
         let (links, ticket_id) = (&world.links, ticket.ticket_id.clone());
@@ -189,10 +283,9 @@ async fn handshake_links_once() {
 #[tokio::test]
 async fn handshake_of_the_hpki_card_gives_leave_once() {
     let world = world().await;
-    let factor = Fingerprint::of(b"u-1");
     let issue = async |once_key: &Fingerprint| {
-        let by = Enroller { method: Method::Hpki, factor: factor.clone() };
-        world.links.issue("u-1", by, None, "PC", once_key).await.unwrap().is_some()
+        let issued = world.links.issue("u-1", by_card("u-1"), None, "PC", once_key).await;
+        issued.unwrap().is_some()
     };
     let first = handshake();
     assert!(issue(&first).await);
@@ -207,13 +300,14 @@ async fn handshake_of_the_hpki_card_gives_leave_once() {
 async fn holder_disabled_or_card_unlinked_in_between_links_nothing() {
     let world = world().await;
     let ticket = world.issue("u-1").await;
+    world.prove(&ticket, &new("a", "1")).await;
     let (record, rev) = world.trust.load::<Holder>("u-1").await.unwrap().unwrap();
     world.trust.replace(&Holder { enabled: false, ..record.clone() }, rev).await.unwrap();
-    assert!(matches!(world.link(&ticket, &new("a", "1")).await, Linked::NotEntitled));
+    assert!(matches!(world.confirm(&ticket).await, Linked::NotEntitled));
     let (_, rev) = world.trust.load::<Holder>("u-1").await.unwrap().unwrap();
     world.trust.replace(&record, rev).await.unwrap();
     world.trust.remove::<CardLink>(&Fingerprint::of(b"u-1").0).await.unwrap();
-    assert!(matches!(world.link(&ticket, &new("a", "1")).await, Linked::NotEntitled));
+    assert!(matches!(world.confirm(&ticket).await, Linked::NotEntitled));
     assert!(world.all().await.is_empty());
 }
 
@@ -281,7 +375,9 @@ fn input_of_the_mac_tells_authorities_and_numbers_apart() {
 #[derive(Clone, Debug)]
 enum Act {
     Issue(usize),
-    Link { ticket: usize, card: u8, handshake: u8 },
+    Prove { ticket: usize, card: u8, handshake: u8 },
+    Confirm { ticket: usize },
+    Deny { ticket: usize },
     Renew { old: u8, new: u8 },
     Unlink(u8),
     Wait(u64),
@@ -290,11 +386,13 @@ enum Act {
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         (0..2usize).prop_map(Act::Issue),
-        (any::<usize>(), 0..4u8, any::<u8>()).prop_map(|(ticket, card, handshake)| Act::Link {
+        (any::<usize>(), 0..4u8, any::<u8>()).prop_map(|(ticket, card, handshake)| Act::Prove {
             ticket,
             card,
             handshake
         }),
+        any::<usize>().prop_map(|ticket| Act::Confirm { ticket }),
+        any::<usize>().prop_map(|ticket| Act::Deny { ticket }),
         (0..4u8, 0..4u8).prop_map(|(old, new)| Act::Renew { old, new }),
         (0..4u8).prop_map(Act::Unlink),
         (0..200u64).prop_map(Act::Wait),
@@ -312,22 +410,38 @@ proptest! {
         runtime.block_on(async {
             let world = world().await;
             let (mut tickets, mut used, mut now) = (Vec::new(), Vec::new(), START);
+            let mut proved = BTreeMap::new();
             for act in acts {
                 match act {
                     Act::Issue(whose) => tickets.push(world.issue(HOLDERS[whose]).await),
-                    Act::Link { ticket, card, handshake } if !tickets.is_empty() => {
+                    Act::Prove { .. } | Act::Confirm { .. } | Act::Deny { .. }
+                        if tickets.is_empty() => {}
+                    Act::Prove { ticket, card, handshake } => {
                         let ticket = &tickets[ticket % tickets.len()];
                         let new = new(&card.to_string(), &handshake.to_string());
-                        if let Linked::Done { link, replaced } = world.link(ticket, &new).await {
-                            assert!(!used.contains(&ticket.ticket_id), "a ticket links once");
+                        if let Linked::AsksCard { .. } = world.prove(ticket, &new).await {
                             assert!(ticket.is_open(UnixSeconds(now)));
+                            let before = proved.insert(ticket.ticket_id.clone(), new.card);
+                            assert_eq!(before, None, "one card is proved under a ticket");
+                        }
+                    }
+                    Act::Confirm { ticket } => {
+                        let ticket = &tickets[ticket % tickets.len()];
+                        if let Linked::Done { link, replaced } = world.confirm(ticket).await {
+                            assert!(!used.contains(&ticket.ticket_id), "a ticket links once");
                             used.push(ticket.ticket_id.clone());
+                            assert_eq!(proved.get(&ticket.ticket_id), Some(&link.card));
                             let gone = replaced.map(|old| old.card);
                             assert!(gone.is_none() || gone == ticket.replaces);
                             assert_eq!(link.holder_id, ticket.holder_id);
                         }
                     }
-                    Act::Link { .. } => {}
+                    Act::Deny { ticket } => {
+                        let ticket_id = &tickets[ticket % tickets.len()].ticket_id;
+                        if world.links.deny(ticket_id).await.unwrap() {
+                            used.push(ticket_id.clone());
+                        }
+                    }
                     Act::Renew { old, new: renewed } => {
                         let (old, new) = (new(&old.to_string(), ""), new(&renewed.to_string(), ""));
                         let before = world.all().await;

@@ -37,6 +37,10 @@ async fn card_is_registered_on_the_portal_and_signs_in_at_the_system() {
     browser.find(By::Text("このマイナンバーカードを登録しますか")).await;
     browser.screenshot("confirm").await;
     browser.find(BUTTON).await.click().await;
+    browser.find(By::Text("カードで確認する")).await.click().await;
+    browser.find(By::Css("#proved-at")).await;
+    browser.screenshot("confirm-again").await;
+    browser.find(By::Css("button[value=approve]")).await.click().await;
     let done = "マイナンバーカードの登録が完了しました。ブラウザを終了してください。";
     browser.find(By::Text(done)).await;
     browser.screenshot("done").await;

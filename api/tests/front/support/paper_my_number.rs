@@ -84,7 +84,10 @@ impl MyNumber for PaperKeeper {
             (false, ..) => LinkDone::Over,
             (true, None, _) => LinkDone::Swap,
             (true, Some(_), Some(refusal)) => LinkDone::Refused(refusal),
-            (true, Some(_), None) => LinkDone::Linked,
+            (true, Some(_), None) => LinkDone::AskCard {
+                url: "https://localhost:8444/enrol/ticket-1".into(),
+                remaining_seconds: 170,
+            },
         }
     }
 }

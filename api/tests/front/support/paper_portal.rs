@@ -8,6 +8,7 @@ use api::operations::confirm_enrol::ConfirmEnrol;
 use api::operations::confirm_enrol::ConfirmEnrolPage;
 use api::operations::confirm_enrol::ConfirmEnrolment;
 use api::operations::confirm_enrol::EnrolEnded;
+use api::operations::confirm_enrol::Proposed;
 use api::operations::portal::ChoicePage;
 use api::operations::portal::EnrolPage;
 use api::operations::portal::EnrolStarted;
@@ -212,8 +213,7 @@ impl ConfirmEnrolment for PaperKeeper {
                 ConfirmEnrolPage::Confirm(ConfirmEnrol {
                     holder: "医師 <太郎>".into(),
                     holder_id: "u-17".into(),
-                    label: "90D8-3E98".into(),
-                    replaces: true,
+                    proposed: Proposed::Phone { label: "90D8-3E98".into(), replaces: true },
                     form_token: "one-time".into(),
                     remaining_seconds: 170,
                     danger_test_mode: true,

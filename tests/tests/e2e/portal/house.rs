@@ -160,27 +160,32 @@ impl House {
 
     /// The card's page that confirms a phone.
     pub async fn confirm_page(&self, pc: &Pc, card: Option<&Pair>) -> (Connection, Reply) {
+        self.again_page(&pc.id, card).await
+    }
+
+    /// The same for whatever waits under a ticket of this name.
+    pub async fn again_page(&self, id: &str, card: Option<&Pair>) -> (Connection, Reply) {
         let mut connection = self.connect_card(card).await;
-        let page = connection.get(&format!("/enrol/{}?lang=en", pc.id)).await;
+        let page = connection.get(&format!("/enrol/{id}?lang=en")).await;
         (connection, page)
     }
 
     /// The card is shown again, and one of the two buttons is pressed.
     pub async fn confirm_enrolment(&self, pc: &Pc, card: &Pair, decision: &str) -> Reply {
-        self.decide_enrolment(pc, self.confirm_page(pc, Some(card)).await, decision).await
+        self.decide_again(&pc.id, self.confirm_page(pc, Some(card)).await, decision).await
     }
 
     /// The same from the card's page on.
-    pub async fn decide_enrolment(
+    pub async fn decide_again(
         &self,
-        pc: &Pc,
+        id: &str,
         (mut connection, page): (Connection, Reply),
         decision: &str,
     ) -> Reply {
         let Some(form_token) = field(&page.text(), "form_token") else { return page };
         let form = format!("form_token={form_token}&decision={decision}&lang=en");
         let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
-        connection.ask(&format!("POST /enrol/{}", pc.id), headers, form.as_bytes()).await
+        connection.ask(&format!("POST /enrol/{id}"), headers, form.as_bytes()).await
     }
 
     async fn connect_card(&self, card: Option<&Pair>) -> Connection {

@@ -10,6 +10,7 @@ mod letter;
 mod limits;
 mod me;
 mod my_number;
+mod my_number_confirm;
 mod my_number_denials;
 mod my_number_renewal;
 mod networks;

@@ -77,8 +77,8 @@ impl House {
         (connection, page)
     }
 
-    /// The last step; the page before it when there is no form.
-    pub async fn finish_link(&self, leave: &Leave, card: &Pair) -> Reply {
+    /// The last step with the My Number card; the page before it when there is no form.
+    pub async fn prove_link(&self, leave: &Leave, card: &Pair) -> Reply {
         let (mut connection, page) = self.meet_link(leave, Some(card)).await;
         let Some(form_token) = field(&page.text(), "form_token") else {
             return page;
@@ -88,10 +88,26 @@ impl House {
         connection.ask(&line, FORM, form.as_bytes()).await
     }
 
+    /// The HPKI card is shown again for the card that was proved, and one of the two buttons is pressed.
+    pub async fn confirm_link(&self, leave: &Leave, hpki: &Pair, decision: &str) -> Reply {
+        let id = leave.path.strip_prefix("/link/").unwrap();
+        let page = self.again_page(id, Some(hpki)).await;
+        self.decide_again(id, page, decision).await
+    }
+
+    /// The whole way from the leave on.
+    pub async fn finish_link(&self, leave: &Leave, doctor: &Doctor, card: &Pair) -> Reply {
+        let proved = self.prove_link(leave, card).await;
+        match proved.text().contains("Show your card once more") {
+            true => self.confirm_link(leave, &doctor.card, "approve").await,
+            false => proved,
+        }
+    }
+
     /// The whole way.
     pub async fn link(&self, doctor: &Doctor, card: &Pair) -> Reply {
         let leave = self.begin_link(&doctor.card).await;
-        self.finish_link(&leave, card).await
+        self.finish_link(&leave, doctor, card).await
     }
 
     /// A doctor with a My Number card.
@@ -153,7 +169,7 @@ impl House {
     async fn confirm_by_my_number(&self, pc: &Pc, card: &Pair) -> Reply {
         let mut connection = self.with_my_number(Some(card)).await;
         let page = connection.get(&format!("/enrol/{}?lang=en", pc.id)).await;
-        self.decide_enrolment(pc, (connection, page), "approve").await
+        self.decide_again(&pc.id, (connection, page), "approve").await
     }
 
     /// The My Number card allows a phone; the browser is on the page that waits for it.

@@ -36,7 +36,7 @@ async fn card_left_in_or_none_at_all_is_asked_for_once_more() {
     }
     // The ticket is still good for the right card.
     let card = house.my_number_card(&doctor);
-    house.finish_link(&leave, &card).await.expect(200);
+    house.finish_link(&leave, &doctor, &card).await.expect(200);
     assert_eq!(house.my_numbers(&doctor).await.len(), 1);
 }
 
@@ -47,7 +47,7 @@ async fn signature_certificate_is_refused_before_anything_is_stored() {
     let ca = &house.world.pki.jpki;
     let card = ca.my_number_card_with("sign", Validity::CURRENT, signature_certificate);
     let leave = house.begin_link(&doctor.card).await;
-    let page = house.finish_link(&leave, &card).await.expect(403);
+    let page = house.finish_link(&leave, &doctor, &card).await.expect(403);
     assert!(page.text().contains("is not the My Number card&#39;s certificate"), "{page}");
     assert!(house.my_numbers(&doctor).await.is_empty());
     assert_eq!(house.records(&doctor, "enrolment_started").await.len(), 1, "the HPKI card's own");
@@ -68,7 +68,7 @@ async fn cards_of_the_test_hierarchy_and_of_strangers_are_refused() {
     for (ca, said) in [(&test, "Test cards are not accepted"), (&impostor, "press OK")] {
         let card = ca.my_number_card("card", Validity::CURRENT);
         let leave = house.begin_link(&doctor.card).await;
-        let page = house.finish_link(&leave, &card).await;
+        let page = house.finish_link(&leave, &doctor, &card).await;
         assert!(page.text().contains(said), "{page}");
     }
     assert!(house.my_numbers(&doctor).await.is_empty());
@@ -80,7 +80,7 @@ async fn expired_card_is_told_where_to_renew_it() {
     let doctor = house.doctor(Validity::CURRENT).await;
     let card = house.world.pki.jpki.my_number_card("over", Validity::OVER);
     let leave = house.begin_link(&doctor.card).await;
-    let page = house.finish_link(&leave, &card).await.expect(403);
+    let page = house.finish_link(&leave, &doctor, &card).await.expect(403);
     assert!(page.text().contains("Renew it at your municipality"), "{page}");
 }
 
@@ -91,12 +91,12 @@ async fn leave_is_good_once_for_its_secret_and_its_holder() {
     let mut leave = house.begin_link(&doctor.card).await;
     let secret = std::mem::replace(&mut leave.secret, "wrong".to_owned());
     let card = house.my_number_card(&doctor);
-    let page = house.finish_link(&leave, &card).await.expect(403);
+    let page = house.finish_link(&leave, &doctor, &card).await.expect(403);
     assert!(page.text().contains("can no longer be used"), "{page}");
     leave.secret = secret;
-    house.finish_link(&leave, &card).await.expect(200);
+    house.finish_link(&leave, &doctor, &card).await.expect(200);
     let other = house.world.pki.jpki.my_number_card("other", Validity::CURRENT);
-    house.finish_link(&leave, &other).await.expect(403);
+    house.finish_link(&leave, &doctor, &other).await.expect(403);
     // The card is this doctor's: nobody else registers it.
     let second = house.doctor(Validity::CURRENT).await;
     let page = house.link(&second, &card).await.expect(409);
@@ -214,7 +214,7 @@ async fn unknown_validity_never_passes() {
     }
     signed.expect_problem(503, "revocation_unavailable");
     let leave = house.begin_link(&doctor.card).await;
-    let page = house.finish_link(&leave, &card).await.expect(503);
+    let page = house.finish_link(&leave, &doctor, &card).await.expect(503);
     assert!(page.text().contains("The card cannot be checked"), "{page}");
     // A newer list, and everything goes on.
     house.world.pki.jpki.write_crl(3, &[], time::Duration::days(4));
