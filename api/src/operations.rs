@@ -4,6 +4,7 @@
 //! in two processes. The keeper trusts nothing that it can check itself.
 
 pub mod added;
+pub mod at_pc;
 pub mod browser_secret;
 pub mod change_phone;
 pub mod confirm_enrol;
@@ -344,6 +345,7 @@ pub trait Operations:
     + confirm_enrol::ConfirmEnrolment
     + letter::Letters
     + my_number::MyNumber
+    + at_pc::AtPc
     + change_phone::ChangePhone
     + own_page::OwnPage
     + Health
@@ -358,6 +360,7 @@ impl<T> Operations for T where
         + confirm_enrol::ConfirmEnrolment
         + letter::Letters
         + my_number::MyNumber
+        + at_pc::AtPc
         + change_phone::ChangePhone
         + own_page::OwnPage
         + Health

@@ -3,6 +3,7 @@
 //! The OpenAPI document is made from the same table.
 
 use crate::door::admin;
+use crate::door::at_pc;
 use crate::door::change_phone;
 use crate::door::confirm_enrol;
 use crate::door::enrol;
@@ -71,6 +72,10 @@ pub enum Route {
     WaitState,
     ChangePhone,
     AnswerChange,
+    PcPage,
+    PcOptions,
+    PcFinish,
+    PcDeny,
     PhonePage,
     PhoneOptions,
     PhoneFinish,
@@ -152,6 +157,10 @@ pub const ROUTES: &[Entry] = &[
     entry(Listener::Portal,  "GET",    "/wait/{id}/state",                   Route::WaitState),
     entry(Listener::Portal,  "POST",   "/change",                            Route::ChangePhone),
     entry(Listener::Portal,  "POST",   "/wait/{id}/change",                  Route::AnswerChange),
+    entry(Listener::Portal,  "GET",    "/wait/{id}/key",                     Route::PcPage),
+    entry(Listener::Portal,  "POST",   "/wait/{id}/key/options",             Route::PcOptions),
+    entry(Listener::Portal,  "POST",   "/wait/{id}/key/finish",              Route::PcFinish),
+    entry(Listener::Portal,  "POST",   "/wait/{id}/key/deny",                Route::PcDeny),
     entry(Listener::Portal,  "GET",    "/phone/{link}",                      Route::PhonePage),
     entry(Listener::Portal,  "POST",   "/phone/{link}/options",              Route::PhoneOptions),
     entry(Listener::Portal,  "POST",   "/phone/{link}/finish",               Route::PhoneFinish),
@@ -196,6 +205,10 @@ pub(crate) async fn run(route: Route, exchange: &mut Exchange<'_>) -> Result<Ans
         Route::WaitState => portal::wait_state(exchange).await,
         Route::ChangePhone => change_phone::start(exchange).await,
         Route::AnswerChange => change_phone::answer(exchange).await,
+        Route::PcPage => at_pc::page(exchange).await,
+        Route::PcOptions => at_pc::options(exchange).await,
+        Route::PcFinish => at_pc::finish(exchange).await,
+        Route::PcDeny => at_pc::deny(exchange).await,
         Route::PhonePage => phone::page(exchange).await,
         Route::PhoneOptions => phone::options(exchange).await,
         Route::PhoneFinish => phone::finish(exchange).await,
@@ -320,6 +333,8 @@ impl Route {
                 | Self::WaitState
                 | Self::PhoneOptions
                 | Self::PhoneFinish
+                | Self::PcOptions
+                | Self::PcFinish
                 | Self::LetterOptions
                 | Self::LetterFinish
         )
@@ -355,6 +370,10 @@ impl Route {
             Self::WaitState => "wait_state",
             Self::ChangePhone => "change_phone",
             Self::AnswerChange => "answer_change",
+            Self::PcPage => "pc_page",
+            Self::PcOptions => "pc_options",
+            Self::PcFinish => "pc_finish",
+            Self::PcDeny => "pc_deny",
             Self::PhonePage => "phone_page",
             Self::PhoneOptions => "phone_options",
             Self::PhoneFinish => "phone_finish",

@@ -47,6 +47,10 @@
       byId(section).hidden = section !== id;
     }
     byId("retry").hidden = !mayRetry;
+    // On the asking PC a page follows what was told.
+    if (byId("next")) {
+      byId("next").hidden = id === "ask" || mayRetry;
+    }
     byId(id).querySelector("h1").focus();
   }
 
@@ -55,6 +59,10 @@
   }
 
   function tell(answer) {
+    if (answer.state === "go_on") {
+      location.assign(byId("prove").dataset.next);
+      return;
+    }
     const [title, lines] = byId("told").children;
     title.textContent = answer.title;
     lines.replaceChildren(
@@ -124,6 +132,7 @@
       id: credential.id,
       rawId: toText(credential.rawId),
       type: credential.type,
+      authenticatorAttachment: credential.authenticatorAttachment,
       response: written,
       clientExtensionResults: credential.getClientExtensionResults(),
     };
@@ -211,6 +220,7 @@
   }
   if (byId("prove")) {
     onPhone(byId("prove"));
-    countDown(byId("left"), () => {});
+    // What was told stays; otherwise the page says itself that it is too late.
+    countDown(byId("left"), () => byId("ask").hidden || location.reload());
   }
 })();

@@ -1,5 +1,6 @@
 //! What answers in each state: the keeper while the appliance is operational, a clear refusal otherwise.
 
+mod at_pc;
 mod change_phone;
 mod letter;
 mod own_page;

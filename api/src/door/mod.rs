@@ -1,6 +1,7 @@
 //! A listener at run time: its rules, its limits, its peers.
 
 pub(crate) mod admin;
+pub(crate) mod at_pc;
 mod card_page;
 pub(crate) mod change_phone;
 pub(crate) mod confirm_enrol;

@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Octets of the JSON with a number.
-const OPTIONS_BYTES: usize = 1024;
+pub(super) const OPTIONS_BYTES: usize = 1024;
 /// Octets of the JSON with an authenticator's answer: an attestation may bring a chain of certificates.
 pub(super) const FINISH_BYTES: usize = 64 * 1024;
 
@@ -35,7 +35,7 @@ pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
     let link = exchange.name()?;
     let page = exchange.operations().phone_page(exchange.request_id.as_str(), link).await;
     let context = Context::of(exchange, language);
-    Ok(pages::portal::phone(&context, &page))
+    Ok(pages::portal::phone(&context, &page, None))
 }
 
 #[derive(Deserialize)]
@@ -59,6 +59,8 @@ pub(super) enum Told {
     Options { ceremony_id: String, options: Value },
     /// Not yet: the same page may be used again; `types_again`: with another number.
     Again { title: String, lines: Vec<String>, types_again: bool },
+    /// It is done; the waiting page of this PC goes on.
+    GoOn,
     /// There is nothing more to do here.
     End { title: String, lines: Vec<String> },
 }
@@ -71,7 +73,12 @@ pub(crate) async fn options(exchange: &mut Exchange<'_>) -> Result<Answer, Refus
     let address = exchange.peer.address.to_string();
     let work =
         async move { Ok(operations.phone_options(&request_id, &link, &number, &address).await) };
-    match exchange.to_the_end(work).await? {
+    asked(language, exchange.to_the_end(work).await?)
+}
+
+/// The question, or why there is none.
+pub(super) fn asked(language: Language, asked: PhoneAsked) -> Result<Answer, Refusal> {
+    match asked {
         PhoneAsked::Options { ceremony_id, options } => {
             answer::json(&Told::Options { ceremony_id, options })
         }
@@ -110,9 +117,15 @@ pub(crate) async fn deny(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
     let (operations, request_id, link) = exchange.to_ask()?;
     let work = async move { Ok(operations.phone_deny(&request_id, &link).await) };
-    let Outcome { message, code, .. } = Outcome::of(language, exchange.to_the_end(work).await?);
+    let done = exchange.to_the_end(work).await?;
+    Ok(denied(exchange, language, done))
+}
+
+/// The page that follows.
+pub(super) fn denied(exchange: &Exchange<'_>, language: Language, done: PhoneDone) -> Answer {
+    let Outcome { message, code, .. } = Outcome::of(language, done);
     let context = Context { path: None, ..Context::of(exchange, language) };
-    Ok(pages::message(&context, &message, code))
+    pages::message(&context, &message, code)
 }
 
 /// What became of it, in words.
@@ -124,7 +137,7 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    fn of(language: Language, done: PhoneDone) -> Self {
+    pub(super) fn of(language: Language, done: PhoneDone) -> Self {
         match done {
             PhoneDone::SignedIn { system, added } => {
                 let mut message = told::signed_in(language, &system);

@@ -91,16 +91,22 @@ fn only_card(choice: &Choice) -> Option<&str> {
 
 /// `POST /login/{link}/phone`: a QR code for this browser.
 pub(crate) async fn ask_phone(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [holder_id, lang] = forms::own(exchange, ["holder_id", "lang"]).await?;
+    let [holder_id, lang, at] = forms::own(exchange, ["holder_id", "lang", "at"]).await?;
     let holder_id = typed_holder(holder_id)?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
+    let is_here = is_at_pc(at.as_deref())?;
     let terminal = terminal(exchange);
     let (operations, request_id, link) = exchange.to_ask()?;
     let page = format!("/login/{link}");
     let work =
         async move { Ok(operations.hand_off(&request_id, &link, holder_id, terminal).await) };
     let context = Context { path: Some(&page), ..Context::of(exchange, language) };
-    let mut answer = handed(&context, exchange.to_the_end(work).await?)?;
+    let mut answer = match exchange.to_the_end(work).await? {
+        Handed::Page { id, page_secret } if is_here => {
+            to_page(&id, "/key", page_secret.as_str(), language)?
+        }
+        other => handed(&context, other)?,
+    };
     if answer.status() == StatusCode::SEE_OTHER {
         remember_begun(exchange, &mut answer)?;
     }
@@ -119,6 +125,15 @@ pub(super) fn handed(context: &Context<'_>, handed: Handed) -> Result<Answer, Re
         Handed::RateLimited { seconds } => {
             Err(Problem::rate_limited(Duration::from_secs(seconds)).into())
         }
+    }
+}
+
+/// The button that was pressed: true for an authenticator at this PC, false for the QR code.
+fn is_at_pc(at: Option<&str>) -> Result<bool, Problem> {
+    match at {
+        None | Some("phone") => Ok(false),
+        Some("pc") => Ok(true),
+        Some(_) => Err(malformed("at: phone or pc")),
     }
 }
 
@@ -247,8 +262,18 @@ pub(super) fn to_wait_page(
     page_secret: &str,
     language: Language,
 ) -> Result<Answer, Refusal> {
+    to_page(id, "", page_secret, language)
+}
+
+/// To the waiting page, or to one `below` it.
+fn to_page(
+    id: &str,
+    below: &str,
+    page_secret: &str,
+    language: Language,
+) -> Result<Answer, Refusal> {
     let path = format!("/wait/{id}");
-    let mut answer = see_other(&format!("{path}?lang={}", language.tag()))?;
+    let mut answer = see_other(&format!("{path}{below}?lang={}", language.tag()))?;
     let scope = cookies::Scope { path: &path, same_site: "Strict" };
     cookies::set(&mut answer, COOKIE, page_secret, COOKIE_SECONDS, scope)?;
     Ok(answer)

@@ -108,6 +108,10 @@ pub(super) fn describe(route: Route) -> Description {
         | Route::WaitState
         | Route::ChangePhone
         | Route::AnswerChange
+        | Route::PcPage
+        | Route::PcOptions
+        | Route::PcFinish
+        | Route::PcDeny
         | Route::PhonePage
         | Route::PhoneOptions
         | Route::PhoneFinish

@@ -11,6 +11,7 @@ use super::portal::Said;
 use super::portal::clock;
 use super::portal::said;
 use super::portal::script_version;
+use super::told;
 use super::told::message;
 use super::told::registered_as;
 use crate::http::answer::Answer;
@@ -108,7 +109,7 @@ pub(crate) fn register(
         holder_id,
         seconds,
         left: clock(seconds),
-        said: said(language, unusable(language)),
+        said: said(language, told::authenticator_failed(language), unusable(language)),
     };
     html(StatusCode::OK, &page, language, Allowed::OWN_SCRIPT)
 }

@@ -124,6 +124,8 @@ struct PhoneTemplate<'a> {
     seconds: u64,
     left: String,
     said: [Said; 4],
+    /// Of the asking PC's own page: where it goes on.
+    goes_on: Option<&'a str>,
 }
 
 /// What the page's script shows when the browser itself says no.
@@ -134,19 +136,19 @@ pub(super) struct Said {
     pub(super) again: bool,
 }
 
-/// On each page with an authenticator; `unusable`: the phone cannot do this as it is set up.
-pub(super) fn said(language: Language, unusable: Message) -> [Said; 4] {
+/// On each page with an authenticator that did not do what it should, or cannot as it is set up.
+pub(super) fn said(language: Language, failed: Message, unusable: Message) -> [Said; 4] {
     let said = |id, message, again| Said { id, message, again };
     [
-        said("failed", told::authenticator_failed(language), true),
+        said("failed", failed, true),
         said("unusable", unusable, false),
         said("registered", told::already_registered(language), false),
         said("not-reached", told::not_reached(language), true),
     ]
 }
 
-/// Who asks, for whom, from where.
-pub(crate) fn phone(context: &Context<'_>, page: &PhonePage) -> Answer {
+/// Who asks, for whom, from where; on the asking PC itself with the page that `goes_on`.
+pub(crate) fn phone(context: &Context<'_>, page: &PhonePage, goes_on: Option<&str>) -> Answer {
     let (purpose, terminal, number_of_asking_screen, entries, scope, seconds) = match page {
         PhonePage::Over => return refusal(context, SignInRefusal::LinkOver),
         PhonePage::Unavailable => return refusal(context, SignInRefusal::Unavailable),
@@ -164,6 +166,10 @@ pub(crate) fn phone(context: &Context<'_>, page: &PhonePage) -> Answer {
         }
     };
     let Context { language, request_id, path, .. } = *context;
+    let (failed, unusable) = match goes_on {
+        Some(_) => (told::key_failed(language), told::key_unusable(language)),
+        None => (told::authenticator_failed(language), told::authenticator_unusable(language)),
+    };
     let page = PhoneTemplate {
         language,
         request_id,
@@ -176,7 +182,8 @@ pub(crate) fn phone(context: &Context<'_>, page: &PhonePage) -> Answer {
         scope,
         seconds,
         left: clock(seconds),
-        said: said(language, told::authenticator_unusable(language)),
+        said: said(language, failed, unusable),
+        goes_on,
     };
     html(StatusCode::OK, &page, language, Allowed::OWN_SCRIPT)
 }

@@ -87,6 +87,15 @@ pub(crate) fn signed_in(language: Language, system: &str) -> Message {
     message(language, ["認証しました", "You are signed in"], &[[&ja, &en]])
 }
 
+/// PC: signed in before this very screen, and there is something to be read first.
+pub(crate) fn signed_in_here(language: Language, system: &str) -> Message {
+    let [ja, en] = [
+        format!("下の内容を確認してから「続ける」を押すと、「{system}」の操作に進みます。"),
+        format!("Read what follows, then press “Continue” to go on with “{system}”."),
+    ];
+    message(language, ["認証しました", "You are signed in"], &[[&ja, &en]])
+}
+
 /// PC: the holder said no on the phone, or the number was wrong too often.
 pub(crate) fn ended(language: Language) -> Message {
     let title = ["スマートフォンで確認できませんでした", "The phone did not confirm this"];
@@ -165,6 +174,26 @@ pub(crate) fn authenticator_unusable(language: Language) -> Message {
         "Set up a screen lock and your fingerprint or face in the phone's settings, then start again on the computer.",
     ];
     message(language, ["Security Key Error", "Security Key Error"], &[set_up])
+}
+
+/// PC: what its browser reached did not do what it should.
+pub(crate) fn key_failed(language: Language) -> Message {
+    let title =
+        ["セキュリティーキーによる認証に失敗しました。", "Nothing confirmed that it is you."];
+    let again = [
+        "指紋や顔、PIN による確認が終わっていません。取り消したとき、登録していないものを使ったとき、このパソコン自体の指紋や PIN を使ったときも、この表示になります。",
+        "Your fingerprint, face or PIN was not confirmed. This is also shown when you cancelled, when it is not registered, or when it was this computer's own fingerprint reader or PIN.",
+    ];
+    message(language, title, &[again])
+}
+
+/// PC: its browser cannot do this.
+pub(crate) fn key_unusable(language: Language) -> Message {
+    let other = [
+        "このパソコンのブラウザからは認証できません。前の画面に戻り、別の方法で認証してください。",
+        "This computer's browser cannot do this. Go back and sign in another way.",
+    ];
+    message(language, ["Security Key Error", "Security Key Error"], &[other])
 }
 
 /// Phone: its kind is not taken.

@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod at_pc;
 mod attached;
 mod change_phone;
 mod enrol;

@@ -394,6 +394,7 @@ pub(crate) mod tests {
                     session_id: "t".to_owned(),
                     handoff_id: "d".to_owned(),
                     limits: SessionLimits { seconds: 1, idle_seconds: 1, signatures: 1 },
+                    surface: attest::evidence::Surface::Pc,
                     entries: Some(Fingerprint::of(b"list")),
                 },
             })),

@@ -29,6 +29,7 @@ use attest::clock::UnixSeconds;
 use attest::evidence::Binding;
 use attest::evidence::Fido2Error;
 use attest::evidence::Purpose as Approves;
+use attest::evidence::Surface;
 use attest::evidence::VerifiedFido2;
 use attest::own_page::PORTAL;
 use attest::phone_change::ChangeNumber;
@@ -223,6 +224,7 @@ impl Keeper {
             session_id: change.change_id.clone(),
             handoff_id: change.change_id.clone(),
             limits: SessionLimits { seconds: 0, idle_seconds: 0, signatures: 0 },
+            surface: Surface::Phone,
             entries: None,
         };
         let mut known = self.parts.registry.authenticators_of(holder_id);

@@ -4,6 +4,7 @@
 
 mod activation;
 mod added;
+mod at_pc;
 mod batch;
 mod card;
 mod certificates;

@@ -21,6 +21,7 @@ use attest::evidence::Binding;
 use attest::evidence::Fido2Error;
 use attest::evidence::Purpose as Approves;
 use attest::evidence::Started;
+use attest::evidence::Surface;
 use attest::evidence::VerifiedFido2;
 use attest::handoff::Entitlement;
 use attest::handoff::Handoff;
@@ -59,7 +60,7 @@ impl Keeper {
         &self,
         request_id: &str,
         phones: &Phones,
-        link: &str,
+        (link, surface): (&str, Surface),
         handoff: Handoff,
         (number, address): (&str, &str),
     ) -> Result<PhoneAsked, SessionError> {
@@ -101,6 +102,7 @@ impl Keeper {
             session_id: record.session_id.clone(),
             handoff_id: handoff.handoff_id.clone(),
             limits: self.offered(&system, &record, Method::Fido2),
+            surface,
             entries: record.entries.as_ref().map(Entries::digest),
         };
         let known = self.parts.registry.authenticators_of(holder_id);

@@ -26,6 +26,7 @@ use api::operations::portal::Waiting;
 use api::text::is_invisible;
 use async_trait::async_trait;
 use attest::clock::UnixSeconds;
+use attest::evidence::Surface;
 use attest::handoff::Handoff;
 use attest::handoff::HandoffState;
 use attest::qr_link::PageSecret;
@@ -173,7 +174,8 @@ impl Portal for Keeper {
         }
         let asked = match phones.by_link(link).await {
             Ok(Some(Shown::SignIn(handoff))) => {
-                self.ask_phone(request_id, phones, link, *handoff, (number, address)).await
+                let asked = (link, Surface::Phone);
+                self.ask_phone(request_id, phones, asked, *handoff, (number, address)).await
             }
             Ok(Some(Shown::Enrolment(ticket))) => {
                 self.ask_new_phone(request_id, phones, link, *ticket, number).await

@@ -49,6 +49,8 @@ pub struct SoftPhone {
     pub user_handle: Option<Vec<u8>>,
     /// Name of its one credential.
     pub credential_id: Vec<u8>,
+    /// How it is joined to the browser's machine, as the browser says it.
+    pub attachment: Option<&'static str>,
     /// Its model.
     pub aaguid: [u8; 16],
     key: EcdsaKeyPair,
@@ -74,6 +76,7 @@ impl SoftPhone {
             kind: None,
             user_handle: None,
             credential_id,
+            attachment: Some("platform"),
             aaguid: *b"soft phone model",
             key: EcdsaKeyPair::generate(algorithm).ok()?,
             curve,
@@ -124,6 +127,7 @@ impl SoftPhone {
             "id": id,
             "rawId": id,
             "type": "public-key",
+            "authenticatorAttachment": self.attachment,
             "response": response,
             "clientExtensionResults": {},
         })

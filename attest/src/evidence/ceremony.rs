@@ -3,10 +3,12 @@
 //! What an answer is compared with stays in memory, in a bounded table, and is gone at a restart: the person starts again. An
 //! answer takes its ceremony out before anything of it is read, so that of eight answers to one challenge one is judged.
 
+use super::brought;
 use super::decoy::Decoys;
 use super::fido2::Binding;
 use super::fido2::Fido2Error;
 use super::fido2::Fido2Evidence;
+use super::fido2::Surface;
 use super::fido2::spki_der;
 use super::under_way::Assertion;
 use super::under_way::Ceremonies;
@@ -318,12 +320,9 @@ impl Fido2 {
             self.webauthn.start_passkey_authentication(&passkeys).map_err(Fido2Error::Rejected)?;
         let challenge = options.public_key.challenge.clone();
         let mut options = serde_json::to_value(&options).map_err(Fido2Error::Unreadable)?;
-        // Hints about the way to it tell models apart, and a decoy has none.
-        let allowed = options.pointer_mut("/publicKey/allowCredentials");
-        for allowed in allowed.and_then(Json::as_array_mut).into_iter().flatten() {
-            if let Some(allowed) = allowed.as_object_mut() {
-                allowed.remove("transports");
-            }
+        match binding.surface {
+            Surface::Phone => forget_transports(&mut options),
+            Surface::Pc => brought::ask_to_use(&mut options),
         }
         let (owner, text) = (binding.handoff_id.clone(), URL_SAFE_NO_PAD.encode(&challenge));
         let assertion = Assertion { state, challenge, binding, asked };
@@ -348,6 +347,9 @@ impl Fido2 {
         };
         let proved_at = self.clock.now()?;
         let credential: PublicKeyCredential = read(credential_json)?;
+        if assertion.binding.surface == Surface::Pc {
+            brought::check_attachment(&read(credential_json)?)?;
+        }
         let id = Fingerprint::of(&credential.raw_id);
         let result = self
             .webauthn
@@ -409,6 +411,16 @@ fn read<T: DeserializeOwned>(json: &str) -> Result<T, Fido2Error> {
     match json.len() <= MAX_CREDENTIAL_BYTES {
         true => serde_json::from_str(json).map_err(Fido2Error::Unreadable),
         false => Err(Fido2Error::TooLarge),
+    }
+}
+
+/// Hints about the way to an authenticator tell models apart, and a decoy has none.
+fn forget_transports(options: &mut Json) {
+    let allowed = options.pointer_mut("/publicKey/allowCredentials");
+    for allowed in allowed.and_then(Json::as_array_mut).into_iter().flatten() {
+        if let Some(allowed) = allowed.as_object_mut() {
+            allowed.remove("transports");
+        }
     }
 }
 

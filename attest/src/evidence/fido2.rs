@@ -53,6 +53,24 @@ pub enum Purpose {
     ChangePhone,
 }
 
+/// Before which screen the authenticator is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Surface {
+    /// A phone's own, which followed the link: the phone answers by itself.
+    #[default]
+    Phone,
+    /// The asking PC's: a phone that its browser reaches, or a key on a wire. Never what is built into the PC, which
+    /// others use, too.
+    Pc,
+}
+
+impl Surface {
+    fn is_phone(&self) -> bool {
+        *self == Self::Phone
+    }
+}
+
 /// What an assertion approves. The same words go into the audit log under the challenge before the authenticator is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,6 +87,9 @@ pub struct Binding {
     pub handoff_id: String,
     /// Limits of the session.
     pub limits: SessionLimits,
+    /// Before which screen.
+    #[serde(default, skip_serializing_if = "Surface::is_phone")]
+    pub surface: Surface,
     /// The list of entries, by its digest ([`Entries::digest`](crate::activation::Entries::digest)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entries: Option<Fingerprint>,
@@ -116,6 +137,9 @@ pub enum Fido2Error {
     /// Unknown, used, too late, or begun for something else; nobody is told which.
     #[error("no such ceremony is under way")]
     CeremonyOver,
+    /// On a PC: built into it, or the browser does not say what it is.
+    #[error("the authenticator is not one that is brought to the computer")]
+    BuiltIn,
     /// The authenticator is not one of those asked.
     #[error("the authenticator is not one of those asked")]
     NotAsked,
@@ -179,6 +203,7 @@ impl Fido2Error {
             Self::TooLarge => "fido2_too_large",
             Self::Unreadable(_) | Self::Malformed => "fido2_unreadable",
             Self::CeremonyOver => "fido2_ceremony_over",
+            Self::BuiltIn => "fido2_built_in",
             Self::NotAsked => "fido2_not_asked",
             Self::Known => "fido2_known",
             Self::NotAccepted => "fido2_not_accepted",

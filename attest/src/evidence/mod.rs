@@ -2,6 +2,7 @@
 //!
 //! The front hands evidence over as plain data; nothing in it is believed before it was verified here.
 
+mod brought;
 mod card;
 mod ceremony;
 mod decoy;
@@ -28,4 +29,5 @@ pub use fido2::Binding;
 pub use fido2::Fido2Error;
 pub use fido2::Fido2Evidence;
 pub use fido2::Purpose;
+pub use fido2::Surface;
 pub use under_way::MAX_WITHOUT_LINK;

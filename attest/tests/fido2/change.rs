@@ -9,6 +9,7 @@ use attest::danger_testing::START;
 use attest::danger_testing::SoftPhone;
 use attest::evidence::Binding;
 use attest::evidence::Purpose;
+use attest::evidence::Surface;
 use attest::evidence::VerifiedFido2;
 use attest::phone_change::AGREE_SECONDS;
 use attest::phone_change::CHANGE_SECONDS;
@@ -53,6 +54,7 @@ impl Room {
             session_id: change_id.into(),
             handoff_id: change_id.into(),
             limits: LIMITS,
+            surface: Surface::Phone,
             entries: None,
         };
         let old = Authenticator { holder_id: holder_id.into(), ..self.old.clone() };

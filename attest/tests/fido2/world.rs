@@ -19,6 +19,7 @@ use attest::evidence::NewPasskey;
 use attest::evidence::Purpose;
 use attest::evidence::RelyingParty;
 use attest::evidence::Started;
+use attest::evidence::Surface;
 use attest::evidence::VerifiedFido2;
 use attest::factor_rules::FactorRules;
 use attest::handoff::Entitlement;
@@ -353,6 +354,7 @@ pub fn binding(handoff: &Handoff) -> Binding {
         session_id: handoff.session_id.clone(),
         handoff_id: handoff.handoff_id.clone(),
         limits: LIMITS,
+        surface: Surface::Phone,
         entries: None,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::keeper::PaperKeeper;
 use api::operations::CardHandshake;
+use api::operations::at_pc::AtPc;
 use api::operations::change_phone::ChangeGoesOn;
 use api::operations::change_phone::ChangePhone;
 use api::operations::confirm_enrol::ConfirmEnrol;
@@ -258,5 +259,42 @@ impl ChangePhone for PaperKeeper {
             id: "page-2".into(),
             page_secret: PAGE_SECRET.into(),
         })
+    }
+}
+
+#[async_trait]
+impl AtPc for PaperKeeper {
+    async fn pc_page(&self, request_id: &str, id: &str, page_secret: &str) -> PhonePage {
+        self.note(format!("pc page {id} {}", page_secret == PAGE_SECRET));
+        self.phone_page(request_id, id).await
+    }
+
+    async fn pc_options(
+        &self,
+        request_id: &str,
+        id: &str,
+        page_secret: &str,
+        number: Option<String>,
+        address: &str,
+    ) -> PhoneAsked {
+        self.note(format!("pc options {id} {} {number:?}", page_secret == PAGE_SECRET));
+        self.phone_options(request_id, id, "", address).await
+    }
+
+    async fn pc_finish(
+        &self,
+        request_id: &str,
+        id: &str,
+        page_secret: &str,
+        ceremony_id: &str,
+        credential: Value,
+    ) -> PhoneDone {
+        self.note(format!("pc finish {id} {}", page_secret == PAGE_SECRET));
+        self.phone_finish(request_id, id, ceremony_id, credential).await
+    }
+
+    async fn pc_deny(&self, request_id: &str, id: &str, page_secret: &str) -> PhoneDone {
+        self.note(format!("pc deny {id} {}", page_secret == PAGE_SECRET));
+        self.phone_deny(request_id, id).await
     }
 }

@@ -13,6 +13,8 @@ pub enum Transport {
     Internal,
     /// A security key.
     Usb,
+    /// A phone that the browser reaches by itself.
+    Hybrid,
 }
 
 /// An authenticator in a browser: CTAP 2, with resident keys and user verification. It is there until it is removed.
@@ -28,6 +30,7 @@ impl Browser {
         let transport = match transport {
             Transport::Internal => "internal",
             Transport::Usb => "usb",
+            Transport::Hybrid => "hybrid",
         };
         let wanted = json!({
             "protocol": "ctap2", "transport": transport, "hasResidentKey": true,

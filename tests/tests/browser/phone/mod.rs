@@ -1,5 +1,6 @@
 //! A doctor with a PC, a card and a phone: what is done on the PC, what on the phone, and what both show.
 
+mod at_pc;
 mod barriers;
 mod change;
 mod enrolment;

@@ -71,7 +71,16 @@ async fn holder_types_id_and_number_with_the_keyboard_alone() {
     let pending = room.desk.ask_sign_in().await;
     room.pc.go(&pending.login_url).await;
     let stops = tab_stops(&room.pc).await;
-    assert_eq!(stops, ["HPKI カードで認証", "", "スマートフォンで認証", "English"]);
+    assert_eq!(
+        stops,
+        [
+            "HPKI カードで認証",
+            "",
+            "スマートフォンで認証",
+            "このパソコンのブラウザから認証",
+            "English"
+        ]
+    );
     room.pc.go(&pending.login_url).await;
     for _ in 0..2 {
         room.pc.press(TAB).await;

@@ -33,7 +33,7 @@ pub struct House {
 #[derive(Clone)]
 pub struct Pc {
     pub id: String,
-    cookie: String,
+    pub cookie: String,
 }
 
 /// What a phone is asked.
@@ -293,6 +293,39 @@ impl House {
         self.finish(&link, &question.ceremony_id, &answer).await
     }
 
+    /// A page of this browser that asks for an authenticator at the PC.
+    pub async fn hand_off_here(&self, pending: &Pending, holder: Option<&str>) -> Pc {
+        let holder = holder.map(|holder| format!("holder_id={holder}&")).unwrap_or_default();
+        let path = format!("{}/phone", pending.login_path);
+        Pc::at(&self.post_form(&path, &format!("{holder}at=pc")).await)
+    }
+
+    /// What the PC's own page shows.
+    pub async fn key_page(&self, pc: &Pc) -> Reply {
+        let line = format!("GET /wait/{}/key?lang=en", pc.id);
+        self.connect().await.ask(&line, &format!("Cookie: {}\r\n", pc.cookie), b"").await
+    }
+
+    /// What the PC's own page sends.
+    pub async fn post_here(&self, pc: &Pc, step: &str, body: &Value) -> Reply {
+        let headers = format!("Content-Type: application/json\r\nCookie: {}\r\n", pc.cookie);
+        let line = format!("POST /wait/{}/key/{step}?lang=en", pc.id);
+        self.connect().await.ask(&line, &headers, body.to_string().as_bytes()).await
+    }
+
+    /// The authenticator does what the PC's own page asks.
+    pub async fn approve_here(&self, pc: &Pc, phone: &mut SoftPhone, pressed: &Value) -> Reply {
+        let asked = self.post_here(pc, "options", pressed).await;
+        let question = asked.json();
+        if question["state"] != "options" {
+            return asked;
+        }
+        let answer = phone.get(&question["options"].to_string()).unwrap();
+        let credential: Value = serde_json::from_str(&answer).unwrap();
+        let body = json!({ "ceremony_id": question["ceremony_id"], "credential": credential });
+        self.post_here(pc, "finish", &body).await
+    }
+
     /// The code with which the PC goes back.
     pub async fn code(&self, pc: &Pc) -> String {
         assert!(self.page_goes_on(pc).await);
@@ -346,6 +379,7 @@ impl Pc {
         assert_eq!(reply.status, 303, "{reply}");
         let path = reply.header("location").split('?').next().unwrap();
         let cookie = reply.cookie("__Secure-wait").unwrap();
-        Self { id: path.strip_prefix("/wait/").unwrap().to_owned(), cookie }
+        let id = path.strip_prefix("/wait/").unwrap().trim_end_matches("/key");
+        Self { id: id.to_owned(), cookie }
     }
 }

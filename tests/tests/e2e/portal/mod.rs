@@ -1,6 +1,7 @@
 //! Phones and My Number cards: registered by a card, signed in with, removed by operators.
 
 mod added;
+mod at_pc;
 mod change;
 mod confirm;
 mod denials;

@@ -1,0 +1,41 @@
+//! Authenticators that their holder brings to a PC: a phone that its browser reaches by itself, or a key on a wire.
+//!
+//! A hospital's PC is shared. What is built into it answers to whoever may unlock it, and is refused. The browser says how an
+//! authenticator is joined to the machine; nothing signs that. It keeps people from the wrong thing, while the registered key
+//! is what proves them.
+
+use super::fido2::Fido2Error;
+use serde::Deserialize;
+use serde_json::Value as Json;
+use serde_json::json;
+
+/// The ways to what is brought (WebAuthn Level 3 §5.8.4): all but `internal`.
+const TRANSPORTS: [&str; 4] = ["usb", "nfc", "ble", "hybrid"];
+
+/// What the browser says of the authenticator (WebAuthn Level 3 §5.1).
+#[derive(Deserialize)]
+pub(super) struct Joined {
+    #[serde(rename = "authenticatorAttachment")]
+    attachment: Option<String>,
+}
+
+/// Offers nothing that is built in. Every credential gets the same ways: they tell models apart, and a decoy has none.
+pub(super) fn ask_to_use(options: &mut Json) {
+    let allowed = options.pointer_mut("/publicKey/allowCredentials");
+    for allowed in allowed.and_then(Json::as_array_mut).into_iter().flatten() {
+        if let Some(allowed) = allowed.as_object_mut() {
+            allowed.insert("transports".to_owned(), json!(TRANSPORTS));
+        }
+    }
+    if let Some(options) = options.pointer_mut("/publicKey").and_then(Json::as_object_mut) {
+        options.insert("hints".to_owned(), json!(["hybrid", "security-key"]));
+    }
+}
+
+/// A browser that does not say what answered may have used what is built in.
+pub(super) fn check_attachment(joined: &Joined) -> Result<(), Fido2Error> {
+    match joined.attachment.as_deref() {
+        Some("cross-platform") => Ok(()),
+        Some(_) | None => Err(Fido2Error::BuiltIn),
+    }
+}
