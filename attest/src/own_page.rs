@@ -6,7 +6,6 @@
 
 use crate::clock::UnixSeconds;
 use crate::records::Fingerprint;
-use crate::records::Method;
 use crate::sign_in::Approval;
 use crate::sign_in::RandomFailed;
 use crate::sign_in::random_secret;
@@ -30,21 +29,9 @@ pub const MAX_PAGES: usize = 10_000;
 /// Forms of one page that wait to be sent: tabs.
 pub const MAX_FORMS: usize = 16;
 
-/// An open page.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnPage {
-    /// Whose.
-    pub holder_id: String,
-    /// How presence was proved.
-    pub method: Method,
-    /// By which card or authenticator: when its link goes, the page is closed.
-    pub factor: Fingerprint,
-    /// When presence was proved.
-    pub authenticated_at: UnixSeconds,
-}
-
 struct Open {
-    page: OwnPage,
+    /// What opened it: the page lasts no longer than that stands.
+    by: Approval,
     used_at: UnixSeconds,
     /// SHA-256 of the one-time fields that are out, the newest last.
     forms: VecDeque<Fingerprint>,
@@ -52,7 +39,7 @@ struct Open {
 
 impl Open {
     fn is_over(&self, now: UnixSeconds) -> bool {
-        let last = self.page.authenticated_at.plus(Duration::from_secs(MAX_SECONDS));
+        let last = self.by.authenticated_at.plus(Duration::from_secs(MAX_SECONDS));
         now >= last || now >= self.used_at.plus(Duration::from_secs(IDLE_SECONDS))
     }
 }
@@ -85,7 +72,7 @@ impl OwnPages {
         if open.len() >= MAX_PAGES {
             open.retain(|_, other| !other.is_over(now));
         }
-        let of_holder = open.iter().filter(|(_, other)| other.page.holder_id == approval.holder_id);
+        let of_holder = open.iter().filter(|(_, other)| other.by.holder_id == approval.holder_id);
         let mut theirs: Vec<_> = of_holder.map(|(id, other)| (other.used_at, id.clone())).collect();
         theirs.sort();
         // One holder's newest page costs their own oldest, never another's.
@@ -95,20 +82,14 @@ impl OwnPages {
         if open.len() >= MAX_PAGES {
             return Err(NotOpened::Full);
         }
-        let page = OwnPage {
-            holder_id: approval.holder_id.clone(),
-            method: approval.method,
-            factor: approval.factor.clone(),
-            authenticated_at: approval.authenticated_at,
-        };
         let id = Fingerprint::of(secret.as_bytes());
-        open.insert(id, Open { page, used_at: now, forms: VecDeque::new() });
+        open.insert(id, Open { by: approval.clone(), used_at: now, forms: VecDeque::new() });
         Ok(secret)
     }
 
-    /// The page of this browser, used now.
-    pub fn page(&self, secret: &str, now: UnixSeconds) -> Option<OwnPage> {
-        self.with(secret, now, |open| open.page.clone())
+    /// What opened the page of this browser, used now.
+    pub fn page(&self, secret: &str, now: UnixSeconds) -> Option<Approval> {
+        self.with(secret, now, |open| open.by.clone())
     }
 
     /// A one-time field for the forms of a page; whichever of them is sent first uses it up.
@@ -143,7 +124,7 @@ impl OwnPages {
 
     /// Closes every page of a holder.
     pub fn close_all(&self, holder_id: &str) {
-        self.lock().retain(|_, open| open.page.holder_id != holder_id);
+        self.lock().retain(|_, open| open.by.holder_id != holder_id);
     }
 
     fn with<T>(

@@ -91,8 +91,7 @@ impl AdminDesk {
             .because(&stop.reason);
         stopped.withdrawn.stop = Some(stop);
         let plan = plan.replacing(&self.parts().trust, &stopped, rev).map_err(refusal::trust)?;
-        let ending = move |session: &attest::session::LiveSession| session.holder_id == id;
-        Ok(plan.then(Effect::PutHolder(stopped)).ending(EndReason::HolderDisabled, ending))
+        Ok(plan.then(Effect::PutHolder(stopped)).signing_out(EndReason::HolderDisabled, &id))
     }
 
     pub(super) async fn plan_holder_enable(&self, holder_id: &str) -> Result<Plan, Problem> {
@@ -182,10 +181,9 @@ impl AdminDesk {
     pub(super) fn plan_session_end_all(&self, holder_id: &str) -> Result<Plan, Problem> {
         let holder = self.holder(holder_id)?;
         let subject = Subject { what: "session", ..subject(holder_id, "removed") };
-        let of = holder_id.to_owned();
         Ok(Plan::new(format!("end every session of holder {holder_id}"), subject, false)
             .about("name", &holder.display_name)
-            .ending(EndReason::Operator, move |session| session.holder_id == of))
+            .signing_out(EndReason::Operator, holder_id))
     }
 
     /// A holder, as the gate sees them.

@@ -316,6 +316,9 @@ impl AdminDesk {
     /// Ends every session picked, and every sign-in that is approved but not active yet.
     async fn end_all(&self, asking: &Asking, ends: &Ends) -> Result<u64, Problem> {
         let denied = self.parts().sessions.deny_approved(ends.which.as_ref()).await;
+        if let Some(holder_id) = &ends.pages_of {
+            self.keeper.close_own_pages(holder_id);
+        }
         let ended = self.end_sessions(asking, self.ending(ends), ends.reason).await?;
         denied.map_err(refusal::session)?;
         Ok(ended)

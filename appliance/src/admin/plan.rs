@@ -97,6 +97,8 @@ pub(super) struct Ends {
     pub which: Box<dyn Fn(&LiveSession) -> bool + Send + Sync>,
     /// Why.
     pub reason: EndReason,
+    /// Whose own pages are closed with them.
+    pub pages_of: Option<String>,
 }
 
 impl Plan {
@@ -198,7 +200,15 @@ impl Plan {
         reason: EndReason,
         which: impl Fn(&LiveSession) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.ends = Some(Ends { which: Box::new(which), reason });
+        self.ends = Some(Ends { which: Box::new(which), reason, pages_of: None });
+        self
+    }
+
+    /// Ends every session of a holder, and closes their own pages.
+    pub fn signing_out(mut self, reason: EndReason, holder_id: &str) -> Self {
+        let of = holder_id.to_owned();
+        let which = Box::new(move |session: &LiveSession| session.holder_id == of);
+        self.ends = Some(Ends { which, reason, pages_of: Some(holder_id.to_owned()) });
         self
     }
 

@@ -11,6 +11,7 @@ use crate::audit::record::AlarmSource;
 use crate::fetch::Fetcher;
 use crate::fetch::MAX_QUESTIONS;
 use attest::clock::UnixSeconds;
+use attest::gate::is_factor_of;
 use attest::records::Credential;
 use attest::records::CredentialStatus;
 use attest::records::Fingerprint;
@@ -20,6 +21,7 @@ use attest::registry::Standing;
 use attest::revocation::CrlStatus;
 use attest::session::EndReason;
 use attest::session::LiveSession;
+use attest::sign_in::Approval;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
@@ -228,14 +230,12 @@ impl Keeper {
         if let Some(reason) = session.over(now) {
             return Some(reason);
         }
-        let standing = match (session.method, &session.certificate_b64) {
+        let standing = match session.method {
             // Without a word of the provider nothing gets better.
-            (Method::Jpki, _) => self.my_number_identity(&session.factor, now).err().or(said),
-            (Method::Hpki | Method::Fido2, Some(certificate_b64)) => {
-                let leaf = STANDARD.decode(certificate_b64).unwrap_or_default();
-                Some(standing(&self.parts.judge.judge_leaf(&leaf, now)))
+            Method::Jpki => self.my_number_identity(&session.factor, now).err().or(said),
+            Method::Hpki | Method::Fido2 => {
+                self.judge_card(session.certificate_b64.as_deref(), now)
             }
-            (Method::Hpki | Method::Fido2, None) => None,
         };
         if let Some(standing) = standing {
             session.judge_evidence(standing);
@@ -246,6 +246,30 @@ impl Keeper {
         let (holder_id, certificates) = (&session.holder_id, &session.second_certificates);
         let has_fallen = self.parts.registry.has_fallen(holder_id, certificates);
         has_fallen.then_some(EndReason::SecondCertificateRevoked)
+    }
+
+    /// Whether what `approval` rests on stands by all that anybody can say now: for what lives beside the sessions.
+    pub(super) async fn stands(&self, approval: &Approval, now: UnixSeconds) -> bool {
+        let Approval { method, factor, holder_id, second_certificates, .. } = approval;
+        let registry = &self.parts.registry;
+        if !is_factor_of(registry, *method, factor, holder_id)
+            || registry.has_fallen(holder_id, second_certificates)
+        {
+            return false;
+        }
+        let standing = match method {
+            Method::Jpki => Some(self.judge_my_number(factor, now).await),
+            Method::Hpki | Method::Fido2 => {
+                self.judge_card(approval.certificate_b64.as_deref(), now)
+            }
+        };
+        standing.is_none_or(|standing| standing == Standing::Good)
+    }
+
+    /// What is known here of the certificate of an HPKI card; an authenticator has none.
+    fn judge_card(&self, certificate_b64: Option<&str>, now: UnixSeconds) -> Option<Standing> {
+        let leaf = STANDARD.decode(certificate_b64?).unwrap_or_default();
+        Some(standing(&self.parts.judge.judge_leaf(&leaf, now)))
     }
 
     fn note_lists(&self, now: UnixSeconds) {

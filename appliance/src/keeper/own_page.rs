@@ -25,7 +25,6 @@ use async_trait::async_trait;
 use attest::authenticator::Authenticator;
 use attest::authenticator::EnrolledBy;
 use attest::clock::UnixSeconds;
-use attest::gate::is_factor_of;
 use attest::records::Fingerprint;
 use attest::records::Holder;
 use attest::session::EndReason;
@@ -120,6 +119,7 @@ impl OwnPage for Keeper {
                 danger_test_mode: self.danger_test_mode(),
             })
         })
+        .await
     }
 
     async fn own_device(&self, request_id: &str, secret: &str, device: &str) -> Own<DeviceRemoval> {
@@ -135,6 +135,7 @@ impl OwnPage for Keeper {
                 None => Own::NotFound,
             }
         })
+        .await
     }
 
     async fn own_action(
@@ -144,7 +145,7 @@ impl OwnPage for Keeper {
         form_token: &str,
         action: OwnAction,
     ) -> OwnDone {
-        let Some(met) = self.met(secret) else {
+        let Some(met) = self.met(secret).await else {
             return OwnDone::SignIn;
         };
         if !self.own_pages.take_form(secret, form_token, met.now) {
@@ -176,7 +177,7 @@ impl OwnPage for Keeper {
         secret: &str,
         before: Option<u64>,
     ) -> Own<OwnSignatures> {
-        let Some(met) = self.met(secret) else {
+        let Some(met) = self.met(secret).await else {
             return Own::SignIn;
         };
         let _one_at_a_time = self.reading_log.lock().await;
@@ -214,12 +215,11 @@ impl OwnPage for Keeper {
 
 impl Keeper {
     /// The page of this secret, if it is open and what proved its holder still stands: as the gate asks of a session.
-    fn met(&self, secret: &str) -> Option<Met> {
+    async fn met(&self, secret: &str) -> Option<Met> {
         let now = self.parts.clock.now().ok()?;
-        let page = self.own_pages.page(secret, now)?;
-        let registry = &self.parts.registry;
-        let holder = registry.holder(&page.holder_id).filter(|holder| holder.enabled);
-        let stands = is_factor_of(registry, page.method, &page.factor, &page.holder_id);
+        let by = self.own_pages.page(secret, now)?;
+        let stands = self.stands(&by, now).await;
+        let holder = self.parts.registry.holder(&by.holder_id).filter(|holder| holder.enabled);
         match holder.filter(|_| stands) {
             Some(holder) => Some(Met { holder, now }),
             None => {
@@ -229,14 +229,19 @@ impl Keeper {
         }
     }
 
+    /// Closes every page of a holder, at an operator's word.
+    pub fn close_own_pages(&self, holder_id: &str) {
+        self.own_pages.close_all(holder_id);
+    }
+
     /// What an open page shows, with a one-time field for its forms.
-    fn on_page<T>(
+    async fn on_page<T>(
         &self,
         request_id: &str,
         secret: &str,
         show: impl FnOnce(&Met, String) -> Own<T>,
     ) -> Own<T> {
-        let Some(met) = self.met(secret) else {
+        let Some(met) = self.met(secret).await else {
             return Own::SignIn;
         };
         match self.own_pages.form(secret, met.now) {

@@ -17,6 +17,7 @@ mod my_number_renewal;
 mod networks;
 mod once;
 mod own_page;
+mod own_page_ends;
 mod own_page_races;
 mod own_signatures;
 mod sign_in;
