@@ -8,6 +8,7 @@ use crate::evidence::NewPasskey;
 use crate::records::Fingerprint;
 use crate::records::Method;
 use crate::records::TrustRecord;
+use crate::records::record_key;
 use crate::sessions::SessionError;
 use crate::store::Guard;
 use crate::store::Outcome;
@@ -200,6 +201,30 @@ impl Authenticators {
             txn.writes.push(Write::Delete(slot.key()));
         }
         Ok(Some((found, txn)))
+    }
+
+    /// What removes the phone of `holder_id`, as [`Self::removal`] does. With it, or where there is none, none is registered
+    /// between reading and committing.
+    ///
+    /// # Errors
+    /// [`SessionError::Trust`].
+    pub async fn removal_of_phone(
+        &self,
+        holder_id: &str,
+    ) -> Result<(Option<Authenticator>, Txn), SessionError> {
+        let mut txn = Txn::default();
+        let Some((slot, rev)) = self.trust.load::<PhoneSlot>(holder_id).await? else {
+            txn.guards.push(Guard::Absent(record_key::<PhoneSlot>(holder_id)));
+            return Ok((None, txn));
+        };
+        txn.guards.push(Guard::Rev(slot.key(), rev));
+        txn.writes.push(Write::Delete(slot.key()));
+        let found = self.trust.load::<Authenticator>(&slot.authenticator_id.0).await?;
+        if let Some((phone, rev)) = &found {
+            txn.guards.push(Guard::Rev(phone.key(), *rev));
+            txn.writes.push(Write::Delete(phone.key()));
+        }
+        Ok((found.map(|(phone, _)| phone), txn))
     }
 
     /// Removes an authenticator at once; the record that was there.

@@ -418,6 +418,30 @@ impl JpkiLinks {
         Ok(Some((found, txn)))
     }
 
+    /// What removes the link of `holder_id`, as [`Self::removal`] does. With it, or where there is none, none is registered
+    /// between reading and committing.
+    ///
+    /// # Errors
+    /// [`SessionError::Trust`].
+    pub async fn removal_of_holder(
+        &self,
+        holder_id: &str,
+    ) -> Result<(Option<JpkiLink>, Txn), SessionError> {
+        let mut txn = Txn::default();
+        let Some((slot, rev)) = self.trust.load::<JpkiSlot>(holder_id).await? else {
+            txn.guards.push(Guard::Absent(record_key::<JpkiSlot>(holder_id)));
+            return Ok((None, txn));
+        };
+        txn.guards.push(Guard::Rev(slot.key(), rev));
+        txn.writes.push(Write::Delete(slot.key()));
+        let found = self.trust.load::<JpkiLink>(&slot.card.0).await?;
+        if let Some((link, rev)) = &found {
+            txn.guards.push(Guard::Rev(link.key(), *rev));
+            txn.writes.push(Write::Delete(link.key()));
+        }
+        Ok((found.map(|(link, _)| link), txn))
+    }
+
     fn put(&self, link: &JpkiLink, txn: &mut Txn) -> Result<(), SessionError> {
         let slot = JpkiSlot { holder_id: link.holder_id.clone(), card: link.card.clone() };
         txn.writes.push(self.trust.sealed(link)?);

@@ -44,6 +44,11 @@ impl Withdrawn {
     /// Things remembered: the audit log has them all.
     pub const MAX_TAKEN: usize = 20;
 
+    /// Whether they left, and nothing leads back.
+    pub fn is_for_good(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.is_for_good)
+    }
+
     /// Notes one thing more; the oldest goes when there are too many.
     pub fn note(&mut self, taken: Taken) {
         self.taken.push(taken);

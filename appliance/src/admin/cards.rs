@@ -20,9 +20,13 @@ use attest::session::EndReason;
 
 impl AdminDesk {
     /// A card that would not be let in today is not linked today.
-    pub(super) fn plan_card_link(&self, new: &NewCard, now: UnixSeconds) -> Result<Plan, Problem> {
+    pub(super) async fn plan_card_link(
+        &self,
+        new: &NewCard,
+        now: UnixSeconds,
+    ) -> Result<Plan, Problem> {
         const FIELD: &str = "certificate_pem";
-        let holder = self.holder(&new.holder_id)?;
+        let (holder, _) = self.holder_who_stays(&new.holder_id).await?;
         let der = x509::certificate_of_pem(&new.certificate_pem);
         let der = der.map_err(|error| refusal::certificate_text(FIELD, error))?;
         let facts = Facts::of(&der).map_err(|error| refusal::certificate_text(FIELD, error))?;

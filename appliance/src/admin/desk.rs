@@ -183,7 +183,7 @@ impl AdminDesk {
             C::HolderUpdate { holder_id, change } => {
                 self.plan_holder_update(holder_id, change).await
             }
-            C::CardLink(new) => self.plan_card_link(new, now),
+            C::CardLink(new) => self.plan_card_link(new, now).await,
             C::CardUnlink { card, reason } => self.plan_card_unlink(card, reason, now).await,
             C::JpkiUnlink { card, reason } => self.plan_jpki_unlink(card, reason, now).await,
             C::DeviceRemove { device, reason } => {
@@ -246,7 +246,7 @@ impl AdminDesk {
         let event = Event::TrustProposed(authority.trust_change(&plan));
         let guards = vec![Guard::Absent(proposal.key())];
         let writes = vec![self.parts().trust.sealed(&proposal).map_err(refusal::trust)?];
-        self.store_and_record(asking, guards, writes, event, Vec::new()).await?;
+        self.store_and_record(asking, guards, writes, event).await?;
         let view = self.proposal_view(&proposal, now);
         Ok(ProposedView { proposal_id: proposal.proposal_id, proposal: view })
     }
@@ -318,7 +318,7 @@ impl AdminDesk {
         });
         let guards = vec![Guard::Rev(proposal.key(), rev)];
         let writes = vec![self.parts().trust.sealed(&proposal).map_err(refusal::trust)?];
-        self.store_and_record(asking, guards, writes, event, Vec::new()).await?;
+        self.store_and_record(asking, guards, writes, event).await?;
         let done = format!("rejected: {}; nothing has changed", proposal.summary);
         Ok(DoneView { done, changes: Vec::new(), sessions_ended: 0 })
     }

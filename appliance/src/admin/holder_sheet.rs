@@ -57,6 +57,9 @@ impl AdminDesk {
         let (registry, id) = (&self.parts().registry, &holder.holder_id);
         let credentials = registry.credentials_of(id);
         let mut findings: Vec<_> = stopped(holder).into_iter().collect();
+        if holder.withdrawn.is_for_good() {
+            return findings;
+        }
         findings.extend(certificates(id, &credentials, now));
         findings.extend(credentials.iter().filter_map(|live| key_check(live, now)));
         findings.extend(card_findings(id, &registry.cards_of(id), now));

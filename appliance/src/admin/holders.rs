@@ -61,21 +61,6 @@ impl AdminDesk {
         self.stopping(holder, rev, summary, stop)
     }
 
-    /// Nothing of theirs is deleted: certificates stay for what they signed, and the id is never given to anybody else. There is
-    /// no way back, so two decide it; one stops everything at once by disabling them first.
-    pub(super) async fn plan_holder_retire(
-        &self,
-        holder_id: &str,
-        reason: &Option<String>,
-        now: UnixSeconds,
-    ) -> Result<Plan, Problem> {
-        let (holder, rev) = self.holder_who_stays(holder_id).await?;
-        let summary = format!("end holder {holder_id} for good");
-        let stop = Stop { at: now, reason: reason.clone(), is_for_good: true };
-        let warning = "there is no way back, and the id is never given to anybody else";
-        Ok(self.stopping(holder, rev, summary, stop)?.about("WARNING", warning))
-    }
-
     fn stopping(
         &self,
         holder: Holder,
@@ -192,9 +177,9 @@ impl AdminDesk {
     }
 
     /// A holder who has not left for good: nothing changes that.
-    async fn holder_who_stays(&self, holder_id: &str) -> Result<(Holder, Rev), Problem> {
+    pub(super) async fn holder_who_stays(&self, holder_id: &str) -> Result<(Holder, Rev), Problem> {
         let (holder, rev) = self.stored_holder(holder_id).await?;
-        if holder.withdrawn.stop.as_ref().is_some_and(|stop| stop.is_for_good) {
+        if holder.withdrawn.is_for_good() {
             let detail = format!("holder {holder_id} has left for good: register another id");
             return Err(refusal::conflict(detail));
         }
@@ -207,11 +192,11 @@ impl AdminDesk {
     }
 }
 
-fn subject(holder_id: &str, change: &'static str) -> Subject {
+pub(super) fn subject(holder_id: &str, change: &'static str) -> Subject {
     let holder = holder_id.to_owned();
     Subject { what: "holder", id: holder.clone(), change, holder_id: Some(holder) }
 }
 
-fn yes(flag: bool) -> &'static str {
+pub(super) fn yes(flag: bool) -> &'static str {
     if flag { "yes" } else { "no" }
 }

@@ -105,7 +105,7 @@ impl AdminDesk {
                 detail: format!("{} key pair; public key SHA-256 {}", key_type.name(), spki.0),
             });
             let writes = vec![self.parts().trust.sealed(&credential).map_err(refusal::trust)?];
-            self.store_and_record(asking, vec![guard], writes, event, Vec::new()).await?;
+            self.store_and_record(asking, vec![guard], writes, event).await?;
             let view = request_view(&credential.credential_id, &csr, spki);
             self.parts().registry.renew_credential(credential, None);
             Ok(view)

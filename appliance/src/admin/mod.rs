@@ -29,6 +29,7 @@ mod plan;
 mod proposal;
 mod refusal;
 mod renewal;
+mod retire;
 mod sheets;
 mod status;
 mod systems;

@@ -8,6 +8,7 @@ use crate::admin::desk::Asking;
 use crate::admin::plan::Effect;
 use crate::admin::plan::Ends;
 use crate::admin::plan::Plan;
+use crate::admin::plan::Subject;
 use crate::admin::plan::TokenStep;
 use crate::admin::proposal::Proposal;
 use crate::admin::refusal;
@@ -63,16 +64,27 @@ impl Authority {
 
     /// The audit log's words for `plan`.
     pub fn trust_change(&self, plan: &Plan) -> TrustChange {
+        let record = plan.record();
+        TrustChange { record, ..self.change_of(&plan.subject, plan.detail()) }
+    }
+
+    /// The same for what goes with it.
+    fn changes_with(&self, plan: &Plan) -> Vec<Event> {
+        let change = |gone| Event::TrustChanged(self.change_of(gone, plan.detail()));
+        plan.with.iter().map(change).collect()
+    }
+
+    fn change_of(&self, subject: &Subject, detail: String) -> TrustChange {
         TrustChange {
-            what: plan.subject.what.to_owned(),
-            id: plan.subject.id.clone(),
-            change: plan.subject.change.to_owned(),
-            holder_id: plan.subject.holder_id.clone(),
+            what: subject.what.to_owned(),
+            id: subject.id.clone(),
+            change: subject.change.to_owned(),
+            holder_id: subject.holder_id.clone(),
             proposal_id: self.proposal_id.clone(),
             proposed_by: self.proposed_by.clone(),
             approved_by: self.approved_by.clone(),
-            record: plan.record(),
-            detail: plan.detail(),
+            record: None,
+            detail,
         }
     }
 }
@@ -84,6 +96,9 @@ struct Owed {
     request_id: String,
     operator_id: String,
     event: Event,
+    /// What goes with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    with: Vec<Event>,
 }
 
 impl TrustRecord for Owed {
@@ -92,6 +107,12 @@ impl TrustRecord for Owed {
     fn id(&self) -> String {
         self.request_id.clone()
     }
+}
+
+fn owed(asking: &Asking, event: Event, with: Vec<Event>) -> Owed {
+    let (request_id, operator_id) =
+        (asking.request_id.clone(), asking.operator.operator_id.clone());
+    Owed { request_id, operator_id, event, with }
 }
 
 impl AdminDesk {
@@ -113,9 +134,11 @@ impl AdminDesk {
         let owed = self.parts().trust.load_all::<Owed>().await?;
         let count = owed.len();
         for owed in owed {
-            let Owed { request_id, operator_id, event } = owed;
-            let entry = Entry::new(&request_id, Principal::Operator(operator_id), event);
-            self.parts().audit.append(entry).await?;
+            let Owed { request_id, operator_id, event, with } = owed;
+            for event in std::iter::once(event).chain(with) {
+                let operator = Principal::Operator(operator_id.clone());
+                self.parts().audit.append(Entry::new(&request_id, operator, event)).await?;
+            }
             self.parts().trust.remove::<Owed>(&request_id).await?;
         }
         Ok(count)
@@ -128,7 +151,8 @@ impl AdminDesk {
         plan: Plan,
         authority: Authority,
     ) -> Result<DoneView, Problem> {
-        let change = authority.trust_change(&plan);
+        let change = Event::TrustChanged(authority.trust_change(&plan));
+        let with = authority.changes_with(&plan);
         let Plan { subject, grants, changes, guards, writes, token, effects, ends, .. } = plan;
         let (mut summary, destroys) = (plan.summary, plan.destroys);
         // Step 1: the token. What it refuses is not stored; what is not stored below cannot sign, since no record names it.
@@ -136,20 +160,21 @@ impl AdminDesk {
         let mut ended = 0;
         if grants {
             // Step 2: durable and recorded, then in force.
-            let event = Event::TrustChanged(change);
-            self.store_and_record(asking, guards, writes, event, Vec::new()).await?;
+            let owed = owed(asking, change, with);
+            self.store(guards, writes, Some(&owed)).await?;
+            self.record(owed, Vec::new()).await?;
             self.apply_all(effects).await?;
             if let Some(ends) = ends {
                 ended = self.end_all(asking, &ends).await?;
             }
         } else {
             // Step 2: durable, out of memory, then recorded: at that place of the order it ends for what is under way.
-            let owed = (!writes.is_empty()).then_some(Event::TrustChanged(change));
-            self.store(asking, guards, writes, owed.as_ref()).await?;
+            let owed = (!writes.is_empty()).then(|| owed(asking, change, with));
+            self.store(guards, writes, owed.as_ref()).await?;
             let withdraws = effects.iter().flat_map(|effect| self.withdrawals(effect)).collect();
             let applied = self.apply_all(effects).await;
             let recorded = match owed {
-                Some(event) => self.record(asking, event, withdraws).await,
+                Some(owed) => self.record(owed, withdraws).await,
                 None => Ok(()),
             };
             // Sessions end whether or not the record could be written: what is withdrawn is withdrawn.
@@ -183,26 +208,20 @@ impl AdminDesk {
         guards: Vec<Guard>,
         writes: Vec<Write>,
         event: Event,
-        withdraws: Vec<Withdrawal>,
     ) -> Result<(), Problem> {
-        self.store(asking, guards, writes, Some(&event)).await?;
-        self.record(asking, event, withdraws).await
+        let owed = owed(asking, event, Vec::new());
+        self.store(guards, writes, Some(&owed)).await?;
+        self.record(owed, Vec::new()).await
     }
 
     async fn store(
         &self,
-        asking: &Asking,
         guards: Vec<Guard>,
         mut writes: Vec<Write>,
-        event: Option<&Event>,
+        owed: Option<&Owed>,
     ) -> Result<(), Problem> {
-        if let Some(event) = event {
-            let owed = Owed {
-                request_id: asking.request_id.clone(),
-                operator_id: asking.operator.operator_id.clone(),
-                event: event.clone(),
-            };
-            writes.push(self.parts().trust.sealed(&owed).map_err(refusal::trust)?);
+        if let Some(owed) = owed {
+            writes.push(self.parts().trust.sealed(owed).map_err(refusal::trust)?);
         }
         if writes.is_empty() {
             return Ok(());
@@ -214,19 +233,18 @@ impl AdminDesk {
         }
     }
 
-    async fn record(
-        &self,
-        asking: &Asking,
-        event: Event,
-        withdraws: Vec<Withdrawal>,
-    ) -> Result<(), Problem> {
-        let principal = Principal::Operator(asking.operator.operator_id.clone());
-        let entry = Entry::new(&asking.request_id, principal, event).withdrawing(withdraws.clone());
-        let recorded = self.parts().audit.append(entry).await;
+    async fn record(&self, owed: Owed, withdraws: Vec<Withdrawal>) -> Result<(), Problem> {
+        let Owed { request_id, operator_id, event, with } = owed;
+        let operator = Principal::Operator(operator_id);
+        let entry = |event| Entry::new(&request_id, operator.clone(), event);
+        let mut entries = vec![entry(event).withdrawing(withdraws.clone())];
+        entries.extend(with.into_iter().map(entry));
+        let recorded = self.parts().audit.append_all(entries).await;
         // Whatever became of the record: what is withdrawn is withdrawn.
         withdraws.iter().for_each(Withdrawal::apply);
+        let recorded = recorded.and_then(|all| all.into_iter().collect::<Result<Vec<_>, _>>());
         recorded.map_err(refusal::audit)?;
-        if let Err(error) = self.parts().trust.remove::<Owed>(&asking.request_id).await {
+        if let Err(error) = self.parts().trust.remove::<Owed>(&request_id).await {
             tracing::warn!(%error, "a record is written; the next start writes it once more");
         }
         Ok(())

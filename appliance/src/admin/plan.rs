@@ -25,6 +25,8 @@ pub(super) struct Plan {
     pub summary: String,
     /// What the audit log calls it.
     pub subject: Subject,
+    /// What goes with it: each has a record of its own.
+    pub with: Vec<Subject>,
     /// Whether it makes the appliance trust more.
     pub grants: bool,
     /// What both operators read. The same state gives the same lines, so that an approval is of exactly this.
@@ -107,6 +109,7 @@ impl Plan {
         Self {
             summary: summary.into(),
             subject,
+            with: Vec::new(),
             grants,
             changes: Vec::new(),
             guards: Vec::new(),

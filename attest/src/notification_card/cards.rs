@@ -199,11 +199,19 @@ impl NotificationCards {
     /// # Errors
     /// [`SessionError::Trust`].
     pub async fn live_of(&self, holder_id: &str) -> Result<Option<NotificationCard>, SessionError> {
+        Ok(self.live_withdrawal(holder_id).await?.map(|(card, _)| card))
+    }
+
+    /// The same, with what withdraws it: as [`Self::withdrawal`].
+    ///
+    /// # Errors
+    /// [`SessionError::Trust`].
+    pub async fn live_withdrawal(
+        &self,
+        holder_id: &str,
+    ) -> Result<Option<(NotificationCard, Txn)>, SessionError> {
         match self.trust.find::<LiveCard>(holder_id).await? {
-            Some(slot) => {
-                let found = self.withdrawal(&slot.card_id).await?;
-                Ok(found.map(|(card, _)| card))
-            }
+            Some(slot) => self.withdrawal(&slot.card_id).await,
             None => Ok(None),
         }
     }

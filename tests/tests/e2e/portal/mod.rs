@@ -20,4 +20,5 @@ mod own_page;
 mod own_page_ends;
 mod own_page_races;
 mod own_signatures;
+mod retire;
 mod sign_in;
