@@ -66,7 +66,7 @@ hidden() { sed -n "s/.*name=\"$1\" value=\"\([^\"]*\)\".*/\1/p" <<<"$page"; }
 doctor() {
     as registrar
     propose holder add "$1" --name "$2"
-    propose holder link-card "$1" --certificate "pki/$3.pem"
+    propose card link "$1" --certificate "pki/$3.pem"
 }
 
 # key CREDENTIAL KIND HOLDER ROMAJI NUMBER

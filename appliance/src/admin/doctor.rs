@@ -252,7 +252,7 @@ impl AdminDesk {
                     "{} and {more} others have no card linked and cannot sign in",
                     holder.holder_id
                 ),
-                format!("inkan holder link-card {} --certificate FILE", holder.holder_id),
+                format!("inkan card link {} --certificate FILE", holder.holder_id),
             ),
         }
     }

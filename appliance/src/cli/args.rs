@@ -127,7 +127,6 @@ impl Command {
     /// What lists the things that this command is about.
     pub fn list(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Holder(Holder::LinkCard(_) | Holder::UnlinkCard(_)) => "inkan card list",
             Self::Holder(_) => "inkan holder list",
             Self::Card(_) => "inkan card list",
             Self::Device(_) => "inkan device list",
@@ -223,41 +222,29 @@ pub enum Holder {
         /// 本人ID
         holder_id: String,
     },
-    /// Links a card to a holder (takes two operators)
-    LinkCard(CardLink),
-    /// Removes a card link at once; sessions proved with it end
-    UnlinkCard(CardUnlink),
 }
 
 /// `inkan card`
 #[derive(Debug, Subcommand)]
 pub enum Card {
     /// Links a card to a holder (takes two operators)
-    Link(CardLink),
+    Link {
+        /// 本人ID
+        holder_id: String,
+        /// The card's authentication certificate, PEM or DER
+        #[arg(long, alias = "cert-file", value_name = "FILE")]
+        certificate: PathBuf,
+    },
     /// Removes a card link at once; sessions proved with it end
-    Unlink(CardUnlink),
+    Unlink {
+        /// SHA-256 that `inkan card list` shows
+        card: String,
+        /// Why: kept with the holder and in the audit log
+        #[arg(long)]
+        reason: Option<String>,
+    },
     /// Lists card links
     List(OfHolder),
-}
-
-/// Whose a card is.
-#[derive(Debug, Args)]
-pub struct CardLink {
-    /// 本人ID
-    pub holder_id: String,
-    /// The card's authentication certificate, PEM or DER
-    #[arg(long, alias = "cert-file", value_name = "FILE")]
-    pub certificate: PathBuf,
-}
-
-/// A card that goes.
-#[derive(Debug, Args)]
-pub struct CardUnlink {
-    /// SHA-256 that `inkan card list` shows
-    pub card: String,
-    /// Why: kept with the holder and in the audit log
-    #[arg(long)]
-    pub reason: Option<String>,
 }
 
 /// What is listed.

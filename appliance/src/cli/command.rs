@@ -42,7 +42,7 @@ use time::format_description::well_known::Rfc3339;
 pub fn admin_command(command: &Command) -> Result<Option<AdminCommand>, CliError> {
     Ok(Some(match command {
         Command::Status => AdminCommand::Status {},
-        Command::Holder(holder) => self::holder(holder)?,
+        Command::Holder(holder) => self::holder(holder),
         Command::Card(card) => self::card(card)?,
         Command::Device(device) => self::device(device),
         Command::Jpki(jpki) => self::jpki(jpki),
@@ -74,9 +74,9 @@ pub fn admin_command(command: &Command) -> Result<Option<AdminCommand>, CliError
     }))
 }
 
-fn holder(holder: &args::Holder) -> Result<AdminCommand, CliError> {
+fn holder(holder: &args::Holder) -> AdminCommand {
     use args::Holder as H;
-    Ok(match holder {
+    match holder {
         H::Add { holder_id, name, ca_contact } => AdminCommand::HolderAdd(NewHolder {
             holder_id: holder_id.clone(),
             display_name: name.clone(),
@@ -95,15 +95,18 @@ fn holder(holder: &args::Holder) -> Result<AdminCommand, CliError> {
             AdminCommand::HolderRetire { holder_id: holder_id.clone(), reason: reason.clone() }
         }
         H::Enable { holder_id } => AdminCommand::HolderEnable { holder_id: holder_id.clone() },
-        H::LinkCard(link) => link_card(link)?,
-        H::UnlinkCard(unlink) => unlink_card(unlink),
-    })
+    }
 }
 
 fn card(card: &args::Card) -> Result<AdminCommand, CliError> {
     Ok(match card {
-        args::Card::Link(link) => link_card(link)?,
-        args::Card::Unlink(unlink) => unlink_card(unlink),
+        args::Card::Link { holder_id, certificate } => AdminCommand::CardLink(NewCard {
+            holder_id: holder_id.clone(),
+            certificate_pem: certificate_pem(certificate)?,
+        }),
+        args::Card::Unlink { card, reason } => {
+            AdminCommand::CardUnlink { card: fingerprint(card), reason: reason.clone() }
+        }
         args::Card::List(of) => AdminCommand::CardList { holder_id: of.holder.clone() },
     })
 }
@@ -124,15 +127,6 @@ fn device(device: &args::Device) -> AdminCommand {
         }
         args::Device::List(of) => AdminCommand::DeviceList { holder_id: of.holder.clone() },
     }
-}
-
-fn link_card(link: &args::CardLink) -> Result<AdminCommand, CliError> {
-    let certificate_pem = certificate_pem(&link.certificate)?;
-    Ok(AdminCommand::CardLink(NewCard { holder_id: link.holder_id.clone(), certificate_pem }))
-}
-
-fn unlink_card(unlink: &args::CardUnlink) -> AdminCommand {
-    AdminCommand::CardUnlink { card: fingerprint(&unlink.card), reason: unlink.reason.clone() }
 }
 
 fn key(key: &args::Key) -> Result<AdminCommand, CliError> {

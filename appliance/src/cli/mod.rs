@@ -11,6 +11,8 @@ mod init;
 pub mod letter;
 pub mod show;
 mod show_holder;
+#[cfg(test)]
+mod spelling;
 pub mod system_args;
 pub mod text;
 pub mod values;
