@@ -9,6 +9,8 @@ mod batch;
 mod card;
 mod certificates;
 mod change_phone;
+#[cfg(test)]
+mod codes;
 mod confirm_enrol;
 mod enrol;
 mod entitlement;
