@@ -6,6 +6,8 @@ tour() {
     sign
     verify
     log_out
+    once
+    look_back
 }
 
 sign_in() {
@@ -13,17 +15,20 @@ sign_in() {
     signing=(curl --silent --show-error --fail-with-body --cacert pki/server-ca.pem --cert pki/ehr.pem --key pki/ehr.key)
     card=(curl --silent --show-error --fail-with-body --tls-max 1.2 --cacert pki/server-ca.pem
         --cert pki/card-hanako.pem --key pki/card-hanako.key)
+    activate "{\"holder\":\"hanako\",\"return_url\":\"$return_url\"}"
+}
 
-    ask "${signing[@]}" --json "{\"holder\":\"hanako\",\"return_url\":\"$return_url\"}" \
-        "https://localhost:$signing_port/v1/sessions"
-    local session login page form_token address code
-    session=$(field .session_id)
+# Asks for a session with this body, has her approve it with the card, and activates it: $session_id and $signing_token.
+activate() {
+    local login page form_token address code
+    ask "${signing[@]}" --json "$1" "https://localhost:$signing_port/v1/sessions"
+    session_id=$(field .session_id)
     login=$(field .login_url)
 
     say 'Her browser opens the link; the card proves that she is there (TLS 1.2, client certificate):'
     show "${card[@]}" "$login?lang=en"
     page=$("${card[@]}" "$login?lang=en") || fail "the page was refused: $page"
-    sed -n 's/<[^>]*>/ /g; /System that asks\|Signed in the name\|What you allow/p' <<<"$page"
+    sed -n 's/<[^>]*>/ /g; /System that asks\|Signed in the name\|What you allow\|Letter to/p' <<<"$page"
     form_token=$(sed -n 's/.*name="form_token" value="\([^"]*\)".*/\1/p' <<<"$page")
     [ -n "$form_token" ] || fail "no form on the page: $page"
 
@@ -36,9 +41,8 @@ sign_in() {
 
     say 'The EHR makes the session active with that code:'
     ask "${signing[@]}" --json "{\"code\":\"$code\"}" \
-        "https://localhost:$signing_port/v1/sessions/$session/activate"
+        "https://localhost:$signing_port/v1/sessions/$session_id/activate"
     signing_token=$(field .signing_token)
-    session_id=$session
 }
 
 sign() {
@@ -66,8 +70,42 @@ verify() {
 }
 
 log_out() {
-    chapter 'Log out, and look at what was recorded'
+    chapter 'Log out: nothing more is signed under that session'
     run "${signing[@]}" --request DELETE "https://localhost:$signing_port/v1/sessions/$session_id"
+    refused letter.txt session_ended
+}
+
+# Purpose "once": she approves one document, not a day.
+once() {
+    chapter 'Approve one document: it is signed once, and nothing else is'
+    sed 's/1 mg/2 mg/' documents/letter.txt >documents/once.txt
+    local digest entry
+    digest=$(openssl dgst -sha256 -binary documents/once.txt | openssl base64)
+    entry="{\"kind\":\"content\",\"alg\":\"sha-256\",\"value\":\"$digest\",\"credential\":\"p256\",\"label\":\"Letter to Dr. Suzuki\"}"
+    activate "{\"holder\":\"hanako\",\"return_url\":\"$return_url\",\"purpose\":\"once\",\"entries\":[$entry]}"
+    say 'Another document than the one that she read on the page is refused:'
+    refused letter.txt digest_not_authorized
+    say 'Hers is signed:'
+    run "${signing[@]}" --header "Signing-Session: $signing_token" --header 'Content-Type: application/octet-stream' \
+        --data-binary @documents/once.txt --output documents/once.p7s \
+        "https://localhost:$signing_port/v1/sign?credential=p256"
+    run openssl cms -verify -cades -binary -inform DER -in documents/once.p7s -content documents/once.txt \
+        -CAfile pki/hpki-root.pem -out /dev/null
+    say 'And not a second time:'
+    refused once.txt session_exhausted
+}
+
+# Asks for a signature that must be refused with this code.
+refused() {
+    local line=(curl --silent --show-error "${signing[@]:4}" --header "Signing-Session: $signing_token"
+        --header 'Content-Type: application/octet-stream' --data-binary "@documents/$1"
+        "https://localhost:$signing_port/v1/sign?credential=p256")
+    ask "${line[@]}"
+    [ "$(field .code)" = "$2" ] || fail "not $2"
+}
+
+look_back() {
+    chapter 'Look at what was recorded'
     as auditor
     run inkan audit search --event signature
     run inkan audit head --key-out documents/audit-key.pem --checkpoint-out documents/checkpoint
