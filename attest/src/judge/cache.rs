@@ -7,6 +7,7 @@ use super::Purpose;
 use crate::clock::UnixSeconds;
 use crate::path::Certificate;
 use crate::path::PathError;
+use crate::path::TrustAnchor;
 use crate::path::ValidPath;
 use crate::records::Fingerprint;
 use crate::revocation::CrlFault;
@@ -30,13 +31,31 @@ impl Asked {
     }
 }
 
+/// A valid path but for its leaf: whoever asks has it in hand, and ten thousand of them would be most of the memory.
+pub(super) struct Issuers {
+    pub(super) anchor: TrustAnchor,
+    /// From the certificate that the anchor issued to the one that issued the leaf.
+    pub(super) certificates: Vec<Arc<Certificate>>,
+    /// As in [`ValidPath`], the leaf included.
+    pub(super) good_until: UnixSeconds,
+}
+
+impl From<ValidPath> for Issuers {
+    fn from(path: ValidPath) -> Self {
+        let ValidPath { anchor, mut certificates, good_until } = path;
+        certificates.pop();
+        certificates.shrink_to_fit();
+        Self { anchor, certificates, good_until }
+    }
+}
+
 #[derive(Default)]
 pub(super) struct PathCache(Mutex<HashMap<Asked, Remembered>>);
 
 struct Remembered {
     /// When it was found: it says nothing about earlier.
     since: UnixSeconds,
-    found: Result<Arc<ValidPath>, PathError>,
+    found: Result<Arc<Issuers>, PathError>,
 }
 
 impl PathCache {
@@ -45,7 +64,7 @@ impl PathCache {
         &self,
         asked: &Asked,
         now: UnixSeconds,
-    ) -> Option<Result<Arc<ValidPath>, PathError>> {
+    ) -> Option<Result<Arc<Issuers>, PathError>> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Remembered { since, found } = all.get(asked)?;
         let holds = *since <= now && found.as_ref().map_or(true, |path| now <= path.good_until);
@@ -57,7 +76,7 @@ impl PathCache {
         &self,
         asked: Asked,
         now: UnixSeconds,
-        found: &Result<Arc<ValidPath>, PathError>,
+        found: &Result<Arc<Issuers>, PathError>,
     ) {
         if found.as_ref().is_err_and(|error| !is_lasting(error)) {
             return;

@@ -56,6 +56,7 @@ use crate::revocation::CrlStore;
 use crate::revocation::NotGood;
 use arc_swap::ArcSwap;
 use cache::Asked;
+use cache::Issuers;
 use cache::PathCache;
 use const_oid::ObjectIdentifier;
 use material::Trust;
@@ -281,13 +282,14 @@ impl Judge {
         if rule.source == HcRoleSource::SecondCertificate && !rule.knows(&roles) {
             return Err(role_missing(&roles));
         }
+        let chain = std::iter::once(&leaf).chain(path.certificates.iter().rev());
         Ok(SecondCertificate {
             subject: leaf.subject_text(),
             roles,
             not_before: leaf.not_before(),
             not_after: leaf.not_after(),
             good_until: path.good_until,
-            chain: path.certificates.iter().rev().map(|one| one.as_der().to_vec()).collect(),
+            chain: chain.map(|one| one.as_der().to_vec()).collect(),
             is_test_card: is_test_card(&leaf),
         })
     }
@@ -313,7 +315,7 @@ impl Judge {
         leaf: &Arc<Certificate>,
         more: &[Arc<Certificate>],
         now: UnixSeconds,
-    ) -> Result<Arc<ValidPath>, CertificateRefusal> {
+    ) -> Result<Arc<Issuers>, CertificateRefusal> {
         let trust = &snapshot.trust;
         let (anchors, policies) = match purpose {
             Purpose::Card => (&trust.card_anchors, &trust.profiles.card.policy_oids),
@@ -353,7 +355,7 @@ impl Judge {
         if is_test_card {
             found = found.and_then(|path| check_issuers_of_test_card(path, &policies));
         }
-        let found = found.map(Arc::new);
+        let found = found.map(|path| Arc::new(Issuers::from(path)));
         snapshot.cache.put(asked, now, &found);
         Ok(found?)
     }
