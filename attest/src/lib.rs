@@ -11,6 +11,7 @@
 pub mod activation;
 pub mod algorithm;
 pub mod authenticator;
+pub mod basis;
 pub mod clock;
 mod enroller;
 pub mod evidence;
@@ -23,6 +24,7 @@ pub mod judge;
 pub mod key_life;
 pub mod notification_card;
 pub mod own_page;
+mod packed;
 pub mod password;
 pub mod path;
 pub mod permit;

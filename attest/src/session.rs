@@ -10,15 +10,18 @@ use crate::activation::NotSpent;
 use crate::activation::Requested;
 use crate::activation::Spending;
 use crate::algorithm::ContentDigest;
+use crate::basis::Basis;
 use crate::clock::UnixSeconds;
+use crate::packed::Packed;
 use crate::records::Fingerprint;
 use crate::records::Method;
 use crate::records::SessionLimits;
-use crate::registry::AtomicStanding;
 use crate::registry::LiveCredential;
-use crate::registry::Standing;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::Serialize;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -69,26 +72,17 @@ impl EndReason {
     }
 }
 
-/// An active session in memory.
+/// An active session in memory, as small as what the gate asks of it. What it rests on it shares with others, and reads as
+/// its own: `session.holder_id`.
 pub struct LiveSession {
     /// Public name of the session.
     pub session_id: String,
-    /// Whose presence was proved.
-    pub holder_id: String,
-    /// For which signing system.
-    pub system_id: String,
-    /// How.
-    pub method: Method,
-    /// SHA-256 of the evidence in the audit log.
-    pub evidence: String,
-    /// The card or authenticator: when its link goes, the session goes.
-    pub factor: Fingerprint,
-    /// Certificate of the evidence, DER base64: judged again at every new revocation list. An authenticator has none.
-    pub certificate_b64: Option<String>,
-    /// SHA-256 of the second certificates that might sign when presence was proved.
-    pub second_certificates: Vec<Fingerprint>,
+    basis: Arc<Basis>,
+    evidence: Packed,
+    /// Of its signing token; of nothing while only the store knows the session.
+    pub(crate) token: Packed,
     /// From where it was confirmed, where that is known.
-    pub terminal: Option<String>,
+    pub terminal: Option<Box<str>>,
     /// When presence was proved; every limit of the clock counts from here.
     pub authenticated_at: UnixSeconds,
     /// First second at which the session is over.
@@ -96,11 +90,10 @@ pub struct LiveSession {
     /// Limits it was made with.
     pub limits: SessionLimits,
     /// What it is good for; a day session is good for any content.
-    pub(crate) spending: Option<Spending>,
+    pub(crate) spending: Option<Box<Spending>>,
     last_used: AtomicU64,
     count: Mutex<Count>,
     ended: AtomicU8,
-    evidence_standing: AtomicStanding,
     /// Held while a block is being reserved, so that one task commits and the others wait.
     pub(crate) reserving: tokio::sync::Mutex<()>,
 }
@@ -116,19 +109,19 @@ struct Count {
 pub struct SessionFacts {
     /// See [`LiveSession`].
     pub session_id: String,
-    /// See [`LiveSession`].
+    /// See [`Basis`].
     pub holder_id: String,
-    /// See [`LiveSession`].
+    /// See [`Basis`].
     pub system_id: String,
-    /// See [`LiveSession`].
+    /// See [`Basis`].
     pub method: Method,
-    /// See [`LiveSession`].
+    /// See [`LiveSession::evidence`].
     pub evidence: String,
-    /// See [`LiveSession`].
+    /// See [`Basis`].
     pub factor: Fingerprint,
-    /// See [`LiveSession`].
+    /// See [`Basis`]; base64.
     pub certificate_b64: Option<String>,
-    /// See [`LiveSession`].
+    /// See [`Basis`].
     pub second_certificates: Vec<Fingerprint>,
     /// See [`LiveSession`].
     pub terminal: Option<String>,
@@ -161,30 +154,43 @@ pub enum Take {
 
 impl LiveSession {
     /// A session as its durable record has it: what was reserved before counts as used. A certificate behind its evidence
-    /// has not been judged yet: it signs nothing before [`Self::judge_evidence`].
+    /// has not been judged yet: it signs nothing before [`Basis::judge_evidence`].
     pub fn new(facts: SessionFacts) -> Self {
-        let has_nothing_to_judge = facts.method == Method::Fido2 && facts.certificate_b64.is_none();
-        let standing = if has_nothing_to_judge { Standing::Good } else { Standing::Unknown };
+        // What is no base64 is no certificate either, and is refused as one.
+        let certificate =
+            facts.certificate_b64.map(|text| STANDARD.decode(text).unwrap_or_default());
+        let (whose, how) = ((facts.holder_id, facts.system_id), (facts.method, facts.factor));
+        let spending = facts.entries.map(|entries| Spending::new(entries, &facts.used_entries));
         Self {
             session_id: facts.session_id,
-            holder_id: facts.holder_id,
-            system_id: facts.system_id,
-            method: facts.method,
-            evidence: facts.evidence,
-            factor: facts.factor,
-            certificate_b64: facts.certificate_b64,
-            second_certificates: facts.second_certificates,
-            terminal: facts.terminal,
+            basis: Arc::new(Basis::new(whose, how, certificate, facts.second_certificates)),
+            evidence: Packed::from(facts.evidence.as_str()),
+            token: Packed::Text(Box::default()),
+            terminal: facts.terminal.map(String::into_boxed_str),
             authenticated_at: facts.authenticated_at,
             expires_at: facts.expires_at,
             limits: facts.limits,
-            spending: facts.entries.map(|entries| Spending::new(entries, &facts.used_entries)),
+            spending: spending.map(Box::new),
             last_used: AtomicU64::new(facts.last_used.0),
             count: Mutex::new(Count { used: facts.used, reserved: facts.used }),
             ended: AtomicU8::new(0),
-            evidence_standing: AtomicStanding::new(standing),
             reserving: tokio::sync::Mutex::new(()),
         }
+    }
+
+    /// Rests on `shared`, which says what its own basis says.
+    pub(crate) fn rest_on(&mut self, shared: &Arc<Basis>) {
+        self.basis = Arc::clone(shared);
+    }
+
+    /// What it rests on.
+    pub fn basis(&self) -> &Arc<Basis> {
+        &self.basis
+    }
+
+    /// SHA-256 of the evidence in the audit log.
+    pub fn evidence(&self) -> Fingerprint {
+        self.evidence.fingerprint()
     }
 
     /// Takes `count` signatures from the block reserved in memory, all or none.
@@ -224,7 +230,7 @@ impl LiveSession {
 
     /// The entries of an activation; nothing: a day session.
     pub fn entries(&self) -> Option<&Entries> {
-        self.spending.as_ref().map(Spending::entries)
+        self.spending.as_deref().map(Spending::entries)
     }
 
     /// The entry that allows `requested`, used or not.
@@ -280,16 +286,6 @@ impl LiveSession {
         UnixSeconds(self.last_used.load(Ordering::Acquire))
     }
 
-    /// Notes what the last check of the evidence certificate said.
-    pub fn judge_evidence(&self, standing: Standing) {
-        self.evidence_standing.store(standing);
-    }
-
-    /// What the last check of the evidence certificate said.
-    pub fn evidence_standing(&self) -> Standing {
-        self.evidence_standing.load()
-    }
-
     /// Ends the session, unless it has ended already; the first reason stays.
     pub fn end(&self, reason: EndReason) {
         let _ = self.ended.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire);
@@ -307,7 +303,7 @@ impl LiveSession {
         if let Some(reason) = self.ended() {
             return Some(reason);
         }
-        if self.spending.as_ref().is_some_and(Spending::is_done) {
+        if self.spending.as_deref().is_some_and(Spending::is_done) {
             return Some(EndReason::Exhausted);
         }
         if now >= self.expires_at {
@@ -315,6 +311,14 @@ impl LiveSession {
         }
         let idle_until = self.last_used().0.saturating_add(self.limits.idle_seconds);
         (now.0 >= idle_until).then_some(EndReason::Idle)
+    }
+}
+
+impl Deref for LiveSession {
+    type Target = Basis;
+
+    fn deref(&self) -> &Basis {
+        &self.basis
     }
 }
 

@@ -103,15 +103,27 @@ impl TrustStore {
     /// [`TrustError::SealBroken`] when one was edited on disk.
     pub async fn load_all<R: TrustRecord>(&self) -> Result<Vec<R>, TrustError> {
         let mut records = Vec::new();
+        self.for_each(|record| records.push(record)).await?;
+        Ok(records)
+    }
+
+    /// Gives `take` every record of one kind, a page of them in memory at a time; the first broken seal ends it.
+    ///
+    /// # Errors
+    /// [`TrustError::SealBroken`] when one was edited on disk; those before it were taken.
+    pub async fn for_each<R: TrustRecord>(
+        &self,
+        mut take: impl FnMut(R) + Send,
+    ) -> Result<(), TrustError> {
         let mut after: Option<Vec<u8>> = None;
         loop {
             let page = self.store.scan(R::PREFIX.as_bytes(), after.as_deref(), PAGE).await?;
             for (key, sealed) in &page {
-                records.push(self.open::<R>(key, sealed)?);
+                take(self.open::<R>(key, sealed)?);
             }
             match page.into_iter().last() {
                 Some((key, _)) => after = Some(key),
-                None => return Ok(records),
+                None => return Ok(()),
             }
         }
     }

@@ -106,12 +106,13 @@ impl Keeper {
     pub(super) fn repeat_batch(
         &self,
         request: &wire::SignDigests,
+        idempotency: &Idempotencies,
         known: Vec<Option<KnownSignature>>,
     ) -> Result<SignedBatch, Problem> {
         let mut items = Vec::with_capacity(known.len());
         let mut left = (0, 0);
         for (item, known) in request.items.iter().zip(known.into_iter().flatten()) {
-            left = self.left_of(&known.session)?;
+            left = self.left_of(&known, &idempotency.signing_token)?;
             items.push(self.repeat_item(request, &item.id, &known)?);
         }
         let (remaining_signatures, remaining_seconds) = left;
@@ -126,6 +127,7 @@ impl Keeper {
     fn repeat_what_is_known(
         &self,
         request: &wire::SignDigests,
+        idempotency: &Idempotencies,
         known: Vec<Option<KnownSignature>>,
         problem: Problem,
     ) -> Result<SignedBatch, Problem> {
@@ -138,7 +140,7 @@ impl Keeper {
             let id = item.id.clone();
             items.push(match known {
                 Some(known) => {
-                    left = self.left_of(&known.session)?;
+                    left = self.left_of(&known, &idempotency.signing_token)?;
                     self.repeat_item(request, &id, &known)?
                 }
                 None => wire::ItemOutcome::Refused { id, problem: problem.code },
@@ -192,7 +194,9 @@ impl Keeper {
             self.admission(caller, &idempotency.signing_token, request.credential.as_deref()).await;
         let admission = match admission {
             Ok(admission) => admission,
-            Err(problem) => return self.repeat_what_is_known(&request, known, problem),
+            Err(problem) => {
+                return self.repeat_what_is_known(&request, idempotency, known, problem);
+            }
         };
         let (session, credential) = (admission.session().clone(), admission.credential().clone());
         let at = admission.at();
@@ -210,7 +214,9 @@ impl Keeper {
         let fresh_count = u64::try_from(fresh.len()).unwrap_or(u64::MAX);
         let permits = match self.permits(caller, admission, fresh).await {
             Ok(permits) => permits,
-            Err(problem) => return self.repeat_what_is_known(&request, known, problem),
+            Err(problem) => {
+                return self.repeat_what_is_known(&request, idempotency, known, problem);
+            }
         };
         let mut permits = permits.into_iter();
         let mut jobs = Vec::with_capacity(contents.len());

@@ -10,6 +10,7 @@ use crate::audit::Principal;
 use crate::audit::record::AlarmSource;
 use crate::fetch::Fetcher;
 use crate::fetch::MAX_QUESTIONS;
+use attest::basis::Basis;
 use attest::clock::UnixSeconds;
 use attest::gate::is_factor_of;
 use attest::records::Credential;
@@ -32,16 +33,19 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::task::yield_now;
 use tokio::time::MissedTickBehavior;
 use tokio::time::timeout;
 
 /// How often everything is looked at even if nothing new came: certificates and lists age by themselves.
 const EVERY: Duration = Duration::from_secs(60);
-/// How many sessions the provider of validity is asked about side by side: half of what it is asked at once, so that sign-ins
+/// How many cards the provider of validity is asked about side by side: half of what it is asked at once, so that sign-ins
 /// find room.
 const ASKED_AT_ONCE: usize = MAX_QUESTIONS / 2;
 /// Longest time for all of them. What was not answered by then is not known.
 const ASKED_FOR: Duration = Duration::from_secs(45);
+/// Certificates judged at a stretch: some milliseconds.
+const AT_A_STRETCH: usize = 64;
 
 /// Fetches revocation lists and judges what is in use by them.
 pub struct CertificateWatch {
@@ -49,6 +53,23 @@ pub struct CertificateWatch {
     fetcher: Arc<Fetcher>,
     /// Lists were fetched: they may be what the provider of validity answers from.
     fetched: Notify,
+}
+
+/// A card that the provider of validity is asked about.
+struct Asked<'a> {
+    basis: &'a Basis,
+    /// All that rest on it.
+    sessions: &'a [Arc<LiveSession>],
+    /// Whether nothing was said of it yet.
+    waits: AtomicBool,
+}
+
+impl<'a> Asked<'a> {
+    /// About what all of `sessions` rest on.
+    fn about(sessions: &'a [Arc<LiveSession>]) -> Option<Self> {
+        let basis = sessions.first()?.basis();
+        Some(Self { basis, sessions, waits: AtomicBool::new(true) })
+    }
 }
 
 impl CertificateWatch {
@@ -77,6 +98,8 @@ impl CertificateWatch {
     async fn watch_lists(&self, refresh: Duration) {
         let mut judged = tokio::time::interval(EVERY);
         let mut fetched = tokio::time::interval(refresh);
+        // Both were done before the door opened.
+        judged.reset();
         fetched.reset();
         loop {
             tokio::select! {
@@ -125,14 +148,15 @@ impl Keeper {
         let Ok(now) = self.parts.clock.now() else {
             return;
         };
-        self.judge_credentials(now);
+        self.judge_credentials(now).await;
         self.judge_sessions(now).await;
         self.note_lists(now);
     }
 
-    fn judge_credentials(&self, now: UnixSeconds) {
+    async fn judge_credentials(&self, now: UnixSeconds) {
         let mut first_end: Option<UnixSeconds> = None;
-        for credential in self.parts.registry.credentials() {
+        for (index, credential) in self.parts.registry.credentials().into_iter().enumerate() {
+            give_way(index).await;
             if credential.record.chain.is_empty() {
                 continue;
             }
@@ -162,88 +186,98 @@ impl Keeper {
     }
 
     async fn judge_sessions(&self, now: UnixSeconds) {
-        for session in self.parts.sessions.all() {
-            if let Some(reason) = self.judge_by(&session, None, now) {
-                self.end_judged(&session, reason).await;
+        let sessions = resting_together(self.parts.sessions.all());
+        for (index, together) in sessions.chunk_by(rest_on_the_same).enumerate() {
+            give_way(index).await;
+            let fallen = together.first().and_then(|one| self.judge_by(one.basis(), None, now));
+            self.end_fallen(together, fallen, now).await;
+        }
+    }
+
+    /// Ends those of `sessions` that are over, and all of them where what they rest on has `fallen`.
+    async fn end_fallen(
+        &self,
+        sessions: &[Arc<LiveSession>],
+        fallen: Option<EndReason>,
+        now: UnixSeconds,
+    ) {
+        for session in sessions {
+            let Some(reason) = session.over(now).or(fallen) else {
+                continue;
+            };
+            let by = Principal::Appliance;
+            if let Err(error) = self.end_live("certificate-watch", by, session, reason).await {
+                tracing::error!(session_id = session.session_id, %error, "the end of a session is not durable");
             }
         }
     }
 
-    async fn end_judged(&self, session: &Arc<LiveSession>, reason: EndReason) {
-        let ended = self.end_live("certificate-watch", Principal::Appliance, session, reason).await;
-        if let Err(error) = ended {
-            tracing::error!(session_id = session.session_id, %error, "the end of a session is not durable");
-        }
-    }
-
-    /// What the provider says of the sessions that rest on My Number cards. Of whom it says nothing in `longest` nothing is known.
+    /// What the provider says of the My Number cards that sessions rest on. Of whom it says nothing in `longest` nothing is
+    /// known.
     async fn ask_about_my_numbers(&self, longest: Duration) {
         let mut sessions = self.parts.sessions.all();
         sessions.retain(|session| session.method == Method::Jpki);
+        let sessions = resting_together(sessions);
+        let cards = sessions.chunk_by(rest_on_the_same);
+        let mut cards: Vec<Asked<'_>> = cards.filter_map(Asked::about).collect();
         // What was good is answered from memory, mostly: it does not stand behind what nobody could tell a minute ago.
-        sessions.sort_by_key(|session| session.evidence_standing() != Standing::Good);
-        let waits: Vec<_> = sessions.iter().map(|_| AtomicBool::new(true)).collect();
-        let asking = stream::iter(sessions.iter().zip(&waits)).for_each_concurrent(
-            ASKED_AT_ONCE,
-            |(session, waits)| async move {
-                if let Some(reason) = self.judge_session(session).await {
-                    self.end_judged(session, reason).await;
-                }
-                waits.store(false, Ordering::Relaxed);
-            },
-        );
+        cards.sort_by_key(|card| card.basis.evidence_standing() != Standing::Good);
+        let asking = stream::iter(&cards).for_each_concurrent(ASKED_AT_ONCE, |card| async move {
+            let fallen = self.ask_and_judge(card.basis).await;
+            if let Ok(now) = self.parts.clock.now() {
+                self.end_fallen(card.sessions, fallen, now).await;
+            }
+            card.waits.store(false, Ordering::Relaxed);
+        });
         if timeout(longest, asking).await.is_ok() {
             return;
         }
         let mut unknown = 0;
-        for (session, _) in
-            sessions.iter().zip(&waits).filter(|(_, waits)| waits.load(Ordering::Relaxed))
-        {
-            session.judge_evidence(Standing::Unknown);
+        for card in cards.iter().filter(|card| card.waits.load(Ordering::Relaxed)) {
+            card.basis.judge_evidence(Standing::Unknown);
             unknown += 1;
         }
-        tracing::warn!(
-            unknown,
-            "the provider of validity did not answer for every session in time"
-        );
+        tracing::warn!(unknown, "the provider of validity did not answer for every card in time");
     }
 
     /// Judges the certificates behind a session, and asks whoever has to be asked; why it has to end, if it has.
     pub(super) async fn judge_session(&self, session: &LiveSession) -> Option<EndReason> {
+        let fallen = self.ask_and_judge(session.basis()).await;
+        let now = self.parts.clock.now().ok();
+        now.and_then(|now| session.over(now)).or(fallen)
+    }
+
+    async fn ask_and_judge(&self, basis: &Basis) -> Option<EndReason> {
         let now = self.parts.clock.now().ok()?;
-        let said = match session.method {
-            Method::Jpki => Some(self.judge_my_number(&session.factor, now).await),
+        let said = match basis.method {
+            Method::Jpki => Some(self.judge_my_number(&basis.factor, now).await),
             Method::Hpki | Method::Fido2 => None,
         };
         let _one_at_a_time = self.judging.lock().await;
         let now = self.parts.clock.now().ok()?;
-        self.judge_by(session, said, now)
+        self.judge_by(basis, said, now)
     }
 
-    /// Notes what is known here and what the provider `said`; why the session has to end, if it has.
+    /// Notes what is known here and what the provider `said`; why all that rests on it has to end, if it has.
     fn judge_by(
         &self,
-        session: &LiveSession,
+        basis: &Basis,
         said: Option<Standing>,
         now: UnixSeconds,
     ) -> Option<EndReason> {
-        if let Some(reason) = session.over(now) {
-            return Some(reason);
-        }
-        let standing = match session.method {
+        let standing = match (basis.method, &basis.certificate) {
             // Without a word of the provider nothing gets better.
-            Method::Jpki => self.my_number_identity(&session.factor, now).err().or(said),
-            Method::Hpki | Method::Fido2 => {
-                self.judge_card(session.certificate_b64.as_deref(), now)
-            }
+            (Method::Jpki, _) => self.my_number_identity(&basis.factor, now).err().or(said),
+            (Method::Hpki | Method::Fido2, Some(leaf)) => Some(self.judge_card(leaf, now)),
+            (Method::Hpki | Method::Fido2, None) => None,
         };
         if let Some(standing) = standing {
-            session.judge_evidence(standing);
+            basis.judge_evidence(standing);
             if matches!(standing, Standing::Revoked | Standing::Refused) {
                 return Some(EndReason::EvidenceRevoked);
             }
         }
-        let (holder_id, certificates) = (&session.holder_id, &session.second_certificates);
+        let (holder_id, certificates) = (&basis.holder_id, &basis.second_certificates);
         let has_fallen = self.parts.registry.has_fallen(holder_id, certificates);
         has_fallen.then_some(EndReason::SecondCertificateRevoked)
     }
@@ -260,16 +294,17 @@ impl Keeper {
         let standing = match method {
             Method::Jpki => Some(self.judge_my_number(factor, now).await),
             Method::Hpki | Method::Fido2 => {
-                self.judge_card(approval.certificate_b64.as_deref(), now)
+                let leaf = approval.certificate_b64.as_deref();
+                let leaf = leaf.map(|text| STANDARD.decode(text).unwrap_or_default());
+                leaf.map(|leaf| self.judge_card(&leaf, now))
             }
         };
         standing.is_none_or(|standing| standing == Standing::Good)
     }
 
-    /// What is known here of the certificate of an HPKI card; an authenticator has none.
-    fn judge_card(&self, certificate_b64: Option<&str>, now: UnixSeconds) -> Option<Standing> {
-        let leaf = STANDARD.decode(certificate_b64?).unwrap_or_default();
-        Some(standing(&self.parts.judge.judge_leaf(&leaf, now)))
+    /// What is known here of the certificate of an HPKI card.
+    fn judge_card(&self, leaf: &[u8], now: UnixSeconds) -> Standing {
+        standing(&self.parts.judge.judge_leaf(leaf, now))
     }
 
     fn note_lists(&self, now: UnixSeconds) {
@@ -337,4 +372,22 @@ impl Keeper {
             }
         }
     }
+}
+
+/// Lets others have their turn before the certificate of this number, now and then: whoever signs does not wait for ten
+/// thousand of them, and whoever signs in, for whom all of them are judged first, not for ten thousand turns.
+async fn give_way(index: usize) {
+    if index.is_multiple_of(AT_A_STRETCH) {
+        yield_now().await;
+    }
+}
+
+/// Sessions that rest on the same next to each other: a card is judged once, however many there are.
+fn resting_together(mut sessions: Vec<Arc<LiveSession>>) -> Vec<Arc<LiveSession>> {
+    sessions.sort_unstable_by_key(|session| Arc::as_ptr(session.basis()));
+    sessions
+}
+
+fn rest_on_the_same(one: &Arc<LiveSession>, other: &Arc<LiveSession>) -> bool {
+    Arc::ptr_eq(one.basis(), other.basis())
 }

@@ -99,11 +99,16 @@ impl Keeper {
         Ok(verified.assemble())
     }
 
-    /// Signatures and seconds left in a session that may be over.
-    pub(super) fn left_of(&self, session: &Fingerprint) -> Result<(u64, u64), Problem> {
+    /// Signatures and seconds left in the session that a signature was made in, which may be over. A retry comes with the
+    /// token of the first try: that is part of its key.
+    pub(super) fn left_of(
+        &self,
+        known: &KnownSignature,
+        token: &str,
+    ) -> Result<(u64, u64), Problem> {
         let now = self.now()?;
-        let all = self.parts.sessions.all();
-        let live = all.iter().find(|live| session_hash(&live.session_id) == *session);
+        let live = self.parts.sessions.by_token(token);
+        let live = live.filter(|live| session_hash(&live.session_id) == known.session);
         Ok(live.map_or((0, 0), |live| (live.remaining(), now.seconds_until(live.expires_at))))
     }
 }

@@ -301,7 +301,7 @@ impl Keeper {
         self.parts
             .metrics
             .sessions
-            .set(i64::try_from(self.parts.sessions.all().len()).unwrap_or(i64::MAX));
+            .set(i64::try_from(self.parts.sessions.count()).unwrap_or(i64::MAX));
         stored?;
         recorded?;
         Ok(())

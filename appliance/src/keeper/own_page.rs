@@ -321,7 +321,7 @@ impl Keeper {
             since: session.authenticated_at.0,
             until: session.expires_at.0,
             remaining_signatures: session.remaining(),
-            terminal: session.terminal.clone(),
+            terminal: session.terminal.as_deref().map(str::to_owned),
         }
     }
 

@@ -29,13 +29,14 @@ impl Keeper {
         &self,
         known: &KnownSignature,
         request: &Fingerprint,
+        signing_token: &str,
     ) -> Result<Signed, Problem> {
         if known.request != *request {
             return Err(Code::IdempotencyConflict.into());
         }
         let cms_der = self.rebuild(known)?;
         self.parts.metrics.signature(SignatureResult::Repeated, known.scheme.name());
-        let (remaining_signatures, remaining_seconds) = self.left_of(&known.session)?;
+        let (remaining_signatures, remaining_seconds) = self.left_of(known, signing_token)?;
         Ok(Signed { cms_der, receipt: receipt(known.seq), remaining_signatures, remaining_seconds })
     }
 }

@@ -156,7 +156,7 @@ impl Keeper {
         caller: &Caller,
         session: &Arc<LiveSession>,
     ) -> Result<UnixSeconds, Problem> {
-        let live = self.parts.sessions.all().len();
+        let live = self.parts.sessions.count();
         self.parts.metrics.sessions.set(i64::try_from(live).unwrap_or(i64::MAX));
         let entry = entries::session_activated(&caller.request_id, session);
         if let Err(error) = self.parts.audit.append(entry).await {

@@ -299,7 +299,7 @@ impl Signing for Keeper {
         if let Some(idempotency) = &idempotency
             && let Some(known) = self.known_signature(idempotency)?
         {
-            return self.repeat(&known, &idempotency.request);
+            return self.repeat(&known, &idempotency.request, &head.signing_token);
         }
         let timer = self.parts.metrics.stage(Stage::Gate);
         let admission =
@@ -366,7 +366,7 @@ impl Signing for Keeper {
         self.check_items(&request)?;
         let known = self.known_items(&idempotency, request.items.len())?;
         if known.iter().all(Option::is_some) {
-            return self.repeat_batch(&request, known);
+            return self.repeat_batch(&request, &idempotency, known);
         }
         self.sign_items(caller, request, &idempotency, known).await
     }

@@ -81,7 +81,7 @@ impl Sessions {
             let Some(session) = live_session(&record) else {
                 return Ok(Activation::Expired);
             };
-            let Some(begun) = self.begin(token, session) else {
+            let Some(begun) = self.begin(&token, session) else {
                 return Err(SessionError::Contended);
             };
             if self.replace(&record, rev, None).await? != Outcome::Committed {

@@ -10,6 +10,7 @@ use crate::activation::Entries;
 use crate::clock::Clock;
 use crate::clock::ClockBehindFloor;
 use crate::clock::UnixSeconds;
+use crate::packed::Packed;
 use crate::records::Fingerprint;
 use crate::records::Method;
 use crate::records::SessionLimits;
@@ -148,23 +149,22 @@ impl Sessions {
     pub async fn load(&self) -> Result<usize, SessionError> {
         let now = self.clock.now()?;
         let mut loaded = 0;
-        for record in self.trust.load_all::<SessionRecord>().await? {
-            match &record.phase {
-                Phase::Active { token, expires_at, .. } if now < *expires_at => {
-                    if let Some(session) = live_session(&record) {
-                        self.insert(token.clone(), session);
-                        loaded += 1;
-                    }
+        let take = |record: SessionRecord| match &record.phase {
+            Phase::Active { token, expires_at, .. } if now < *expires_at => {
+                if let Some(session) = live_session(&record) {
+                    self.insert(token, session);
+                    loaded += 1;
                 }
-                Phase::Active { token, .. } => {
-                    self.remember(token.clone(), &record.system_id, EndReason::Expired, now);
-                }
-                Phase::Ended { token, reason, .. } => {
-                    self.remember(token.clone(), &record.system_id, *reason, now);
-                }
-                Phase::Pending { .. } | Phase::Approved { .. } | Phase::Denied { .. } => {}
             }
-        }
+            Phase::Active { token, .. } => {
+                self.remember(Packed::from(token), &record.system_id, EndReason::Expired, now);
+            }
+            Phase::Ended { token, reason, .. } => {
+                self.remember(Packed::from(token), &record.system_id, *reason, now);
+            }
+            Phase::Pending { .. } | Phase::Approved { .. } | Phase::Denied { .. } => {}
+        };
+        self.trust.for_each(take).await?;
         Ok(loaded)
     }
 
@@ -296,13 +296,18 @@ impl Sessions {
         &self,
         which: &(dyn Fn(&LiveSession) -> bool + Send + Sync),
     ) -> Result<u64, SessionError> {
+        let mut picked = Vec::new();
+        let pick = |record: SessionRecord| {
+            if let Phase::Approved { approval, .. } = &record.phase
+                && which(&would_be_session(&record, approval))
+            {
+                picked.push(record.session_id);
+            }
+        };
+        self.trust.for_each(pick).await?;
         let mut denied = 0;
-        for record in self.trust.load_all::<SessionRecord>().await? {
-            let Phase::Approved { approval, .. } = &record.phase else {
-                continue;
-            };
-            let would_be = would_be_session(&record, approval);
-            if which(&would_be) && self.deny(&record.session_id, DenyReason::Withdrawn).await? {
+        for session_id in picked {
+            if self.deny(&session_id, DenyReason::Withdrawn).await? {
                 denied += 1;
             }
         }

@@ -56,8 +56,8 @@ async fn phone_approves_and_the_page_alone_has_the_code() {
     let active = world.sessions.activate(&record.session_id, &page.code(), LIMITS).await.unwrap();
     let Activation::Active { session, .. } = active else { panic!("no session") };
     assert_eq!((session.method, &session.factor), (Method::Fido2, &authenticator.authenticator_id));
-    assert_eq!(session.evidence, Fingerprint::of(proof.evidence_json().as_bytes()).0);
-    assert_eq!(session.certificate_b64, None);
+    assert_eq!(session.evidence(), Fingerprint::of(proof.evidence_json().as_bytes()));
+    assert_eq!(session.certificate, None);
     assert_eq!(session.evidence_standing(), Standing::Good);
     assert_eq!(session.authenticated_at, UnixSeconds(START));
 }
