@@ -15,6 +15,8 @@ use appliance::store::StoreMetrics;
 use attest::clock::Clock;
 use attest::clock::ClockBehindFloor;
 use attest::clock::UnixSeconds;
+use attest::judge::card_fingerprint;
+use attest::path::Certificate;
 use attest::records::CardLink;
 use attest::records::Fingerprint;
 use attest::records::Holder;
@@ -24,6 +26,10 @@ use attest::store::MAX_TXN_OPS;
 use attest::store::Txn;
 use attest::store::Write;
 use attest::trust::TrustStore;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use der::Reader;
+use der::SliceReader;
 use hsm::Hsm;
 use std::path::Path;
 use std::process::Command;
@@ -65,19 +71,36 @@ fn stop(world: &mut World) {
 /// A child, because a module reads its environment once.
 fn fill(world: &World) {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
-    command.arg("child-crowd").arg(&world.launch.config).arg(&world.data_dir);
+    let cards = world.folder.join("crowd");
+    let certificates = world.pki.hpki_auth.cards_of_a_crowd(HOLDERS);
+    let octets: Vec<u8> = certificates.iter().flat_map(|der| der.to_vec()).collect();
+    std::fs::write(&cards, octets).expect("the cards");
+    command.arg("child-crowd").arg(&world.launch.config).arg(&world.data_dir).arg(&cards);
     command.envs(world.launch.environment.iter().cloned());
     assert!(command.status().is_ok_and(|status| status.success()), "the crowd is not in the store");
 }
 
-/// The child: configuration, data directory.
+/// The child: configuration, data directory, the cards' certificates one after the other.
 pub fn child(arguments: &[String]) {
-    let [config, data_dir] = arguments else { panic!("two arguments") };
+    let [config, data_dir, cards] = arguments else { panic!("three arguments") };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(crowd(Path::new(config), Path::new(data_dir)));
+    let cards = cards_in(&std::fs::read(cards).expect("the cards"));
+    runtime.block_on(crowd(Path::new(config), Path::new(data_dir), &cards));
 }
 
-async fn crowd(config: &Path, data_dir: &Path) {
+/// What each card is found by, and its certificate as evidence has it.
+fn cards_in(octets: &[u8]) -> Vec<(Fingerprint, String)> {
+    let mut reader = SliceReader::new(octets).expect("DER");
+    let mut cards = Vec::new();
+    while !reader.is_finished() {
+        let der = reader.tlv_bytes().expect("a certificate");
+        let certificate = Certificate::from_der(der).expect("a certificate");
+        cards.push((card_fingerprint(&certificate), STANDARD.encode(der)));
+    }
+    cards
+}
+
+async fn crowd(config: &Path, data_dir: &Path, cards: &[(Fingerprint, String)]) {
     let trust = open(config, data_dir).await;
     let sessions = trust.load_all::<SessionRecord>().await.expect("sessions");
     let is_active = |record: &SessionRecord| matches!(record.phase, Phase::Active { .. });
@@ -85,7 +108,7 @@ async fn crowd(config: &Path, data_dir: &Path) {
     let (doctor, _) = trust.load::<Holder>(DOCTOR).await.expect("a holder").expect("the doctor");
     let links = trust.load_all::<CardLink>().await.expect("card links");
     let link = links.into_iter().find(|link| link.holder_id == DOCTOR).expect("the card");
-    let named = |n: usize| (format!("crowd-{n}"), Fingerprint::of(format!("card {n}").as_bytes()));
+    let named = |n: usize| (format!("crowd-{n}"), cards[n].0.clone());
     let people = (0..HOLDERS).flat_map(|n| {
         let (holder_id, card) = named(n);
         let holder = Holder { holder_id: holder_id.clone(), ..doctor.clone() };
@@ -98,6 +121,8 @@ async fn crowd(config: &Path, data_dir: &Path) {
         record.session_id = format!("{n:032x}");
         if let Phase::Active { approval, token, .. } = &mut record.phase {
             (approval.holder_id, approval.factor) = (holder, card);
+            approval.certificate_b64 = Some(cards[n % HOLDERS].1.clone());
+            approval.evidence = Fingerprint::of(format!("evidence {n}").as_bytes()).0;
             *token = Fingerprint::of(format!("token {n}").as_bytes());
         }
         trust.sealed(&record).expect("sealed")

@@ -210,6 +210,19 @@ impl Ca {
         self.issue(name, params, validity, rsa_key())
     }
 
+    /// Certificates of as many cards as a crowd has people, all with one key: making keys would take hours.
+    pub fn cards_of_a_crowd(&self, count: usize) -> Vec<CertificateDer<'static>> {
+        let key = rsa_key();
+        let card = |n| {
+            let mut params = CertificateParams::default();
+            params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+            params.custom_extensions = vec![policies(AUTHENTICATION_POLICY), hc_role()];
+            self.fill(&mut params, &format!("crowd-{n}"), Validity::CURRENT);
+            params.signed_by(&key, &self.issuer).expect("a certificate").der().clone()
+        };
+        (0..count).map(card).collect()
+    }
+
     /// A My Number card as the next ones are: P-384, a random text for a name.
     pub fn my_number_card(&self, name: &str, validity: Validity) -> Pair {
         self.my_number_card_with(name, validity, |_| {})
