@@ -13,6 +13,7 @@ mod me;
 mod my_number;
 mod my_number_confirm;
 mod my_number_denials;
+mod my_number_house;
 mod my_number_renewal;
 mod networks;
 mod once;
