@@ -7,4 +7,4 @@ cargo build --quiet --locked --profile "$profile" -p appliance --bins
 cargo build --quiet --locked --profile "$profile" -p pkcs11-shim
 INKAN_BIN_DIR=${CARGO_TARGET_DIR:-$PWD/target}/$profile
 export INKAN_BIN_DIR
-exec cargo run --quiet --locked --profile "$profile" -p tests --bin bench -- "$@"
+exec cargo bench --quiet --locked --profile "$profile" -p tests --bench bench -- "$@"
