@@ -169,7 +169,7 @@ pub enum SignInPage {
     /// The card is good: one form confirms.
     Confirm(Confirm),
     /// Possession is proved, but this sign-in is refused: the person gets the reason and the next step.
-    Refused(SignInRefusal),
+    Refused(WhyNot),
 }
 
 /// One of the entries that a sign-in of purpose `once` is for, as its holder sees it.
@@ -264,6 +264,21 @@ pub enum SignInRefusal {
     Unavailable,
 }
 
+/// A refusal as the person is told it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhyNot {
+    /// The reason.
+    pub refusal: SignInRefusal,
+    /// Whom to call: the holder's certification authority, once it is proved whose card or phone it is.
+    pub contact: Option<String>,
+}
+
+impl From<SignInRefusal> for WhyNot {
+    fn from(refusal: SignInRefusal) -> Self {
+        Self { refusal, contact: None }
+    }
+}
+
 /// What the holder pressed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirmation {
@@ -297,7 +312,7 @@ pub enum Confirmed {
         system: String,
     },
     /// Refused.
-    Refused(SignInRefusal),
+    Refused(WhyNot),
 }
 
 /// What a holder's browser asks.

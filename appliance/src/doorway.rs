@@ -194,7 +194,7 @@ impl SignIn for Doorway {
     ) -> SignInPage {
         match self.inside() {
             Ok(inside) => inside.keeper.open_sign_in(request_id, link, card).await,
-            Err(_) => SignInPage::Refused(SignInRefusal::Unavailable),
+            Err(_) => SignInPage::Refused(SignInRefusal::Unavailable.into()),
         }
     }
 
@@ -207,7 +207,7 @@ impl SignIn for Doorway {
     ) -> Confirmed {
         match self.inside() {
             Ok(inside) => inside.keeper.confirm_sign_in(request_id, link, card, confirmation).await,
-            Err(_) => Confirmed::Refused(SignInRefusal::Unavailable),
+            Err(_) => Confirmed::Refused(SignInRefusal::Unavailable.into()),
         }
     }
 
@@ -305,7 +305,7 @@ impl Portal for Doorway {
     async fn open_enrol(&self, request_id: &str, card: Option<CardHandshake>) -> EnrolPage {
         match self.inside() {
             Ok(inside) => inside.keeper.open_enrol(request_id, card).await,
-            Err(_) => EnrolPage::Refused(SignInRefusal::Unavailable),
+            Err(_) => EnrolPage::Refused(SignInRefusal::Unavailable.into()),
         }
     }
 
@@ -318,7 +318,7 @@ impl Portal for Doorway {
     ) -> EnrolStarted {
         match self.inside() {
             Ok(inside) => inside.keeper.start_enrol(request_id, card, form_token, terminal).await,
-            Err(_) => EnrolStarted::Refused(SignInRefusal::Unavailable),
+            Err(_) => EnrolStarted::Refused(SignInRefusal::Unavailable.into()),
         }
     }
 }
@@ -333,7 +333,7 @@ impl ConfirmEnrolment for Doorway {
     ) -> ConfirmEnrolPage {
         match self.inside() {
             Ok(inside) => inside.keeper.open_confirm_enrol(request_id, id, card).await,
-            Err(_) => ConfirmEnrolPage::Refused(SignInRefusal::Unavailable),
+            Err(_) => ConfirmEnrolPage::Refused(SignInRefusal::Unavailable.into()),
         }
     }
 
@@ -349,7 +349,7 @@ impl ConfirmEnrolment for Doorway {
             Ok(inside) => {
                 inside.keeper.confirm_enrol(request_id, id, card, form_token, approve).await
             }
-            Err(_) => EnrolEnded::Refused(SignInRefusal::Unavailable),
+            Err(_) => EnrolEnded::Refused(SignInRefusal::Unavailable.into()),
         }
     }
 }
@@ -359,7 +359,7 @@ impl MyNumber for Doorway {
     async fn open_link(&self, request_id: &str, card: Option<CardHandshake>) -> LinkPage {
         match self.inside() {
             Ok(inside) => inside.keeper.open_link(request_id, card).await,
-            Err(_) => LinkPage::Refused(SignInRefusal::Unavailable),
+            Err(_) => LinkPage::Refused(SignInRefusal::Unavailable.into()),
         }
     }
 
@@ -372,7 +372,7 @@ impl MyNumber for Doorway {
     ) -> LinkStarted {
         match self.inside() {
             Ok(inside) => inside.keeper.start_link(request_id, card, form_token, terminal).await,
-            Err(_) => LinkStarted::Refused(SignInRefusal::Unavailable),
+            Err(_) => LinkStarted::Refused(SignInRefusal::Unavailable.into()),
         }
     }
 
@@ -385,7 +385,7 @@ impl MyNumber for Doorway {
     ) -> LinkMet {
         match self.inside() {
             Ok(inside) => inside.keeper.meet_link(request_id, id, secret, card).await,
-            Err(_) => LinkMet::Refused(SignInRefusal::Unavailable),
+            Err(_) => LinkMet::Refused(SignInRefusal::Unavailable.into()),
         }
     }
 
@@ -401,7 +401,7 @@ impl MyNumber for Doorway {
             Ok(inside) => {
                 inside.keeper.confirm_link(request_id, id, secret, card, form_token).await
             }
-            Err(_) => LinkDone::Refused(SignInRefusal::Unavailable),
+            Err(_) => LinkDone::Refused(SignInRefusal::Unavailable.into()),
         }
     }
 }

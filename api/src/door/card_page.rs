@@ -6,6 +6,7 @@ use super::forms::see_other;
 use crate::http::answer::Answer;
 use crate::http::answer::Refusal;
 use crate::operations::SignInRefusal;
+use crate::operations::WhyNot;
 use crate::pages;
 use crate::pages::Context;
 use crate::pages::language::Language;
@@ -23,17 +24,13 @@ pub(super) fn asked(exchange: &Exchange<'_>) -> Result<(Language, u8), Refusal> 
 
 /// Why not. Browsers connect ahead, and such a handshake may be older than what it has to prove: one made for this very page
 /// is not.
-pub(super) fn refused(
-    context: &Context<'_>,
-    refusal: SignInRefusal,
-    again: u8,
-) -> Result<Answer, Refusal> {
-    let answer = match (refusal, context.path) {
+pub(super) fn refused(context: &Context<'_>, why: WhyNot, again: u8) -> Result<Answer, Refusal> {
+    let answer = match (why.refusal, context.path) {
         (SignInRefusal::ProofNotFresh, Some(path)) if again < MAX_AGAIN => {
             let (lang, again) = (context.language.tag(), again + 1);
             see_other(&format!("{path}?lang={lang}&again={again}"))?
         }
-        _ => pages::refusal(context, refusal),
+        _ => pages::refusal(context, why),
     };
     Ok(closing(answer))
 }

@@ -97,8 +97,8 @@ pub(crate) async fn password(exchange: &mut Exchange<'_>) -> Result<Answer, Refu
         LetterTried::AlreadyRegistered { contact } => {
             ends(letter::already_registered(language, contact.as_deref()), Code::Conflict)
         }
-        LetterTried::Refused { refusal, contact } => {
-            let (message, code) = letter::refused(language, refusal, contact.as_deref());
+        LetterTried::Refused(why) => {
+            let (message, code) = letter::refused(language, &why);
             ends(message, code)
         }
         LetterTried::Over => ends(letter::over(language), Code::LoginDenied),
@@ -154,8 +154,8 @@ fn outcome(language: Language, done: LetterDone) -> Outcome {
             let message = letter::already_registered(language, contact.as_deref());
             Outcome::end(message, Some(Code::Conflict))
         }
-        LetterDone::Refused { refusal, contact } => {
-            let (message, code) = letter::refused(language, refusal, contact.as_deref());
+        LetterDone::Refused(why) => {
+            let (message, code) = letter::refused(language, &why);
             Outcome::end(message, Some(code))
         }
         LetterDone::Over => {

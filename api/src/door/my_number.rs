@@ -8,6 +8,7 @@ use super::portal;
 use crate::http::answer::Answer;
 use crate::http::answer::Refusal;
 use crate::operations::SignInRefusal;
+use crate::operations::WhyNot;
 use crate::operations::my_number::LinkDone;
 use crate::operations::my_number::LinkMet;
 use crate::operations::my_number::LinkPage;
@@ -66,7 +67,7 @@ pub(crate) async fn meet(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
     Ok(match met {
         LinkMet::Confirm(form) => my_number::confirm(&context, &id, &secret, &form),
         // On this connection the card never comes: the next one asks the browser again.
-        LinkMet::Swap | LinkMet::Refused(SignInRefusal::ProofNotFresh) => {
+        LinkMet::Swap | LinkMet::Refused(WhyNot { refusal: SignInRefusal::ProofNotFresh, .. }) => {
             closing(again(&context, &id, &secret))
         }
         LinkMet::Over => closing(pages::refusal(&context, SignInRefusal::LinkOver)),
@@ -100,7 +101,8 @@ pub(crate) async fn confirm(exchange: &mut Exchange<'_>) -> Result<Answer, Refus
         LinkDone::OthersCard => {
             pages::message(&context, &my_number::others_card(language), Some(Code::Conflict))
         }
-        LinkDone::Swap | LinkDone::Refused(SignInRefusal::ProofNotFresh) => {
+        LinkDone::Swap
+        | LinkDone::Refused(WhyNot { refusal: SignInRefusal::ProofNotFresh, .. }) => {
             again(&context, &id, &secret)
         }
         LinkDone::Over => pages::refusal(&context, SignInRefusal::LinkOver),

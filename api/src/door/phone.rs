@@ -8,6 +8,7 @@ use crate::http::answer;
 use crate::http::answer::Answer;
 use crate::http::answer::Refusal;
 use crate::operations::SignInRefusal;
+use crate::operations::WhyNot;
 use crate::operations::portal::PhoneAsked;
 use crate::operations::portal::PhoneDone;
 use crate::pages;
@@ -158,7 +159,7 @@ impl Outcome {
             PhoneDone::AlreadyRegistered => {
                 Self::end(told::already_registered(language), Some(Code::Conflict))
             }
-            PhoneDone::Refused(refusal) => Self::refused(language, refusal),
+            PhoneDone::Refused(why) => Self::refused(language, why),
             PhoneDone::Over => Self::refused(language, SignInRefusal::LinkOver),
             PhoneDone::Unavailable => Self::refused(language, SignInRefusal::Unavailable),
         }
@@ -174,9 +175,10 @@ impl Outcome {
         Self { message, code, again: false }
     }
 
-    pub(super) fn refused(language: Language, refusal: SignInRefusal) -> Self {
-        let (message, code) = messages::refusal(language, Listener::Portal, refusal);
-        Self { message, code: Some(code), again: refusal == SignInRefusal::Unavailable }
+    pub(super) fn refused(language: Language, why: impl Into<WhyNot>) -> Self {
+        let why = why.into();
+        let (message, code) = messages::refusal(language, Listener::Portal, &why);
+        Self { message, code: Some(code), again: why.refusal == SignInRefusal::Unavailable }
     }
 }
 

@@ -7,7 +7,7 @@
 //! ```
 
 use crate::operations::CardHandshake;
-use crate::operations::SignInRefusal;
+use crate::operations::WhyNot;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde::Serialize;
@@ -21,7 +21,7 @@ pub enum ConfirmEnrolPage {
     /// It is the card that began.
     Confirm(ConfirmEnrol),
     /// Possession is proved, but this card does not do, or there is nothing to confirm.
-    Refused(SignInRefusal),
+    Refused(WhyNot),
 }
 
 /// What is to be confirmed.
@@ -77,7 +77,7 @@ pub enum EnrolEnded {
     /// The holder said no: nothing was registered.
     Denied,
     /// See [`ConfirmEnrolPage::Refused`].
-    Refused(SignInRefusal),
+    Refused(WhyNot),
     /// The card was registered too short a time ago.
     TooNew {
         /// Until it may.

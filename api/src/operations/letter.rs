@@ -11,7 +11,7 @@
 //! with the contact, is told how many tries are left, that it is locked, and whom to call; who the holder is, and whether they
 //! have a phone, is told to whoever typed the right password.
 
-use crate::operations::SignInRefusal;
+use crate::operations::WhyNot;
 use crate::operations::browser_secret::BrowserSecret;
 use crate::operations::portal::Terminal;
 use async_trait::async_trait;
@@ -76,12 +76,7 @@ pub enum LetterTried {
         contact: Option<String>,
     },
     /// It is the one, but the holder may not sign by any method.
-    Refused {
-        /// Why.
-        refusal: SignInRefusal,
-        /// Whom to call.
-        contact: Option<String>,
-    },
+    Refused(WhyNot),
     /// See [`LetterPage::Over`].
     Over,
     /// Too many from this address.
@@ -129,12 +124,7 @@ pub enum LetterDone {
         contact: Option<String>,
     },
     /// The holder may not sign by any method.
-    Refused {
-        /// Why.
-        refusal: SignInRefusal,
-        /// Whom to call.
-        contact: Option<String>,
-    },
+    Refused(WhyNot),
     /// See [`LetterAsked::Over`].
     Over,
     /// The appliance cannot do this now.

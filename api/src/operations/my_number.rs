@@ -11,7 +11,7 @@
 //! reader remembers its answer until it is closed.
 
 use crate::operations::CardHandshake;
-use crate::operations::SignInRefusal;
+use crate::operations::WhyNot;
 use crate::operations::browser_secret::BrowserSecret;
 use crate::operations::portal::Terminal;
 use async_trait::async_trait;
@@ -42,7 +42,7 @@ pub enum LinkPage {
     /// The HPKI card is good: one form begins.
     Confirm(LinkForm),
     /// Possession is proved, but the card does not do.
-    Refused(SignInRefusal),
+    Refused(WhyNot),
 }
 
 /// What follows the HPKI card's form.
@@ -59,7 +59,7 @@ pub enum LinkStarted {
         secret: BrowserSecret,
     },
     /// See [`LinkPage::Refused`].
-    Refused(SignInRefusal),
+    Refused(WhyNot),
 }
 
 /// The My Number card's page.
@@ -73,7 +73,7 @@ pub enum LinkMet {
     /// The ticket is unknown, used or too old.
     Over,
     /// Possession is proved, but the card does not do.
-    Refused(SignInRefusal),
+    Refused(WhyNot),
 }
 
 /// What became of it.
@@ -96,7 +96,7 @@ pub enum LinkDone {
     /// See [`LinkMet::Over`].
     Over,
     /// See [`LinkMet::Refused`].
-    Refused(SignInRefusal),
+    Refused(WhyNot),
 }
 
 /// What browsers ask to register a My Number card.

@@ -16,7 +16,7 @@
 
 use crate::operations::CardHandshake;
 use crate::operations::EntryShown;
-use crate::operations::SignInRefusal;
+use crate::operations::WhyNot;
 use crate::operations::added::RecentlyAdded;
 use crate::operations::browser_secret::BrowserSecret;
 use crate::wire::MethodName;
@@ -288,7 +288,7 @@ pub enum PhoneDone {
     /// This phone is registered already.
     AlreadyRegistered,
     /// Presence is proved, but this sign-in is refused: the person gets the reason and the next step.
-    Refused(SignInRefusal),
+    Refused(WhyNot),
     /// Used, denied or too late.
     Over,
     /// The appliance cannot do this now.
@@ -315,7 +315,7 @@ pub enum EnrolPage {
         danger_test_mode: bool,
     },
     /// Possession is proved, but the card does not do.
-    Refused(SignInRefusal),
+    Refused(WhyNot),
     /// The card was registered too short a time ago.
     TooNew {
         /// Until it may.
@@ -337,7 +337,7 @@ pub enum EnrolStarted {
         page_secret: BrowserSecret,
     },
     /// See [`EnrolPage::Refused`].
-    Refused(SignInRefusal),
+    Refused(WhyNot),
     /// See [`EnrolPage::TooNew`].
     TooNew {
         /// Until it may.

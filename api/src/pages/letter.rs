@@ -15,7 +15,7 @@ use super::told;
 use super::told::message;
 use super::told::registered_as;
 use crate::http::answer::Answer;
-use crate::operations::SignInRefusal;
+use crate::operations::WhyNot;
 use crate::problem::Code;
 use crate::routes::Listener;
 use askama::Template;
@@ -182,14 +182,9 @@ pub(crate) fn already_registered(language: Language, contact: Option<&str>) -> M
 }
 
 /// The password was right, but the holder may not sign.
-pub(crate) fn refused(
-    language: Language,
-    refusal: SignInRefusal,
-    contact: Option<&str>,
-) -> (Message, Code) {
-    let (message, code) = messages::refusal(language, Listener::Portal, refusal);
-    let message = Message { may_open_again: false, ..message };
-    (with_contact(language, message, contact), code)
+pub(crate) fn refused(language: Language, why: &WhyNot) -> (Message, Code) {
+    let (message, code) = messages::refusal(language, Listener::Portal, why);
+    (Message { may_open_again: false, ..message }, code)
 }
 
 fn unusable(language: Language) -> Message {

@@ -3,6 +3,7 @@
 use super::language::Language;
 use super::my_number;
 use crate::operations::SignInRefusal;
+use crate::operations::WhyNot;
 use crate::problem::Code;
 use crate::routes::Listener;
 
@@ -57,18 +58,19 @@ pub(crate) fn present_card(language: Language, listener: Listener) -> (Message, 
     (message, Code::LoginDenied)
 }
 
-/// Why a sign-in was refused, and what to do, in words about the card that `listener` asks for.
-pub(crate) fn refusal(
-    language: Language,
-    listener: Listener,
-    refusal: SignInRefusal,
-) -> (Message, Code) {
+/// Why a sign-in was refused, what to do and whom to call, in words about the card that `listener` asks for.
+pub(crate) fn refusal(language: Language, listener: Listener, why: &WhyNot) -> (Message, Code) {
+    let refusal = why.refusal;
     let of_my_number = || my_number::words(refusal).filter(|_| listener == Listener::Jpki);
     let words = of_my_number().unwrap_or_else(|| words(refusal));
     let pick = |[japanese, english]: [&str; 2]| language.pick(japanese, english).to_owned();
+    let call = why.contact.as_ref().map(|contact| match language {
+        Language::Japanese => format!("認証局の連絡先: {contact}"),
+        Language::English => format!("Your certification authority: {contact}"),
+    });
     let message = Message {
         title: pick(words.title),
-        lines: vec![pick(words.reason), pick(words.next)],
+        lines: [pick(words.reason), pick(words.next)].into_iter().chain(call).collect(),
         steps: Vec::new(),
         may_open_again: words.may_open_again,
     };

@@ -15,7 +15,7 @@ use crate::http::answer;
 use crate::http::answer::Answer;
 use crate::operations::Confirm;
 use crate::operations::EntryShown;
-use crate::operations::SignInRefusal;
+use crate::operations::WhyNot;
 use crate::problem::Code;
 use crate::routes::Listener;
 use crate::wire::EntryKind;
@@ -117,8 +117,8 @@ pub(crate) fn message(context: &Context<'_>, message: &Message, code: Option<Cod
 }
 
 /// A page that says why not, and what to do.
-pub(crate) fn refusal(context: &Context<'_>, refusal: SignInRefusal) -> Answer {
-    let (words, code) = messages::refusal(context.language, context.listener, refusal);
+pub(crate) fn refusal(context: &Context<'_>, why: impl Into<WhyNot>) -> Answer {
+    let (words, code) = messages::refusal(context.language, context.listener, &why.into());
     message(context, &words, Some(code))
 }
 

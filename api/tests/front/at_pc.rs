@@ -79,7 +79,7 @@ async fn page_goes_on_by_itself_unless_there_is_something_to_read() {
         (signed_in(Vec::new()), 200, "go_on"),
         (signed_in(vec![added]), 200, "end"),
         (PhoneDone::NotProved, 403, "again"),
-        (PhoneDone::Refused(SignInRefusal::HolderDisabled), 403, "end"),
+        (PhoneDone::Refused(SignInRefusal::HolderDisabled.into()), 403, "end"),
     ] {
         *rig.keeper.portal.done.lock().unwrap() = Some(done);
         let line = "POST /wait/page-1/key/finish";

@@ -54,7 +54,7 @@ async fn confirmed_form_leads_to_the_portal_and_nowhere_else() {
     assert!(client.ends_within(Duration::from_secs(2)).await, "the next page needs a new proof");
     assert!(rig.keeper.was_asked("start enrol true one-time"));
     *rig.keeper.portal.started.lock().unwrap() =
-        Some(EnrolStarted::Refused(SignInRefusal::FormOver));
+        Some(EnrolStarted::Refused(SignInRefusal::FormOver.into()));
     let mut client = rig.connect_card(Some(&rig.pki.card)).await;
     let reply = client.post_form("/enrol", "", "form_token=one-time").await;
     assert!(reply.status == 403 && reply.text().contains("古く"), "{}", reply.text());
@@ -106,7 +106,7 @@ async fn card_shown_again_confirms_the_phone_or_turns_it_down() {
     assert!(rig.keeper.was_asked("confirm t-1 true one-time true"));
     for (ended, status, words) in [
         (EnrolEnded::Denied, 200, "Nothing was registered"),
-        (EnrolEnded::Refused(SignInRefusal::FormOver), 403, "out of date"),
+        (EnrolEnded::Refused(SignInRefusal::FormOver.into()), 403, "out of date"),
         (EnrolEnded::TooNew { seconds: 7_200 }, 403, "It can in 2 hours"),
     ] {
         *rig.keeper.portal.ended.lock().unwrap() = Some(ended);
@@ -134,7 +134,7 @@ async fn confirmations_that_are_not_ours_register_nothing() {
         assert_eq!(reply.status, status, "{headers}{form}");
     }
     assert!(rig.keeper.asked.lock().unwrap().is_empty());
-    let old = Some(ConfirmEnrolPage::Refused(SignInRefusal::ProofNotFresh));
+    let old = Some(ConfirmEnrolPage::Refused(SignInRefusal::ProofNotFresh.into()));
     *rig.keeper.portal.confirm.lock().unwrap() = old;
     let mut client = rig.connect_card(Some(&rig.pki.card)).await;
     let reply = client.get("/enrol/t-1?lang=en&again=5").await;
@@ -147,7 +147,7 @@ async fn confirmations_that_are_not_ours_register_nothing() {
 #[tokio::test]
 async fn card_that_does_not_do_gets_a_reason_and_an_old_handshake_a_new_one() {
     let rig = Rig::new();
-    let refused = |refusal| Some(EnrolPage::Refused(refusal));
+    let refused = |refusal: SignInRefusal| Some(EnrolPage::Refused(refusal.into()));
     *rig.keeper.portal.enrol.lock().unwrap() = refused(SignInRefusal::CardNotRegistered);
     let reply = rig.connect_card(Some(&rig.pki.card)).await.get("/enrol").await;
     assert!(reply.status == 403 && reply.text().contains("登録されていません"));
@@ -175,7 +175,7 @@ async fn pages_of_the_card_send_nobody_to_a_system_that_did_not_ask() {
         assert!(is_plain, "{path}: {page}");
     }
     for refusal in [SignInRefusal::WrongCertificate, SignInRefusal::ProofNotFresh] {
-        *rig.keeper.portal.enrol.lock().unwrap() = Some(EnrolPage::Refused(refusal));
+        *rig.keeper.portal.enrol.lock().unwrap() = Some(EnrolPage::Refused(refusal.into()));
         let mut client = rig.connect_card(Some(&rig.pki.card)).await;
         let page = client.get("/enrol?again=9").await.text();
         let is_plain = page.contains("操作を始めた画面からやり直") && !page.contains("依頼元");

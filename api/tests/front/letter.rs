@@ -5,6 +5,7 @@ use crate::support::client::Reply;
 use crate::support::paper_portal::PAGE_SECRET;
 use crate::support::rig::Rig;
 use api::operations::SignInRefusal;
+use api::operations::WhyNot;
 use api::operations::letter::LetterDone;
 use api::operations::letter::LetterPage;
 use api::operations::letter::LetterTried;
@@ -71,9 +72,12 @@ async fn what_is_said_of_a_password_and_with_which_status() {
         (LetterTried::Locked { contact: None }, 403, "施設の登録担当者"),
         (LetterTried::AlreadyRegistered { contact: contact() }, 409, "操作を中止してください"),
         (
-            LetterTried::Refused { refusal: SignInRefusal::EntitlementOver, contact: contact() },
+            LetterTried::Refused(WhyNot {
+                refusal: SignInRefusal::EntitlementOver,
+                contact: contact(),
+            }),
             409,
-            "署名用の証明書が使えません",
+            "認証局の連絡先: 03-0000-0000",
         ),
         (LetterTried::Over, 403, "この通知カードは使えません"),
         (LetterTried::RateLimited { seconds: 7 }, 429, ""),

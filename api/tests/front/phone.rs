@@ -138,7 +138,7 @@ async fn every_refusal_says_what_to_do_and_whether_the_page_may_be_used_again() 
         (PhoneDone::AlreadyRegistered, 409, "end", "登録済み", "already"),
         (PhoneDone::Over, 403, "end", "使えなくなりました", "no longer"),
         (PhoneDone::Unavailable, 503, "again", "利用できません", "Not available"),
-        (PhoneDone::Refused(SignInRefusal::HolderDisabled), 403, "end", "停止", "disabled"),
+        (PhoneDone::Refused(SignInRefusal::HolderDisabled.into()), 403, "end", "停止", "disabled"),
     ] {
         *rig.keeper.portal.done.lock().unwrap() = Some(done.clone());
         for (lang, words) in [("ja", japanese), ("en", english)] {

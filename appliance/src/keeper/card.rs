@@ -5,6 +5,7 @@ use super::jpki::MyNumber;
 use super::standing;
 use api::operations::CardHandshake;
 use api::operations::SignInRefusal;
+use api::operations::WhyNot;
 use attest::clock::UnixSeconds;
 use attest::evidence::CardEvidence;
 use attest::evidence::CardKind;
@@ -12,6 +13,8 @@ use attest::evidence::EvidenceError;
 use attest::evidence::Expectations;
 use attest::evidence::VerifiedCard;
 use attest::hc_role::HcRole;
+use attest::judge::card_fingerprint;
+use attest::path::Certificate;
 use attest::records::Fingerprint;
 use attest::records::Holder;
 use attest::records::Method;
@@ -44,7 +47,7 @@ pub(super) struct ProvedCard {
 /// Why a handshake is no proof of a good card.
 pub(super) struct CardFault {
     /// What the person may be told.
-    pub refusal: SignInRefusal,
+    pub refusal: WhyNot,
     /// Stable word for the log.
     pub code: &'static str,
     /// For the auditor.
@@ -108,7 +111,7 @@ impl Keeper {
             (CardKind::Jpki, None) => None,
         };
         let (host, certificate) = listener.ok_or_else(|| CardFault {
-            refusal: SignInRefusal::NoValidityProvider,
+            refusal: SignInRefusal::NoValidityProvider.into(),
             code: "no_listener",
             detail: "no listener for My Number cards is configured".to_owned(),
             is_proved: false,
@@ -122,7 +125,7 @@ impl Keeper {
             max_age: Duration::from_secs(settings.handshake_seconds),
         };
         evidence.verify(&expected).map_err(|error| CardFault {
-            refusal: SignInRefusal::ProofNotFresh,
+            refusal: SignInRefusal::ProofNotFresh.into(),
             code: error.code(),
             detail: error.to_string(),
             is_proved: false,
@@ -135,14 +138,19 @@ impl Keeper {
         verified: &VerifiedCard,
         now: UnixSeconds,
     ) -> Result<ProvedCard, CardFault> {
-        let card = self.parts.judge.judge_card(verified, now).map_err(|refused| CardFault {
-            refusal: standing::for_person(&refused),
-            code: refused.code(),
-            detail: refused.to_string(),
-            is_proved: true,
+        let card = self.parts.judge.judge_card(verified, now).map_err(|refused| {
+            let why = standing::for_person(&refused);
+            let leaf = Certificate::from_der(verified.leaf_der());
+            let told = leaf.map(|leaf| self.refused_card(&card_fingerprint(&leaf), why));
+            CardFault {
+                refusal: told.unwrap_or_else(|_| why.into()),
+                code: refused.code(),
+                detail: refused.to_string(),
+                is_proved: true,
+            }
         })?;
         let evidence_json = serde_json::to_string(evidence).map_err(|error| CardFault {
-            refusal: SignInRefusal::Unavailable,
+            refusal: SignInRefusal::Unavailable.into(),
             code: "not_written",
             detail: error.to_string(),
             is_proved: true,

@@ -258,7 +258,10 @@ impl Keeper {
                 NotYet::Until(from) => {
                     ("factor_too_new", PhoneDone::TooNew { seconds: now.seconds_until(from) })
                 }
-                NotYet::Never(refusal) => (refusal_name(refusal), PhoneDone::Refused(refusal)),
+                NotYet::Never(refusal) => {
+                    let why = self.refused(&proof.binding().holder_id, refusal);
+                    (refusal_name(refusal), PhoneDone::Refused(why))
+                }
             };
             let detail = format!("device {}", proof.authenticator_id().0);
             self.note_enrolment(request_id, code, &detail).await;

@@ -16,6 +16,7 @@ use super::sign_in::refusal_name;
 use crate::audit::record::Enrolment;
 use api::operations::CardHandshake;
 use api::operations::SignInRefusal;
+use api::operations::WhyNot;
 use api::operations::confirm_enrol::ConfirmEnrol;
 use api::operations::confirm_enrol::ConfirmEnrolPage;
 use api::operations::confirm_enrol::ConfirmEnrolment;
@@ -118,7 +119,7 @@ impl ConfirmEnrolment for Keeper {
             Err(refusal) => return ConfirmEnrolPage::Refused(refusal),
         };
         let Ok(now) = self.parts.clock.now() else {
-            return ConfirmEnrolPage::Refused(SignInRefusal::Unavailable);
+            return ConfirmEnrolPage::Refused(SignInRefusal::Unavailable.into());
         };
         ConfirmEnrolPage::Confirm(ConfirmEnrol {
             holder: met.holder.display_name.clone(),
@@ -139,14 +140,14 @@ impl ConfirmEnrolment for Keeper {
         approve: bool,
     ) -> EnrolEnded {
         let Some(card) = card else {
-            return EnrolEnded::Refused(SignInRefusal::ProofNotFresh);
+            return EnrolEnded::Refused(SignInRefusal::ProofNotFresh.into());
         };
         let met = match self.meet_again(request_id, id, card, Step::Decide).await {
             Ok(met) => met,
             Err(refusal) => return EnrolEnded::Refused(refusal),
         };
         if !self.forms.check(&met.waits.subject(), &met.proved.factor, form_token) {
-            return EnrolEnded::Refused(SignInRefusal::FormOver);
+            return EnrolEnded::Refused(SignInRefusal::FormOver.into());
         }
         match approve {
             true => self.register_confirmed(request_id, met).await,
@@ -196,7 +197,7 @@ impl Keeper {
         id: &str,
         handshake: CardHandshake,
         step: Step,
-    ) -> Result<MetAgain, SignInRefusal> {
+    ) -> Result<MetAgain, WhyNot> {
         let now = self.parts.clock.now().map_err(|_| SignInRefusal::Unavailable)?;
         // Step 1: the ticket. Nothing about it is told before the card is proved.
         let waits = self.waiting_for_card(id, now).await.map_err(|error| {
@@ -230,7 +231,7 @@ impl Keeper {
             Err(refusal) => {
                 let detail = format!("card {}", proved.factor.0);
                 self.note_enrolment(request_id, refusal_name(refusal), &detail).await;
-                Err(refusal)
+                Err(self.refused_with(&proved, refusal))
             }
         }
     }
@@ -240,7 +241,7 @@ impl Keeper {
         let confirmed = entries::enrolment_confirmed(request_id, waits.enrolment(&proved));
         if let Err(error) = self.parts.audit.append(confirmed).await {
             tracing::error!(request_id, %error, "a confirmation could not be recorded");
-            return EnrolEnded::Refused(SignInRefusal::Unavailable);
+            return EnrolEnded::Refused(SignInRefusal::Unavailable.into());
         }
         // The handshake that began it confirms nothing, however young it is; nor does one that signed in.
         let once_key = &proved.replay_key;
@@ -261,7 +262,7 @@ impl Keeper {
         phone: &Authenticator,
         once_key: &Fingerprint,
     ) -> EnrolEnded {
-        let unavailable = EnrolEnded::Refused(SignInRefusal::Unavailable);
+        let unavailable = EnrolEnded::Refused(SignInRefusal::Unavailable.into());
         let Some(phones) = &self.phones else { return unavailable };
         let (id, by) = (&ticket.ticket_id, &ticket.enrolled_by);
         let confirming = phones.tickets.confirm(id, by, once_key);
@@ -269,13 +270,13 @@ impl Keeper {
             Ok(Recorded::Enrolled { label }) => EnrolEnded::Enrolled { label },
             Ok(Recorded::Lost(Enrolled::NotEntitled)) => EnrolEnded::Refused(self.why_not(ticket)),
             Ok(Recorded::Lost(Enrolled::EvidenceUsed)) => {
-                EnrolEnded::Refused(SignInRefusal::ProofNotFresh)
+                EnrolEnded::Refused(SignInRefusal::ProofNotFresh.into())
             }
             Ok(Recorded::Lost(Enrolled::TooNew { from })) => {
                 let now = self.parts.clock.now().unwrap_or(from);
                 EnrolEnded::TooNew { seconds: now.seconds_until(from) }
             }
-            Ok(Recorded::Lost(_)) => EnrolEnded::Refused(SignInRefusal::LinkOver),
+            Ok(Recorded::Lost(_)) => EnrolEnded::Refused(SignInRefusal::LinkOver.into()),
             Ok(Recorded::Not) => unavailable,
             Err(error) => {
                 tracing::error!(request_id, %error, "an enrolment could not be stored");
@@ -303,10 +304,10 @@ impl Keeper {
                 self.note_enrolment(request_id, "denied_by_holder", &detail).await;
                 EnrolEnded::Denied
             }
-            Ok(false) => EnrolEnded::Refused(SignInRefusal::LinkOver),
+            Ok(false) => EnrolEnded::Refused(SignInRefusal::LinkOver.into()),
             Err(error) => {
                 tracing::error!(request_id, %error, "a denial could not be stored");
-                EnrolEnded::Refused(SignInRefusal::Unavailable)
+                EnrolEnded::Refused(SignInRefusal::Unavailable.into())
             }
         }
     }

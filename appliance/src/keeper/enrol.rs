@@ -14,6 +14,7 @@ use crate::audit::record::Enrolment;
 use crate::audit::record::session_hash;
 use api::operations::CardHandshake;
 use api::operations::SignInRefusal;
+use api::operations::WhyNot;
 use api::operations::portal::EnrolPage;
 use api::operations::portal::EnrolStarted;
 use api::operations::portal::PhoneAsked;
@@ -59,7 +60,7 @@ impl Met {
 
 /// Why a card registers no phone.
 enum NotMet {
-    Refused(SignInRefusal),
+    Refused(WhyNot),
     /// It was registered too short a time ago.
     TooNew {
         seconds: u64,
@@ -108,7 +109,7 @@ impl Keeper {
         terminal: &str,
     ) -> EnrolStarted {
         let Some(card) = card else {
-            return EnrolStarted::Refused(SignInRefusal::ProofNotFresh);
+            return EnrolStarted::Refused(SignInRefusal::ProofNotFresh.into());
         };
         let met = match self.meet_enroller(request_id, card, Step::Decide).await {
             Ok(met) => met,
@@ -116,13 +117,13 @@ impl Keeper {
             Err(NotMet::TooNew { seconds }) => return EnrolStarted::TooNew { seconds },
         };
         if !self.forms.check(&met.subject(), &met.proved.factor, form_token) {
-            return EnrolStarted::Refused(SignInRefusal::FormOver);
+            return EnrolStarted::Refused(SignInRefusal::FormOver.into());
         }
         if let Err(refusal) = self.renew(request_id, &met.proved, terminal).await {
-            return EnrolStarted::Refused(refusal);
+            return EnrolStarted::Refused(self.refused_with(&met.proved, refusal));
         }
         let Some(phones) = &self.phones else {
-            return EnrolStarted::Refused(SignInRefusal::NotAllowedHere);
+            return EnrolStarted::Refused(SignInRefusal::NotAllowedHere.into());
         };
         match self.start_enrolment(request_id, phones, &met, terminal).await {
             Ok(Some((id, page))) => EnrolStarted::Page {
@@ -133,11 +134,11 @@ impl Keeper {
             Ok(None) => {
                 let detail = format!("card {}", met.proved.factor.0);
                 self.note_enrolment(request_id, "evidence_used", &detail).await;
-                EnrolStarted::Refused(SignInRefusal::ProofNotFresh)
+                EnrolStarted::Refused(SignInRefusal::ProofNotFresh.into())
             }
             Err(error) => {
                 tracing::error!(request_id, error, "no enrolment began");
-                EnrolStarted::Refused(SignInRefusal::Unavailable)
+                EnrolStarted::Refused(SignInRefusal::Unavailable.into())
             }
         }
     }
@@ -153,7 +154,7 @@ impl Keeper {
         if self.phones.is_none() {
             let refusal = SignInRefusal::NotAllowedHere;
             self.note_enrolment(request_id, refusal_name(refusal), "").await;
-            return Err(NotMet::Refused(refusal));
+            return Err(NotMet::Refused(refusal.into()));
         }
         if let Some(seconds) = self.seconds_too_new(&proved) {
             let detail = format!("card {}", proved.factor.0);
@@ -182,7 +183,7 @@ impl Keeper {
         request_id: &str,
         handshake: CardHandshake,
         step: Step,
-    ) -> Result<(ProvedCard, Arc<Holder>), SignInRefusal> {
+    ) -> Result<(ProvedCard, Arc<Holder>), WhyNot> {
         let now = self.parts.clock.now().map_err(|_| SignInRefusal::Unavailable)?;
         // There is no link that a handshake could be too old for; how old it may be at all is checked with it.
         let proved = match self.prove_card(handshake, UnixSeconds(0), now).await {
@@ -203,7 +204,7 @@ impl Keeper {
             Err(refusal) => {
                 let detail = format!("card {}", proved.factor.0);
                 self.note_enrolment(request_id, refusal_name(refusal), &detail).await;
-                Err(refusal)
+                Err(self.refused_with(&proved, refusal))
             }
         }
     }
@@ -427,14 +428,6 @@ impl Keeper {
             | Enrolled::EvidenceUsed
             | Enrolled::AsksCard
             | Enrolled::Done { .. } => PhoneDone::Over,
-        }
-    }
-
-    pub(super) fn why_not(&self, ticket: &Ticket) -> SignInRefusal {
-        let holder = self.parts.registry.holder(&ticket.holder_id);
-        match holder.is_some_and(|holder| holder.enabled) {
-            true => SignInRefusal::CardNotRegistered,
-            false => SignInRefusal::HolderDisabled,
         }
     }
 

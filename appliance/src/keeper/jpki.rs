@@ -114,25 +114,25 @@ impl Keeper {
         now: UnixSeconds,
     ) -> Result<ProvedCard, CardFault> {
         let identity = self.parts.judge.judge_jpki(verified, now).map_err(|refused| CardFault {
-            refusal: for_person(&refused),
+            refusal: for_person(&refused).into(),
             code: refused.code(),
             detail: refused.to_string(),
             is_proved: true,
         })?;
         self.rate_of_my_number(&evidence.leaf_der)?;
-        let predecessor = self.check_validity(&identity, now).await?;
-        let JpkiIdentity { leaf, issuer, not_after, .. } = identity;
         let unavailable = |code: &'static str| {
             move |error: &dyn std::fmt::Display| CardFault {
-                refusal: SignInRefusal::Unavailable,
+                refusal: SignInRefusal::Unavailable.into(),
                 code,
                 detail: error.to_string(),
                 is_proved: true,
             }
         };
         let not_named = unavailable("hsm_unavailable");
-        let factor = self.link_name(&CertificateId::of(&leaf, &issuer)).await;
+        let factor = self.link_name(&CertificateId::of(&identity.leaf, &identity.issuer)).await;
         let factor = factor.map_err(|error| not_named(&error))?;
+        let predecessor = self.check_validity(&identity, &factor, now).await?;
+        let JpkiIdentity { leaf, not_after, .. } = identity;
         let renews = match predecessor {
             Some(old) if self.parts.registry.jpki(&factor).is_none() => {
                 let old = self.link_name(&old).await.map_err(|error| not_named(&error))?;
@@ -168,21 +168,27 @@ impl Keeper {
         let name = format!("my-number/{}", Fingerprint::of(leaf_der).0);
         let taken = self.rates.take(&name, a_minute / 60.0, a_minute, Instant::now());
         taken.map_err(|_| CardFault {
-            refusal: SignInRefusal::TooOften,
+            refusal: SignInRefusal::TooOften.into(),
             code: "too_often",
             detail: format!("at most {a_minute} pages a minute over one My Number card"),
             is_proved: true,
         })
     }
 
-    /// Asks the provider; which certificate this one renews, if it says so.
+    /// Asks the provider about the card called `factor`; which certificate it renews, if it says so.
     async fn check_validity(
         &self,
         identity: &JpkiIdentity,
+        factor: &Fingerprint,
         now: UnixSeconds,
     ) -> Result<Option<CertificateId>, CardFault> {
         let JpkiIdentity { leaf, issuer, .. } = identity;
-        let fault = |refusal, code, detail| CardFault { refusal, code, detail, is_proved: true };
+        let fault = |refusal, code, detail| CardFault {
+            refusal: self.refused_card(factor, refusal),
+            code,
+            detail,
+            is_proved: true,
+        };
         match self.parts.jpki_validity.check(leaf, issuer, now).await {
             Ok(Validity::Good { until, predecessor }) if now <= until => Ok(predecessor),
             Ok(Validity::Good { until, .. }) => {

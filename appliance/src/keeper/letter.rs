@@ -184,14 +184,11 @@ impl Keeper {
                 remaining_seconds: now.seconds_until(until),
             },
             (CardStanding::Live, ..) => LetterPage::AskPassword,
-            (CardStanding::Locked, ..) => LetterPage::Locked { contact: self.contact(card) },
+            (CardStanding::Locked, ..) => {
+                LetterPage::Locked { contact: self.contact(&card.holder_id) }
+            }
             (CardStanding::Expired | CardStanding::Over, ..) => LetterPage::Over,
         }
-    }
-
-    /// Whom the holder calls; it stands on both sheets, too.
-    fn contact(&self, card: &NotificationCard) -> Option<String> {
-        self.parts.registry.holder(&card.holder_id).and_then(|holder| holder.ca_contact.clone())
     }
 
     async fn try_password(
@@ -210,7 +207,7 @@ impl Keeper {
         match card.standing(now) {
             CardStanding::Live => {}
             CardStanding::Locked => {
-                return Ok(LetterTried::Locked { contact: self.contact(&card) });
+                return Ok(LetterTried::Locked { contact: self.contact(&card.holder_id) });
             }
             CardStanding::Expired | CardStanding::Over => return Ok(LetterTried::Over),
         }
@@ -224,11 +221,11 @@ impl Keeper {
                 self.begin_letter(request_id, &card, &registration, terminal, now).await
             }
             Tried::Wrong { card, left } => self.wrong_password(request_id, &card, left).await,
-            Tried::Locked(card) => LetterTried::Locked { contact: self.contact(&card) },
+            Tried::Locked(card) => LetterTried::Locked { contact: self.contact(&card.holder_id) },
             Tried::AlreadyRegistered(card) => {
                 let detail = "the password was right; the holder has a phone";
                 self.record_letter(request_id, &card, "already_registered", detail).await;
-                LetterTried::AlreadyRegistered { contact: self.contact(&card) }
+                LetterTried::AlreadyRegistered { contact: self.contact(&card.holder_id) }
             }
             Tried::Over => LetterTried::Over,
         })
@@ -252,7 +249,7 @@ impl Keeper {
         if let Err(refusal) = entitled {
             let detail = format!("notification card {}", card.card_id);
             self.note_enrolment(request_id, refusal_name(refusal), &detail).await;
-            return LetterTried::Refused { refusal, contact: self.contact(card) };
+            return LetterTried::Refused(self.refused(&card.holder_id, refusal));
         }
         let detail = format!("the password was right, in {terminal}");
         match self.record_letter(request_id, card, "opened", &detail).await {
@@ -276,7 +273,7 @@ impl Keeper {
         // In no flood is this one counted only.
         let detail = "the password was wrong too often";
         self.record_letter(request_id, card, "locked", detail).await;
-        LetterTried::Locked { contact: self.contact(card) }
+        LetterTried::Locked { contact: self.contact(&card.holder_id) }
     }
 
     /// The phone answered.
@@ -306,7 +303,7 @@ impl Keeper {
             tracing::error!(request_id, %error, "an enrolment could not be recorded");
             return Ok(LetterDone::Unavailable);
         }
-        let contact = || self.contact(card);
+        let contact = || self.contact(&card.holder_id);
         let (code, lost) = match phones.cards.finish(&card.card_id, registration, &new).await {
             Ok(Registered::Done(phone)) => {
                 let label = phone.label.clone();
@@ -322,8 +319,8 @@ impl Keeper {
             }
             Ok(Registered::Known) => ("fido2_known", Ok(LetterDone::Known)),
             Ok(Registered::NotEntitled) => {
-                let refusal = SignInRefusal::HolderDisabled;
-                ("not_entitled", Ok(LetterDone::Refused { refusal, contact: contact() }))
+                let disabled = self.refused(&card.holder_id, SignInRefusal::HolderDisabled);
+                ("not_entitled", Ok(LetterDone::Refused(disabled)))
             }
             Ok(Registered::Over) => ("card_over", Ok(LetterDone::Over)),
             Err(error) => ("not_stored", Err(error)),

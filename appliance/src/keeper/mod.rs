@@ -12,6 +12,7 @@ mod change_phone;
 #[cfg(test)]
 mod codes;
 mod confirm_enrol;
+mod contact;
 mod enrol;
 mod entitlement;
 pub mod entries;

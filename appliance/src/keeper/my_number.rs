@@ -15,6 +15,7 @@ use crate::audit::record::Enrolment;
 use crate::audit::record::session_hash;
 use api::operations::CardHandshake;
 use api::operations::SignInRefusal;
+use api::operations::WhyNot;
 use api::operations::confirm_enrol::EnrolEnded;
 use api::operations::my_number::LinkDone;
 use api::operations::my_number::LinkForm;
@@ -57,7 +58,7 @@ struct Met {
 enum NotMet {
     Swap,
     Over,
-    Refused(SignInRefusal),
+    Refused(WhyNot),
 }
 
 /// What a card proved under a ticket.
@@ -104,7 +105,7 @@ impl Pages for Keeper {
         terminal: Terminal,
     ) -> LinkStarted {
         let Some(card) = card else {
-            return LinkStarted::Refused(SignInRefusal::ProofNotFresh);
+            return LinkStarted::Refused(SignInRefusal::ProofNotFresh.into());
         };
         let (my_numbers, begun) = match self.begin_link(request_id, card, Step::Decide).await {
             Ok(begun) => begun,
@@ -112,7 +113,7 @@ impl Pages for Keeper {
         };
         let subject = subject(&begun.holder.holder_id, begun.replaces.as_ref());
         if !self.forms.check(&subject, &begun.proved.factor, form_token) {
-            return LinkStarted::Refused(SignInRefusal::FormOver);
+            return LinkStarted::Refused(SignInRefusal::FormOver.into());
         }
         let terminal = terminal_line(&terminal);
         match self.issue_link_ticket(request_id, my_numbers, &begun, &terminal).await {
@@ -123,11 +124,11 @@ impl Pages for Keeper {
             Ok(None) => {
                 let detail = format!("card {}", begun.proved.factor.0);
                 self.note_link(request_id, "evidence_used", &detail).await;
-                LinkStarted::Refused(SignInRefusal::ProofNotFresh)
+                LinkStarted::Refused(SignInRefusal::ProofNotFresh.into())
             }
             Err(error) => {
                 tracing::error!(request_id, error, "no My Number card can be registered");
-                LinkStarted::Refused(SignInRefusal::Unavailable)
+                LinkStarted::Refused(SignInRefusal::Unavailable.into())
             }
         }
     }
@@ -168,7 +169,7 @@ impl Pages for Keeper {
         };
         let subject = subject(&met.ticket.ticket_id, met.replaces.as_ref());
         if !self.forms.check(&subject, &met.proved.factor, form_token) {
-            return LinkDone::Refused(SignInRefusal::FormOver);
+            return LinkDone::Refused(SignInRefusal::FormOver.into());
         }
         self.propose_card(request_id, my_numbers, met).await
     }
@@ -196,7 +197,7 @@ impl Keeper {
         request_id: &str,
         handshake: CardHandshake,
         step: Step,
-    ) -> Result<(&MyNumbers, Begun), SignInRefusal> {
+    ) -> Result<(&MyNumbers, Begun), WhyNot> {
         let (proved, holder) = self.proved_enroller(request_id, handshake, step).await?;
         let refused = match (&self.my_numbers, proved.method) {
             (Some(my_numbers), Method::Hpki) if my_numbers.listener.has_provider => {
@@ -208,7 +209,7 @@ impl Keeper {
             (Some(_) | None, _) => SignInRefusal::NoValidityProvider,
         };
         self.note_link(request_id, refusal_name(refused), "").await;
-        Err(refused)
+        Err(refused.into())
     }
 
     async fn issue_link_ticket(
@@ -241,9 +242,9 @@ impl Keeper {
         card: Option<CardHandshake>,
         step: Step,
     ) -> Result<(&MyNumbers, Met), NotMet> {
-        let unavailable = || NotMet::Refused(SignInRefusal::Unavailable);
+        let unavailable = || NotMet::Refused(SignInRefusal::Unavailable.into());
         let Some(my_numbers) = &self.my_numbers else {
-            return Err(NotMet::Refused(SignInRefusal::NoValidityProvider));
+            return Err(NotMet::Refused(SignInRefusal::NoValidityProvider.into()));
         };
         let now = self.parts.clock.now().map_err(|_| unavailable())?;
         // Step 1: the ticket; its secret is what the HPKI card's page gave to this browser.
@@ -259,7 +260,10 @@ impl Keeper {
         // Step 3: whose ticket it is.
         let holder = self.parts.registry.holder(&ticket.holder_id);
         let holder = holder.filter(|holder| holder.enabled);
-        let holder = holder.ok_or(NotMet::Refused(SignInRefusal::HolderDisabled))?;
+        let holder = holder.ok_or_else(|| {
+            let disabled = SignInRefusal::HolderDisabled;
+            NotMet::Refused(self.refused(&ticket.holder_id, disabled))
+        })?;
         let replaces = ticket.replaces.as_ref().and_then(|card| self.parts.registry.jpki(card));
         Ok((my_numbers, Met { ticket, proved, holder, replaces }))
     }
@@ -278,9 +282,9 @@ impl Keeper {
                 if step.is_noted(code) {
                     self.note_link(request_id, code, &detail).await;
                 }
-                Err(match refusal {
+                Err(match refusal.refusal {
                     SignInRefusal::OtherKindOfCard => NotMet::Swap,
-                    refusal => NotMet::Refused(refusal),
+                    _ => NotMet::Refused(refusal),
                 })
             }
         }
@@ -300,7 +304,7 @@ impl Keeper {
         for entry in [entries::enrolment_started(request_id, proof), proposed] {
             if let Err(error) = self.parts.audit.append(entry).await {
                 tracing::error!(request_id, %error, "a My Number card could not be recorded");
-                return LinkDone::Refused(SignInRefusal::Unavailable);
+                return LinkDone::Refused(SignInRefusal::Unavailable.into());
             }
         }
         let id = &ticket.ticket_id;
@@ -317,9 +321,9 @@ impl Keeper {
         match self.record_lost_link(request_id, linked).await {
             Some(Linked::Known) => LinkDone::Known,
             Some(Linked::OthersCard) => LinkDone::OthersCard,
-            Some(Linked::EvidenceUsed) => LinkDone::Refused(SignInRefusal::ProofNotFresh),
+            Some(Linked::EvidenceUsed) => LinkDone::Refused(SignInRefusal::ProofNotFresh.into()),
             Some(_) => LinkDone::Over,
-            None => LinkDone::Refused(SignInRefusal::Unavailable),
+            None => LinkDone::Refused(SignInRefusal::Unavailable.into()),
         }
     }
 
@@ -332,7 +336,7 @@ impl Keeper {
         once_key: &Fingerprint,
     ) -> EnrolEnded {
         let Some(my_numbers) = &self.my_numbers else {
-            return EnrolEnded::Refused(SignInRefusal::NoValidityProvider);
+            return EnrolEnded::Refused(SignInRefusal::NoValidityProvider.into());
         };
         // What the card is for is durable before it serves. That nothing came of it is recorded, too.
         let detail = link_detail(ticket);
@@ -340,7 +344,7 @@ impl Keeper {
         let granted = entries::my_number_changed(request_id, holder_id, card, "granted", detail);
         if let Err(error) = self.parts.audit.append(granted).await {
             tracing::error!(request_id, %error, "a My Number card could not be recorded");
-            return EnrolEnded::Refused(SignInRefusal::Unavailable);
+            return EnrolEnded::Refused(SignInRefusal::Unavailable.into());
         }
         let (id, by) = (&ticket.ticket_id, &ticket.enrolled_by);
         let linked = my_numbers.links.confirm(id, by, once_key).await;
@@ -354,10 +358,10 @@ impl Keeper {
             return EnrolEnded::Linked;
         }
         EnrolEnded::Refused(match self.record_lost_link(request_id, linked).await {
-            Some(Linked::NotEntitled) => SignInRefusal::HolderDisabled,
-            Some(Linked::EvidenceUsed) => SignInRefusal::ProofNotFresh,
-            Some(_) => SignInRefusal::LinkOver,
-            None => SignInRefusal::Unavailable,
+            Some(Linked::NotEntitled) => self.refused(holder_id, SignInRefusal::HolderDisabled),
+            Some(Linked::EvidenceUsed) => SignInRefusal::ProofNotFresh.into(),
+            Some(_) => SignInRefusal::LinkOver.into(),
+            None => SignInRefusal::Unavailable.into(),
         })
     }
 

@@ -160,7 +160,8 @@ impl Keeper {
                 let detail = format!("device {}", proof.authenticator_id().0);
                 let code = refusal_name(refusal);
                 self.note_phone(request_id, &record, &handoff.holder_id, code, &detail).await;
-                return Ok(PhoneDone::Refused(refusal));
+                let why = self.refused(&proof.binding().holder_id, refusal);
+                return Ok(PhoneDone::Refused(why));
             }
         };
         // Step 3: the evidence is durable before anything that rests on it.

@@ -17,6 +17,7 @@ use api::operations::Confirmed;
 use api::operations::SignIn;
 use api::operations::SignInPage;
 use api::operations::SignInRefusal;
+use api::operations::WhyNot;
 use async_trait::async_trait;
 use attest::clock::UnixSeconds;
 use attest::evidence::CardKind;
@@ -62,7 +63,7 @@ enum NotMet {
     /// Nothing is proved: the same page for every reason.
     Nothing,
     /// Possession is proved; the person may know.
-    Refused(SignInRefusal),
+    Refused(WhyNot),
 }
 
 #[async_trait]
@@ -108,11 +109,11 @@ impl SignIn for Keeper {
     ) -> Confirmed {
         let met = match self.meet(request_id, link, card, Step::Decide).await {
             Ok(met) => met,
-            Err(NotMet::Nothing) => return Confirmed::Refused(SignInRefusal::ProofNotFresh),
+            Err(NotMet::Nothing) => return Confirmed::Refused(SignInRefusal::ProofNotFresh.into()),
             Err(NotMet::Refused(refusal)) => return Confirmed::Refused(refusal),
         };
         if !self.forms.check(&met.shown(), &met.proved.factor, &confirmation.form_token) {
-            return Confirmed::Refused(SignInRefusal::FormOver);
+            return Confirmed::Refused(SignInRefusal::FormOver.into());
         }
         match confirmation.approve {
             true => self.approve(request_id, met, &confirmation).await,
@@ -135,10 +136,13 @@ impl Keeper {
         step: Step,
     ) -> Result<Met, NotMet> {
         let handshake = card.ok_or(NotMet::Nothing)?;
-        let now =
-            self.parts.clock.now().map_err(|_| NotMet::Refused(SignInRefusal::Unavailable))?;
+        let now = self
+            .parts
+            .clock
+            .now()
+            .map_err(|_| NotMet::Refused(SignInRefusal::Unavailable.into()))?;
         // Step 1: the link. Nothing about it is told before the card is proved, so a wrong one is remembered, not answered.
-        let unavailable = |_| NotMet::Refused(SignInRefusal::Unavailable);
+        let unavailable = |_| NotMet::Refused(SignInRefusal::Unavailable.into());
         let record = self.linked(link).await.map_err(unavailable)?;
         // Step 2: the card. A handshake older than the link proves nothing about this sign-in.
         let not_before = record.as_ref().map_or(now, |record| record.created_at);
@@ -156,7 +160,7 @@ impl Keeper {
             }
         };
         // Step 3: possession is proved; from here on the person is told.
-        let link_over = NotMet::Refused(SignInRefusal::LinkOver);
+        let link_over = NotMet::Refused(SignInRefusal::LinkOver.into());
         let record = record.filter(|record| !record.link_is_over(now)).ok_or(link_over)?;
         let met = self.holder_of(&record, &proved, now);
         let (system, holder, entitlement) = match met {
@@ -164,7 +168,7 @@ impl Keeper {
             Err(refusal) => {
                 let (code, detail) = (refusal_name(refusal), format!("card {}", proved.factor.0));
                 self.note_sign_in(request_id, Some(&record), method, code, &detail).await;
-                return Err(NotMet::Refused(refusal));
+                return Err(NotMet::Refused(self.refused_with(&proved, refusal)));
             }
         };
         let offered = self.offered(&system, &record, method);
@@ -224,13 +228,13 @@ impl Keeper {
         let is_number = number.is_some_and(|number| met.record.is_number(number));
         if met.record.number.is_none() || is_number {
             if let Err(refusal) = self.renew(request_id, proved, &terminal).await {
-                return Confirmed::Refused(refusal);
+                return Confirmed::Refused(self.refused_with(proved, refusal));
             }
             let sign_in = entries::sign_in(&met.record, &approval, evidence_json);
             let entry = entries::sign_in_approved(request_id, sign_in);
             if let Err(error) = self.parts.audit.append(entry).await {
                 tracing::error!(request_id, %error, "a sign-in could not be recorded");
-                return Confirmed::Refused(SignInRefusal::Unavailable);
+                return Confirmed::Refused(SignInRefusal::Unavailable.into());
             }
         }
         let outcome = self
@@ -245,20 +249,20 @@ impl Keeper {
             }
             Ok(Approved::LinkOver) => {
                 self.note_lost_sign_in(request_id, &met.record, method, "link_over").await;
-                Confirmed::Refused(SignInRefusal::LinkOver)
+                Confirmed::Refused(SignInRefusal::LinkOver.into())
             }
             Ok(Approved::EvidenceUsed) => {
                 self.note_lost_sign_in(request_id, &met.record, method, "evidence_used").await;
-                Confirmed::Refused(SignInRefusal::ProofNotFresh)
+                Confirmed::Refused(SignInRefusal::ProofNotFresh.into())
             }
             Ok(Approved::WrongNumber { .. }) => {
                 self.note_sign_in(request_id, Some(&met.record), method, "wrong_number", "").await;
-                Confirmed::Refused(SignInRefusal::WrongNumber)
+                Confirmed::Refused(SignInRefusal::WrongNumber.into())
             }
             Err(error) => {
                 tracing::error!(request_id, %error, "a sign-in could not be stored");
                 self.note_lost_sign_in(request_id, &met.record, method, "not_stored").await;
-                Confirmed::Refused(SignInRefusal::Unavailable)
+                Confirmed::Refused(SignInRefusal::Unavailable.into())
             }
         }
     }
@@ -272,10 +276,10 @@ impl Keeper {
                     .await;
                 Confirmed::Denied { system: met.system.display_name.clone() }
             }
-            Ok(false) => Confirmed::Refused(SignInRefusal::LinkOver),
+            Ok(false) => Confirmed::Refused(SignInRefusal::LinkOver.into()),
             Err(error) => {
                 tracing::error!(request_id, %error, "a denial could not be stored");
-                Confirmed::Refused(SignInRefusal::Unavailable)
+                Confirmed::Refused(SignInRefusal::Unavailable.into())
             }
         }
     }

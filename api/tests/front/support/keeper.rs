@@ -260,7 +260,7 @@ impl SignIn for PaperKeeper {
             return SignInPage::PresentCard;
         }
         if let Some(refusal) = *self.refusal.lock().unwrap() {
-            return SignInPage::Refused(refusal);
+            return SignInPage::Refused(refusal.into());
         }
         SignInPage::Confirm(Confirm {
             system: "<b>電子カルテ & Co</b>".into(),
@@ -289,7 +289,7 @@ impl SignIn for PaperKeeper {
         self.cards.lock().unwrap().push(card);
         self.confirmations.lock().unwrap().push(confirmation.clone());
         if let Some(refusal) = *self.refusal.lock().unwrap() {
-            return Confirmed::Refused(refusal);
+            return Confirmed::Refused(refusal.into());
         }
         let system = "電子カルテ".to_owned();
         if !confirmation.approve {

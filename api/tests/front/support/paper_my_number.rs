@@ -31,7 +31,7 @@ impl MyNumber for PaperKeeper {
         self.note("open link");
         match (card, *self.refusal.lock().unwrap()) {
             (None, _) => LinkPage::PresentCard,
-            (Some(_), Some(refusal)) => LinkPage::Refused(refusal),
+            (Some(_), Some(refusal)) => LinkPage::Refused(refusal.into()),
             (Some(_), None) => LinkPage::Confirm(form()),
         }
     }
@@ -45,7 +45,7 @@ impl MyNumber for PaperKeeper {
     ) -> LinkStarted {
         self.note(format!("start link {form_token}"));
         match card {
-            None => LinkStarted::Refused(SignInRefusal::ProofNotFresh),
+            None => LinkStarted::Refused(SignInRefusal::ProofNotFresh.into()),
             Some(_) => LinkStarted::Swap {
                 jpki_origin: "https://localhost:8447".into(),
                 id: "ticket-1".into(),
@@ -66,7 +66,7 @@ impl MyNumber for PaperKeeper {
         match (secret == TICKET_SECRET, card, *self.refusal.lock().unwrap()) {
             (false, ..) => LinkMet::Over,
             (true, None, _) => LinkMet::Swap,
-            (true, Some(_), Some(refusal)) => LinkMet::Refused(refusal),
+            (true, Some(_), Some(refusal)) => LinkMet::Refused(refusal.into()),
             (true, Some(_), None) => LinkMet::Confirm(form()),
         }
     }
@@ -83,7 +83,7 @@ impl MyNumber for PaperKeeper {
         match (secret == TICKET_SECRET, card, *self.refusal.lock().unwrap()) {
             (false, ..) => LinkDone::Over,
             (true, None, _) => LinkDone::Swap,
-            (true, Some(_), Some(refusal)) => LinkDone::Refused(refusal),
+            (true, Some(_), Some(refusal)) => LinkDone::Refused(refusal.into()),
             (true, Some(_), None) => LinkDone::AskCard {
                 url: "https://localhost:8444/enrol/ticket-1".into(),
                 remaining_seconds: 170,

@@ -4,6 +4,7 @@ mod added;
 mod at_pc;
 mod change;
 mod confirm;
+mod contact;
 mod denials;
 mod devices;
 mod house;
