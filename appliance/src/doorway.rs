@@ -321,6 +321,13 @@ impl Portal for Doorway {
             Err(_) => EnrolStarted::Refused(SignInRefusal::Unavailable.into()),
         }
     }
+
+    async fn started_enrol(&self, request_id: &str, id: &str, page_secret: &str) -> EnrolStarted {
+        match self.inside() {
+            Ok(inside) => inside.keeper.started_enrol(request_id, id, page_secret).await,
+            Err(_) => EnrolStarted::Refused(SignInRefusal::Unavailable.into()),
+        }
+    }
 }
 
 #[async_trait]
@@ -372,6 +379,13 @@ impl MyNumber for Doorway {
     ) -> LinkStarted {
         match self.inside() {
             Ok(inside) => inside.keeper.start_link(request_id, card, form_token, terminal).await,
+            Err(_) => LinkStarted::Refused(SignInRefusal::Unavailable.into()),
+        }
+    }
+
+    async fn started_link(&self, request_id: &str, id: &str, secret: &str) -> LinkStarted {
+        match self.inside() {
+            Ok(inside) => inside.keeper.started_link(request_id, id, secret).await,
             Err(_) => LinkStarted::Refused(SignInRefusal::Unavailable.into()),
         }
     }

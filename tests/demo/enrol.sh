@@ -32,7 +32,8 @@ enrol() {
 
 # link_my_number HPKI-CARD MY-NUMBER-CARD
 link_my_number() {
-    local browser=(curl --silent --show-error --fail-with-body --tls-max 1.2 --cacert pki/server-ca.pem)
+    local browser=(curl --silent --show-error --fail-with-body --location --cookie '' --tls-max 1.2
+        --cacert pki/server-ca.pem)
     local hpki=("${browser[@]}" --cert "pki/$1.pem" --key "pki/$1.key")
     local jpki=("${browser[@]}" --cert "pki/$2.pem" --key "pki/$2.key")
     local page action secret

@@ -1,6 +1,7 @@
 //! The card listeners: a card, HPKI or My Number, registers a phone.
 
 use super::card_page;
+use super::cookies;
 use super::exchange::Exchange;
 use super::forms;
 use super::forms::closing;
@@ -37,7 +38,10 @@ pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
     })
 }
 
-/// `POST /enrol`: confirmed; the next page leads to the portal.
+/// The secret of the page that follows, on this listener; each has its own path.
+const COOKIE: &str = "__Secure-started";
+
+/// `POST /enrol`: confirmed; the next page leads to the portal. It can be loaded again without sending this form again.
 pub(crate) async fn form(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
     let [form_token, lang] = forms::own(exchange, ["form_token", "lang"]).await?;
     let form_token = forms::needed("form_token", form_token)?;
@@ -48,11 +52,28 @@ pub(crate) async fn form(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
         async move { Ok(operations.start_enrol(&request_id, card, &form_token, terminal).await) };
     let started = exchange.to_the_end(work).await?;
     let context = Context::of(exchange, language);
+    Ok(match started {
+        EnrolStarted::Page { id, page_secret, .. } => {
+            let path = format!("/enrol/{id}/started");
+            cookies::lead_to(&path, COOKIE, page_secret.as_str(), language)?
+        }
+        EnrolStarted::Refused(why) => closing(pages::refusal(&context, why)),
+        EnrolStarted::TooNew { seconds } => closing(pages::too_new(&context, seconds)),
+    })
+}
+
+/// `GET /enrol/{id}/started`: on to the portal. Changes nothing.
+pub(crate) async fn started(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+    let language = portal::language(exchange)?;
+    let secret = cookies::read(&exchange.parts.headers, COOKIE).unwrap_or_default();
+    let (request_id, id) = (exchange.request_id.as_str(), exchange.name()?);
+    let started = exchange.operations().started_enrol(request_id, id, secret).await;
+    let context = Context::of(exchange, language);
     Ok(closing(match started {
         EnrolStarted::Page { portal_origin, id, page_secret } => {
             pages::portal::enrol_started(&context, &portal_origin, &id, page_secret.as_str())
         }
-        EnrolStarted::Refused(refusal) => pages::refusal(&context, refusal),
+        EnrolStarted::Refused(why) => pages::refusal(&context, why),
         EnrolStarted::TooNew { seconds } => pages::too_new(&context, seconds),
     }))
 }

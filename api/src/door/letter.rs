@@ -3,7 +3,6 @@
 use super::cookies;
 use super::exchange::Exchange;
 use super::forms;
-use super::forms::see_other;
 use super::phone::Answered;
 use super::phone::FINISH_BYTES;
 use super::phone::Outcome;
@@ -31,10 +30,10 @@ use crate::problem::Problem;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// Seconds for which a browser keeps its secret: longer than any registration is open, so that its end can be shown.
-const COOKIE_SECONDS: u64 = 3_600;
 /// The secret of a browser that knew the password; each link has its own path.
 const COOKIE: &str = "__Secure-letter";
+/// What was wrong with the password that was typed last: no secret.
+const SLIP: &str = "__Secure-slip";
 /// Octets of the JSON that says nothing but "go on".
 const OPTIONS_BYTES: usize = 64;
 
@@ -46,7 +45,7 @@ pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
     let page = exchange.operations().letter_page(request_id, link, registration.as_deref()).await;
     let context = Context::of(exchange, language);
     Ok(match page {
-        LetterPage::AskPassword => letter::ask_password(&context, None),
+        LetterPage::AskPassword => letter::ask_password(&context, slip(exchange)),
         LetterPage::Register { holder, holder_id, remaining_seconds } => {
             letter::register(&context, &holder, &holder_id, remaining_seconds)
         }
@@ -82,15 +81,13 @@ pub(crate) async fn password(exchange: &mut Exchange<'_>) -> Result<Answer, Refu
     };
     match tried {
         LetterTried::Right { registration } => {
-            let mut answer = see_other(&format!("{path}?lang={}", language.tag()))?;
-            let scope = cookies::Scope { path: &path, same_site: "Strict" };
-            cookies::set(&mut answer, COOKIE, registration.as_str(), COOKIE_SECONDS, scope)?;
-            Ok(answer)
+            cookies::lead_to(&path, COOKIE, registration.as_str(), language)
         }
+        // Were this page the answer, loading it again would be one more try.
         LetterTried::Wrong { left } => {
-            Ok(letter::ask_password(&context, Some(Slip::Wrong { left })))
+            cookies::lead_to(&path, SLIP, &format!("wrong.{left}"), language)
         }
-        LetterTried::NoPassword => Ok(letter::ask_password(&context, Some(Slip::NoPassword))),
+        LetterTried::NoPassword => cookies::lead_to(&path, SLIP, "none", language),
         LetterTried::Locked { contact } => {
             ends(letter::locked(language, contact.as_deref()), Code::LoginDenied)
         }
@@ -162,6 +159,14 @@ fn outcome(language: Language, done: LetterDone) -> Outcome {
             Outcome::end(letter::registration_over(language), Some(Code::LoginDenied))
         }
         LetterDone::Unavailable => Outcome::refused(language, SignInRefusal::Unavailable),
+    }
+}
+
+/// Why the password is asked for again, if this browser typed another one.
+fn slip(exchange: &Exchange<'_>) -> Option<Slip> {
+    match cookies::read(&exchange.parts.headers, SLIP)?.split_once('.') {
+        Some((_, left)) => Some(Slip::Wrong { left: left.parse().ok()? }),
+        None => Some(Slip::NoPassword),
     }
 }
 

@@ -1,12 +1,14 @@
 //! Registering a My Number card with an HPKI card: two pages on each card's listener.
 
 use super::card_page;
+use super::cookies;
 use super::exchange::Exchange;
 use super::forms;
 use super::forms::closing;
 use super::portal;
 use crate::http::answer::Answer;
 use crate::http::answer::Refusal;
+use crate::http::answer::malformed;
 use crate::operations::SignInRefusal;
 use crate::operations::WhyNot;
 use crate::operations::my_number::LinkDone;
@@ -33,7 +35,11 @@ pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
     })
 }
 
-/// `POST /link` with the HPKI card: now the cards are exchanged.
+/// The ticket's secret, on either listener.
+const COOKIE: &str = "__Secure-link";
+
+/// `POST /link` with the HPKI card: now the cards are exchanged. The page that says so can be loaded again without sending this
+/// form again.
 pub(crate) async fn start(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
     let [form_token, lang] = forms::own(exchange, ["form_token", "lang"]).await?;
     let form_token = forms::needed("form_token", form_token)?;
@@ -44,26 +50,48 @@ pub(crate) async fn start(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal
         async move { Ok(operations.start_link(&request_id, card, &form_token, terminal).await) };
     let started = exchange.to_the_end(work).await?;
     let context = Context::of(exchange, language);
+    Ok(match started {
+        LinkStarted::Swap { id, secret, .. } => {
+            cookies::lead_to(&format!("/link/{id}/started"), COOKIE, secret.as_str(), language)?
+        }
+        LinkStarted::Refused(why) => closing(pages::refusal(&context, why)),
+    })
+}
+
+/// `GET /link/{id}/started`: exchange the cards. Changes nothing.
+pub(crate) async fn started(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+    let language = portal::language(exchange)?;
+    let (request_id, id) = (exchange.request_id.as_str(), exchange.name()?);
+    let started = exchange.operations().started_link(request_id, id, ticket_secret(exchange)).await;
+    let context = Context::of(exchange, language);
     Ok(closing(match started {
         LinkStarted::Swap { jpki_origin, id, secret } => {
             let swap =
                 Swap { origin: &jpki_origin, id: &id, secret: secret.as_str(), is_again: false };
             my_number::swap(&context, &swap)
         }
-        LinkStarted::Refused(refusal) => pages::refusal(&context, refusal),
+        LinkStarted::Refused(why) => pages::refusal(&context, why),
     }))
 }
 
-/// `POST /link/{id}`: the other listener's form brings the ticket's secret, the handshake the My Number card. Nothing is
-/// changed.
-pub(crate) async fn meet(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+/// `POST /link/{id}`: the other listener's form brings the ticket's secret. It changes nothing but this browser's cookie.
+pub(crate) async fn remember(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
     let [secret, lang] = forms::led_here(exchange, ["secret", "lang"]).await?;
-    let secret = forms::needed("secret", secret)?;
+    let secret = secret
+        .filter(|secret| cookies::is_secret(secret))
+        .ok_or_else(|| malformed("secret: as the page before had it"))?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
+    cookies::lead_to(&format!("/link/{}", exchange.name()?), COOKIE, &secret, language)
+}
+
+/// `GET /link/{id}`: the handshake brings the My Number card. Changes nothing.
+pub(crate) async fn meet(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+    let language = portal::language(exchange)?;
+    let secret = ticket_secret(exchange).to_owned();
     let (operations, request_id, id) = exchange.to_ask()?;
     let card = exchange.peer.card.clone();
     let met = operations.meet_link(&request_id, &id, &secret, card).await;
-    let context = Context { path: None, ..Context::of(exchange, language) };
+    let context = Context::of(exchange, language);
     Ok(match met {
         LinkMet::Confirm(form) => my_number::confirm(&context, &id, &secret, &form),
         // On this connection the card never comes: the next one asks the browser again.
@@ -108,6 +136,10 @@ pub(crate) async fn confirm(exchange: &mut Exchange<'_>) -> Result<Answer, Refus
         LinkDone::Over => pages::refusal(&context, SignInRefusal::LinkOver),
         LinkDone::Refused(refusal) => pages::refusal(&context, refusal),
     }))
+}
+
+fn ticket_secret<'a>(exchange: &'a Exchange<'_>) -> &'a str {
+    cookies::read(&exchange.parts.headers, COOKIE).unwrap_or_default()
 }
 
 /// The same form once more, on this listener.

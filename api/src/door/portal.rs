@@ -34,8 +34,6 @@ use http::header;
 use serde::Serialize;
 use std::time::Duration;
 
-/// Seconds for which a browser keeps the secret of a waiting page: longer than any page waits.
-const COOKIE_SECONDS: u64 = 3_600;
 /// Characters of a holder's id that is typed.
 const HOLDER_CHARACTERS: usize = 128;
 /// The secret of a waiting page; each page has its own path.
@@ -275,7 +273,7 @@ fn to_page(
     let path = format!("/wait/{id}");
     let mut answer = see_other(&format!("{path}{below}?lang={}", language.tag()))?;
     let scope = cookies::Scope { path: &path, same_site: "Strict" };
-    cookies::set(&mut answer, COOKIE, page_secret, COOKIE_SECONDS, scope)?;
+    cookies::set(&mut answer, COOKIE, page_secret, cookies::PAGE_SECONDS, scope)?;
     Ok(answer)
 }
 

@@ -86,11 +86,15 @@ pub(super) fn describe(route: Route) -> Description {
         Route::LoginPage => login_page(),
         Route::LoginForm => login_form(),
         Route::EnrolPage => page("The page on which an HPKI card registers a phone"),
-        Route::EnrolForm => page("What its form sends; the next page leads to the portal"),
+        Route::EnrolForm => leading("What its form sends; the next page leads to the portal"),
+        Route::EnrolStarted => page("The page that leads to the portal"),
         Route::ConfirmEnrolPage => page("The page on which the same card confirms the phone"),
         Route::ConfirmEnrolForm => page("What its form sends"),
         Route::LinkPage => page("The page on which an HPKI card registers a My Number card"),
-        Route::LinkForm => page("What its form sends; the next page leads to the listener `jpki`"),
+        Route::LinkForm => {
+            leading("What its form sends; the next page leads to the listener `jpki`")
+        }
+        Route::LinkStarted => page("The page that leads to the listener `jpki`"),
         Route::PortalIndex
         | Route::Script
         | Route::ChoicePage
@@ -120,6 +124,7 @@ pub(super) fn describe(route: Route) -> Description {
         | Route::LetterPassword
         | Route::LetterOptions
         | Route::LetterFinish
+        | Route::RememberLink
         | Route::LinkMeet
         | Route::LinkConfirm => for_anybody("For the portal's own pages"),
         Route::Admin => for_anybody("Operators' commands"),
@@ -297,6 +302,16 @@ fn page(summary: &'static str) -> Description {
         answers: vec![ok("The page.", vec![any("text/html")])],
         ..for_anybody(summary)
     }
+}
+
+fn leading(summary: &'static str) -> Description {
+    let next = Answer {
+        status: 303,
+        summary: "On to the next page.",
+        headers: vec![("Location", "The page"), ("Set-Cookie", "Its secret")],
+        bodies: Vec::new(),
+    };
+    Description { answers: vec![next], ..page(summary) }
 }
 
 fn ok(summary: &'static str, bodies: Vec<Body>) -> Answer {

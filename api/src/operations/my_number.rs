@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! hpki  GET  /link               -> LinkPage      the HPKI card proves the holder; changes nothing
-//! hpki  POST /link               -> LinkStarted   a one-time ticket; "exchange the cards", then one form leads on
-//! jpki  POST /link/{id}          -> LinkMet       the My Number card in the handshake; changes nothing
+//! hpki  POST /link               -> LinkStarted   a one-time ticket, whose secret is a cookie of the next page
+//! hpki  GET  /link/{id}/started  -> LinkStarted   "exchange the cards", then one form leads on
+//! jpki  POST /link/{id}                           the secret becomes a cookie of this listener
+//! jpki  GET  /link/{id}          -> LinkMet       the My Number card in the handshake; changes nothing
 //! jpki  POST /link/{id}/confirm  -> LinkDone      proved: the cards are exchanged again
 //! hpki  GET  /enrol/{id} ...                      the HPKI card confirms it: `confirm_enrol`
 //! ```
@@ -49,13 +51,13 @@ pub enum LinkPage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkStarted {
-    /// One form leads to the My Number card's listener: `POST {jpki}/link/{id}` with `secret`.
+    /// A page of its own has one form, which leads to the My Number card's listener: `POST {jpki}/link/{id}` with `secret`.
     Swap {
         /// `https://host:port` of that listener.
         jpki_origin: String,
         /// Names the ticket.
         id: String,
-        /// For the form; in no link.
+        /// For cookies and the form; in no link.
         secret: BrowserSecret,
     },
     /// See [`LinkPage::Refused`].
@@ -113,6 +115,9 @@ pub trait MyNumber: Send + Sync {
         form_token: &str,
         terminal: Terminal,
     ) -> LinkStarted;
+
+    /// The page that follows was opened, perhaps once more: the same answer, for whoever has the secret. Changes nothing.
+    async fn started_link(&self, request_id: &str, id: &str, secret: &str) -> LinkStarted;
 
     /// The browser came to the My Number card's listener. Changes nothing.
     async fn meet_link(

@@ -327,13 +327,13 @@ pub enum EnrolPage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EnrolStarted {
-    /// One form leads to the portal's page: `POST {portal}/wait/{id}` with `page_secret`.
+    /// A page of its own has one form, which leads to the portal's: `POST {portal}/wait/{id}` with `page_secret`.
     Page {
         /// `https://host:port` of the portal.
         portal_origin: String,
         /// Names the page.
         id: String,
-        /// For the form, then the cookie; in no link.
+        /// For cookies and the form; in no link.
         page_secret: BrowserSecret,
     },
     /// See [`EnrolPage::Refused`].
@@ -407,4 +407,7 @@ pub trait Portal: Send + Sync {
         form_token: &str,
         terminal: Terminal,
     ) -> EnrolStarted;
+
+    /// The page that follows was opened, perhaps once more: the same answer, for whoever has the secret. Changes nothing.
+    async fn started_enrol(&self, request_id: &str, id: &str, page_secret: &str) -> EnrolStarted;
 }

@@ -45,9 +45,9 @@ pub(crate) enum Slip {
 pub(crate) fn ask_password(context: &Context<'_>, slip: Option<Slip>) -> Answer {
     let Context { language, request_id, path, .. } = *context;
     let slip = slip.map(|slip| why_again(language, &slip));
-    let (path, code) = (path.unwrap_or_default(), slip.as_ref().map(|_| Code::LoginDenied));
+    let path = path.unwrap_or_default();
     let page = PasswordPage { language, request_id, path, slip };
-    html_of(code, &page, language)
+    html_of(None, &page, language)
 }
 
 fn why_again(language: Language, slip: &Slip) -> Message {

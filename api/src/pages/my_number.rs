@@ -64,9 +64,8 @@ struct SwapTemplate<'a> {
 
 /// Exchange the cards; the page's policy lets its form lead to the other listener and nowhere else.
 pub(crate) fn swap(context: &Context<'_>, swap: &Swap<'_>) -> Answer {
-    let Context { language, request_id, .. } = *context;
-    // The form was sent: the same page in the other language is not to be had.
-    let page = SwapTemplate { language, request_id, path: "", swap };
+    let Context { language, request_id, path, .. } = *context;
+    let page = SwapTemplate { language, request_id, path: path.unwrap_or_default(), swap };
     // An empty one is no origin, and is left out.
     let allowed = Allowed { form_origins: &[swap.origin], ..Allowed::NOTHING };
     html(StatusCode::OK, &page, language, allowed)

@@ -232,9 +232,8 @@ pub(crate) fn enrol_started(
     id: &str,
     page_secret: &str,
 ) -> Answer {
-    let Context { language, request_id, .. } = *context;
-    // The form was sent: the same page in the other language is not to be had.
-    let path = "";
+    let Context { language, request_id, path, .. } = *context;
+    let path = path.unwrap_or_default();
     let page = EnrolStartedPage { language, request_id, path, portal_origin, id, page_secret };
     let allowed = Allowed { form_origins: &[portal_origin], ..Allowed::NOTHING };
     html(StatusCode::OK, &page, language, allowed)

@@ -42,6 +42,14 @@ async fn confirmed_form_leads_to_the_portal_and_nowhere_else() {
     let rig = Rig::new();
     let mut client = rig.connect_card(Some(&rig.pki.card)).await;
     let reply = client.post_form("/enrol", "", "form_token=one-time&lang=ja").await;
+    assert_eq!((reply.status, reply.header("location")), (303, "/enrol/page-1/started?lang=ja"));
+    let expected = format!(
+        "__Secure-started={PAGE_SECRET}; Path=/enrol/page-1/started; Max-Age=3600; Secure; HttpOnly; SameSite=Strict"
+    );
+    assert_eq!(reply.header("set-cookie"), expected);
+    // The next page comes over the same handshake, and as often as it is asked for.
+    let cookie = format!("Cookie: __Secure-started={PAGE_SECRET}\r\n");
+    let reply = client.ask("GET /enrol/page-1/started?lang=ja", &cookie, b"").await;
     assert_eq!(reply.status, 200);
     let page = reply.text();
     let action = "<form method=\"post\" action=\"https://localhost:8446/wait/page-1\">";
@@ -53,6 +61,11 @@ async fn confirmed_form_leads_to_the_portal_and_nowhere_else() {
     assert!(!policy.contains("script-src"));
     assert!(client.ends_within(Duration::from_secs(2)).await, "the next page needs a new proof");
     assert!(rig.keeper.was_asked("start enrol true one-time"));
+    for (cookie, words) in [(cookie.as_str(), "Show the QR code"), ("", "can no longer be used")] {
+        let mut client = rig.connect_card(None).await;
+        let page = client.ask("GET /enrol/page-1/started?lang=en", cookie, b"").await.text();
+        assert!(page.contains(words), "{page}");
+    }
     *rig.keeper.portal.started.lock().unwrap() =
         Some(EnrolStarted::Refused(SignInRefusal::FormOver.into()));
     let mut client = rig.connect_card(Some(&rig.pki.card)).await;
@@ -78,7 +91,7 @@ async fn forms_that_are_not_ours_start_nothing() {
     assert!(rig.keeper.asked.lock().unwrap().is_empty());
     let mut client = rig.connect_card(Some(&rig.pki.card)).await;
     let at = format!("form_token={}", "t".repeat(4_085));
-    assert_eq!((at.len(), client.post_form("/enrol", "", &at).await.status), (4_096, 200));
+    assert_eq!((at.len(), client.post_form("/enrol", "", &at).await.status), (4_096, 303));
 }
 
 #[tokio::test]

@@ -60,14 +60,37 @@ async fn right_password_gives_this_browser_a_cookie_of_this_link_alone() {
     assert!(page.contains("再試行してください") && page.contains("14:59"), "F14");
 }
 
+/// Loading the page again tries nothing again.
+#[tokio::test]
+async fn wrong_password_leads_back_to_the_page_which_says_so() {
+    let rig = Rig::new();
+    let mut client = rig.connect_portal().await;
+    for (tried, value, words) in [
+        (LetterTried::Wrong { left: 3 }, "wrong.3", "あと 3 回"),
+        (LetterTried::NoPassword, "none", "回数に数えません"),
+    ] {
+        *rig.keeper.letter.tried.lock().unwrap() = Some(tried);
+        let answer = typed(&mut client, "password=x&lang=ja").await;
+        assert_eq!((answer.status, answer.header("location")), (303, "/letter/link-1?lang=ja"));
+        let start = format!("__Secure-slip={value}; Path=/letter/link-1; ");
+        assert!(answer.header("set-cookie").starts_with(&start), "{answer:?}");
+        let cookie = format!("Cookie: __Secure-slip={value}\r\n");
+        let page = client.ask("GET /letter/link-1?lang=ja", &cookie, b"").await.text();
+        assert!(page.contains(words) && page.contains("name=\"password\""), "{page}");
+    }
+    for nonsense in ["wrong.x", "wrong.300", "a b"] {
+        let cookie = format!("Cookie: __Secure-slip={nonsense}\r\n");
+        let page = client.ask("GET /letter/link-1?lang=ja", &cookie, b"").await.text();
+        assert!(!page.contains("回間違えると"), "{nonsense}: {page}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_said_of_a_password_and_with_which_status() {
     let rig = Rig::new();
     let mut client = rig.connect_portal().await;
     let contact = || Some("03-0000-0000".to_owned());
     for (tried, status, words) in [
-        (LetterTried::Wrong { left: 3 }, 403, "あと 3 回"),
-        (LetterTried::NoPassword, 403, "回数に数えません"),
         (LetterTried::Locked { contact: contact() }, 403, "03-0000-0000"),
         (LetterTried::Locked { contact: None }, 403, "施設の登録担当者"),
         (LetterTried::AlreadyRegistered { contact: contact() }, 409, "操作を中止してください"),
@@ -95,10 +118,10 @@ async fn what_is_said_of_a_password_and_with_which_status() {
 async fn wrong_password_leaves_the_form_and_says_so_to_screen_readers() {
     let rig = Rig::new();
     let mut client = rig.connect_portal().await;
-    *rig.keeper.letter.tried.lock().unwrap() = Some(LetterTried::Wrong { left: 1 });
-    let page = typed(&mut client, "password=7K2MD9QX4T").await.text();
+    let cookie = "Cookie: __Secure-slip=wrong.1\r\n";
+    let page = client.ask("GET /letter/link-1", cookie, b"").await.text();
     assert!(page.contains("role=\"alert\"") && page.contains("aria-invalid=\"true\""), "{page}");
-    assert!(page.contains("name=\"password\"") && !page.contains("7K2MD9QX4T"));
+    assert!(page.contains("name=\"password\""));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! My Number cards: their own listener with its own words, and the exchange of the cards.
 
 use crate::support::client::Client;
+use crate::support::client::Reply;
 use crate::support::paper_my_number::TICKET_SECRET;
 use crate::support::pki::Pair;
 use crate::support::rig::Rig;
@@ -14,6 +15,24 @@ use std::time::Duration;
 
 async fn connect(rig: &Rig, card: Option<&Pair>) -> Client {
     Client::tls12(rig.jpki, &rig.pki, card, "localhost").await.unwrap()
+}
+
+fn cookie() -> String {
+    format!("Cookie: __Secure-link={TICKET_SECRET}\r\n")
+}
+
+fn set_cookie(path: &str) -> String {
+    format!(
+        "__Secure-link={TICKET_SECRET}; Path={path}; Max-Age=3600; Secure; HttpOnly; SameSite=Strict"
+    )
+}
+
+/// The other listener's form leads to a page that can be loaded again.
+async fn meet(client: &mut Client, headers: &str) -> Reply {
+    let led = client.post_form("/link/ticket-1", headers, &secret()).await;
+    assert_eq!((led.status, led.header("location")), (303, "/link/ticket-1?lang=ja"));
+    assert_eq!(led.header("set-cookie"), set_cookie("/link/ticket-1"));
+    client.ask("GET /link/ticket-1?lang=ja", &cookie(), b"").await
 }
 
 fn secret() -> String {
@@ -38,7 +57,7 @@ async fn listener_has_the_rules_of_the_other_cards_and_none_of_its_own() {
     let reply = client.get("/login/link-1").await;
     assert_eq!(reply.status, 200);
     assert!(reply.text().contains("この電子署名の依頼を許可しますか"));
-    for (path, status) in [("/", 404), ("/link", 404), ("/link/ticket-1", 405), ("/v1/info", 404)] {
+    for (path, status) in [("/", 404), ("/link", 404), ("/v1/info", 404), ("/link/ticket-1", 403)] {
         assert_eq!(client.get(path).await.status, status, "{path}");
     }
     let mut hpki = rig.connect_card(Some(&rig.pki.card)).await;
@@ -78,6 +97,12 @@ async fn cards_are_exchanged_before_the_other_listener_is_reached() {
     );
     assert!(page.contains("<dd id=\"replaces\">2026年12月31日 23時59分"), "{page}");
     let reply = client.post_form("/link", "", "form_token=one-time&lang=ja").await;
+    assert_eq!((reply.status, reply.header("location")), (303, "/link/ticket-1/started?lang=ja"));
+    assert_eq!(reply.header("set-cookie"), set_cookie("/link/ticket-1/started"));
+    let without = client.get("/link/ticket-1/started").await;
+    assert!(without.status == 403 && without.text().contains("使えなくなりました"));
+    let mut client = rig.connect_card(Some(&rig.pki.card)).await;
+    let reply = client.ask("GET /link/ticket-1/started?lang=ja", &cookie(), b"").await;
     let page = reply.text();
     assert!(page.contains("カードを入れ替えてください"), "{page}");
     let action = "<form method=\"post\" action=\"https://localhost:8447/link/ticket-1\">";
@@ -95,7 +120,7 @@ async fn card_that_is_confirmed_waits_for_the_hpki_card() {
     let rig = Rig::new();
     let mut client = connect(&rig, Some(&rig.pki.card)).await;
     let site = "Sec-Fetch-Site: same-site\r\nOrigin: https://localhost:8444\r\n";
-    let page = client.post_form("/link/ticket-1", site, &secret()).await.text();
+    let page = meet(&mut client, site).await.text();
     assert!(page.contains("このマイナンバーカードを登録しますか"), "{page}");
     assert!(page.contains("<form method=\"post\" action=\"/link/ticket-1/confirm\">"));
     assert!(!rig.keeper.was_asked("confirm link ticket-1 one-time"), "nothing is decided yet");
@@ -143,24 +168,26 @@ async fn without_the_right_card_the_same_form_is_offered_again() {
     let rig = Rig::new();
     let said = "個人番号カードをカードリーダーにセットし、OK ボタンをクリックしてください。";
     let mut client = connect(&rig, None).await;
-    let page = client.post_form("/link/ticket-1", "", &secret()).await.text();
+    let page = meet(&mut client, "").await.text();
     assert!(page.contains(said) && page.contains(">OK</button>"), "{page}");
     assert!(page.contains("<form method=\"post\" action=\"/link/ticket-1\">"));
     assert!(client.ends_within(Duration::from_secs(2)).await, "the next try needs a new handshake");
     *rig.keeper.refusal.lock().unwrap() = Some(SignInRefusal::ProofNotFresh);
     let mut client = connect(&rig, Some(&rig.pki.card)).await;
-    assert!(client.post_form("/link/ticket-1", "", &secret()).await.text().contains(said));
+    assert!(meet(&mut client, "").await.text().contains(said));
 }
 
 #[tokio::test]
 async fn unknown_ticket_wrong_certificate_and_foreign_forms_link_nothing() {
     let rig = Rig::new();
     let mut client = connect(&rig, Some(&rig.pki.card)).await;
-    let reply = client.post_form("/link/ticket-1", "", "secret=other").await;
+    let other = "Cookie: __Secure-link=other\r\n";
+    let reply = client.ask("GET /link/ticket-1", other, b"").await;
     assert!(reply.status == 403 && reply.text().contains("使えなくなりました"), "{}", reply.text());
     for (path, headers, form, status) in [
         ("/link/ticket-1", "", "lang=ja", 400),
         ("/link/ticket-1", "", "secret=x&holder=u-1", 400),
+        ("/link/ticket-1", "", "secret=x%3B+Path%3D/", 400),
         ("/link/ticket-1", "Sec-Fetch-Site: cross-site\r\n", "secret=x", 403),
         ("/link/ticket-1/confirm", "", "secret=x", 400),
         ("/link/ticket-1/confirm", "Sec-Fetch-Site: same-site\r\n", "secret=x&form_token=t", 403),
@@ -176,6 +203,6 @@ async fn unknown_ticket_wrong_certificate_and_foreign_forms_link_nothing() {
     }
     *rig.keeper.refusal.lock().unwrap() = Some(SignInRefusal::WrongCertificate);
     let mut client = connect(&rig, Some(&rig.pki.card)).await;
-    let page = client.post_form("/link/ticket-1", "", &secret()).await.text();
+    let page = meet(&mut client, "").await.text();
     assert!(page.contains("署名用のパスワードは使いません"), "{page}");
 }

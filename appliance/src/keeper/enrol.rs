@@ -126,11 +126,7 @@ impl Keeper {
             return EnrolStarted::Refused(SignInRefusal::NotAllowedHere.into());
         };
         match self.start_enrolment(request_id, phones, &met, terminal).await {
-            Ok(Some((id, page))) => EnrolStarted::Page {
-                portal_origin: phones.origin.clone(),
-                id,
-                page_secret: page.text().into(),
-            },
+            Ok(Some((id, page))) => started(phones, id, &page),
             Ok(None) => {
                 let detail = format!("card {}", met.proved.factor.0);
                 self.note_enrolment(request_id, "evidence_used", &detail).await;
@@ -449,6 +445,12 @@ impl Keeper {
         let entry = entries::enrolment_denied(request_id, code, detail);
         self.note("enrolment", request_id, &format!("{code}: {detail}"), entry).await;
     }
+}
+
+/// The way to the portal's page, for the browser that began.
+pub(super) fn started(phones: &Phones, id: String, page: &PageSecret) -> EnrolStarted {
+    let portal_origin = phones.origin.clone();
+    EnrolStarted::Page { portal_origin, id, page_secret: page.text().into() }
 }
 
 fn purpose(ticket: &Ticket) -> Purpose {

@@ -133,6 +133,20 @@ impl Pages for Keeper {
         }
     }
 
+    async fn started_link(&self, request_id: &str, id: &str, secret: &str) -> LinkStarted {
+        match self.open_ticket(request_id, id, secret).await {
+            Ok((my_numbers, ticket, _)) => LinkStarted::Swap {
+                jpki_origin: my_numbers.listener.origin.clone(),
+                id: ticket.ticket_id,
+                secret: secret.into(),
+            },
+            Err(NotMet::Refused(why)) => LinkStarted::Refused(why),
+            Err(NotMet::Swap | NotMet::Over) => {
+                LinkStarted::Refused(SignInRefusal::LinkOver.into())
+            }
+        }
+    }
+
     async fn meet_link(
         &self,
         request_id: &str,
@@ -234,6 +248,26 @@ impl Keeper {
         Ok(Some((ticket.ticket_id, secret)))
     }
 
+    /// The ticket whose secret this browser has, while a card can be linked with it.
+    async fn open_ticket(
+        &self,
+        request_id: &str,
+        id: &str,
+        secret: &str,
+    ) -> Result<(&MyNumbers, LinkTicket, UnixSeconds), NotMet> {
+        let unavailable = || NotMet::Refused(SignInRefusal::Unavailable.into());
+        let Some(my_numbers) = &self.my_numbers else {
+            return Err(NotMet::Refused(SignInRefusal::NoValidityProvider.into()));
+        };
+        let now = self.parts.clock.now().map_err(|_| unavailable())?;
+        let ticket = my_numbers.links.ticket(id, secret).await.map_err(|error| {
+            tracing::error!(request_id, %error, "a ticket could not be read");
+            unavailable()
+        })?;
+        let ticket = ticket.filter(|ticket| ticket.is_open(now)).ok_or(NotMet::Over)?;
+        Ok((my_numbers, ticket, now))
+    }
+
     /// Everything that must hold before the form is shown, and again before it is believed.
     async fn meet_link_card(
         &self,
@@ -242,17 +276,8 @@ impl Keeper {
         card: Option<CardHandshake>,
         step: Step,
     ) -> Result<(&MyNumbers, Met), NotMet> {
-        let unavailable = || NotMet::Refused(SignInRefusal::Unavailable.into());
-        let Some(my_numbers) = &self.my_numbers else {
-            return Err(NotMet::Refused(SignInRefusal::NoValidityProvider.into()));
-        };
-        let now = self.parts.clock.now().map_err(|_| unavailable())?;
         // Step 1: the ticket; its secret is what the HPKI card's page gave to this browser.
-        let ticket = my_numbers.links.ticket(id, secret).await.map_err(|error| {
-            tracing::error!(request_id, %error, "a ticket could not be read");
-            unavailable()
-        })?;
-        let ticket = ticket.filter(|ticket| ticket.is_open(now)).ok_or(NotMet::Over)?;
+        let (my_numbers, ticket, now) = self.open_ticket(request_id, id, secret).await?;
         // Step 2: the card, in a handshake that is younger than the ticket.
         let handshake = card.ok_or(NotMet::Swap)?;
         let between = (ticket.created_at, now);

@@ -3,11 +3,13 @@
 //! An id or a link stands for a sign-in or for an enrolment; [`super::phone`] and [`super::enrol`] have the phone's side.
 
 use super::Keeper;
+use super::enrol::started;
 use super::phones::Phones;
 use super::phones::Shown;
 use super::phones::terminal_line;
 use super::sign_in::return_to;
 use api::operations::CardHandshake;
+use api::operations::SignInRefusal;
 use api::operations::portal::Choice;
 use api::operations::portal::ChoicePage;
 use api::operations::portal::EnrolPage;
@@ -267,6 +269,21 @@ impl Portal for Keeper {
         terminal: Terminal,
     ) -> EnrolStarted {
         self.issue_ticket(request_id, card, form_token, &terminal_line(&terminal)).await
+    }
+
+    async fn started_enrol(&self, request_id: &str, id: &str, page_secret: &str) -> EnrolStarted {
+        let (Some(phones), Some(page)) = (&self.phones, PageSecret::parse(page_secret)) else {
+            return EnrolStarted::Refused(SignInRefusal::LinkOver.into());
+        };
+        // Whatever became of the ticket: the portal's page says it.
+        match phones.tickets.by_page(id, &page).await {
+            Ok(Some(ticket)) => started(phones, ticket.ticket_id, &page),
+            Ok(None) => EnrolStarted::Refused(SignInRefusal::LinkOver.into()),
+            Err(error) => {
+                tracing::error!(request_id, %error, "a ticket could not be read");
+                EnrolStarted::Refused(SignInRefusal::Unavailable.into())
+            }
+        }
     }
 }
 

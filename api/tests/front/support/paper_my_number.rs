@@ -54,6 +54,17 @@ impl MyNumber for PaperKeeper {
         }
     }
 
+    async fn started_link(&self, _request_id: &str, id: &str, secret: &str) -> LinkStarted {
+        match (id, secret) {
+            ("ticket-1", TICKET_SECRET) => LinkStarted::Swap {
+                jpki_origin: "https://localhost:8447".into(),
+                id: "ticket-1".into(),
+                secret: TICKET_SECRET.into(),
+            },
+            _ => LinkStarted::Refused(SignInRefusal::LinkOver.into()),
+        }
+    }
+
     async fn meet_link(
         &self,
         _request_id: &str,

@@ -2,6 +2,7 @@
 
 use super::keeper::PaperKeeper;
 use api::operations::CardHandshake;
+use api::operations::SignInRefusal;
 use api::operations::at_pc::AtPc;
 use api::operations::change_phone::ChangeGoesOn;
 use api::operations::change_phone::ChangePhone;
@@ -78,6 +79,14 @@ pub fn ask(purpose: Purpose) -> PhonePage {
 
 fn or<T: Clone>(instead: &Mutex<Option<T>>, usual: impl FnOnce() -> T) -> T {
     instead.lock().unwrap().clone().unwrap_or_else(usual)
+}
+
+fn started() -> EnrolStarted {
+    EnrolStarted::Page {
+        portal_origin: "https://localhost:8446".into(),
+        id: "page-1".into(),
+        page_secret: PAGE_SECRET.into(),
+    }
 }
 
 #[async_trait]
@@ -191,11 +200,14 @@ impl Portal for PaperKeeper {
     ) -> EnrolStarted {
         self.note(format!("start enrol {} {form_token}", card.is_some()));
         self.portal.terminals.lock().unwrap().push(terminal);
-        or(&self.portal.started, || EnrolStarted::Page {
-            portal_origin: "https://localhost:8446".into(),
-            id: "page-1".into(),
-            page_secret: PAGE_SECRET.into(),
-        })
+        or(&self.portal.started, started)
+    }
+
+    async fn started_enrol(&self, _request_id: &str, id: &str, page_secret: &str) -> EnrolStarted {
+        match (id, page_secret) {
+            ("page-1", PAGE_SECRET) => started(),
+            _ => EnrolStarted::Refused(SignInRefusal::LinkOver.into()),
+        }
     }
 }
 

@@ -131,8 +131,10 @@ impl House {
         let form_token = field(&page.text(), "form_token");
         let form = format!("form_token={}", form_token.unwrap_or_else(|| panic!("{page}")));
         let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
-        let next = connection.ask("POST /enrol", headers, form.as_bytes()).await.expect(200);
-        let html = next.text();
+        let led = connection.ask("POST /enrol", headers, form.as_bytes()).await.expect(303);
+        let cookie = format!("Cookie: {}\r\n", led.cookie("__Secure-started").unwrap());
+        let line = format!("GET {}", led.header("location"));
+        let html = connection.ask(&line, &cookie, b"").await.expect(200).text();
         let secret = field(&html, "page_secret").unwrap();
         let action = html.split("action=\"").nth(1).unwrap().split('"').next().unwrap();
         let path = action.strip_prefix(&self.origin()).unwrap();

@@ -56,8 +56,8 @@ impl House {
         let (mut connection, page) = self.link_page(card).await;
         let form_token = field(&page.text(), "form_token").unwrap_or_else(|| panic!("{page}"));
         let form = format!("form_token={form_token}");
-        let next = connection.ask("POST /link", FORM, form.as_bytes()).await.expect(200);
-        let html = next.text();
+        let led = connection.ask("POST /link", FORM, form.as_bytes()).await.expect(303);
+        let html = follow(&mut connection, &led).await.expect(200).text();
         let action = html.split("action=\"").nth(1).unwrap().split('"').next().unwrap();
         let origin = format!("https://localhost:{}", self.world.ports.jpki.port());
         let path = action.strip_prefix(&origin).unwrap_or_else(|| panic!("{action}")).to_owned();
@@ -68,7 +68,8 @@ impl House {
     pub async fn meet_link(&self, leave: &Leave, card: Option<&Pair>) -> (Connection, Reply) {
         let mut connection = self.with_my_number(card).await;
         let form = format!("secret={}&lang=en", leave.secret);
-        let page = connection.ask(&format!("POST {}", leave.path), FORM, form.as_bytes()).await;
+        let led = connection.ask(&format!("POST {}", leave.path), FORM, form.as_bytes()).await;
+        let page = follow(&mut connection, &led.expect(303)).await;
         (connection, page)
     }
 
@@ -153,4 +154,10 @@ impl House {
         let cards = admin::ask(&self.world, registrar, &line, None).await.expect(200).json();
         cards.as_array().unwrap().clone()
     }
+}
+
+/// The browser goes where it is led, with the cookie that it was given.
+async fn follow(connection: &mut Connection, led: &Reply) -> Reply {
+    let cookie = format!("Cookie: {}\r\n", led.cookie("__Secure-link").unwrap());
+    connection.ask(&format!("GET {}", led.header("location")), &cookie, b"").await
 }
