@@ -57,6 +57,8 @@ struct MessagePage<'a> {
     language: Language,
     request_id: &'a str,
     message: &'a Message,
+    /// Which listener's card its steps put into the reader.
+    card: Option<Listener>,
     /// Whether the page may be opened again.
     again: bool,
     /// What the language switch opens; "": nothing.
@@ -106,10 +108,20 @@ fn scope(language: Language, entries: &[EntryShown], seconds: u64, signatures: u
 
 /// A page that says something; with `code` it is a refusal.
 pub(crate) fn message(context: &Context<'_>, message: &Message, code: Option<Code>) -> Answer {
+    message_with(context, message, code, None)
+}
+
+fn message_with(
+    context: &Context<'_>,
+    message: &Message,
+    code: Option<Code>,
+    card: Option<Listener>,
+) -> Answer {
     let page = MessagePage {
         language: context.language,
         request_id: context.request_id,
         message,
+        card,
         again: message.may_open_again && context.path.is_some(),
         path: context.path.unwrap_or_default(),
     };
@@ -130,7 +142,7 @@ pub(crate) fn too_new(context: &Context<'_>, seconds: u64) -> Answer {
 /// No card, or a link that leads nowhere.
 pub(crate) fn present_card(context: &Context<'_>) -> Answer {
     let (words, code) = messages::present_card(context.language, context.listener);
-    message(context, &words, Some(code))
+    message_with(context, &words, Some(code), Some(context.listener))
 }
 
 impl<'a> Context<'a> {
