@@ -23,6 +23,7 @@ pub mod doctor;
 pub mod ehr;
 pub mod http;
 pub mod jpki_provider;
+pub mod jpki_vouching;
 pub mod letter;
 pub mod pki;
 pub mod portal;

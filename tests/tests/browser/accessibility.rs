@@ -67,7 +67,7 @@ async fn pages_without_a_good_card_have_no_barriers_on_a_phone() {
     }
 }
 
-/// No rule is broken, and nothing is to the right of the screen.
+/// No rule is broken, and nothing is to the right of the screen, nor when letters are twice as large.
 pub async fn assert_no_barriers(browser: &Browser, axe: &str, step: &str) {
     browser.screenshot(step).await;
     let run =
@@ -76,6 +76,12 @@ pub async fn assert_no_barriers(browser: &Browser, axe: &str, step: &str) {
     assert_eq!(found[0], json!([]), "{step}: {}", summary(&found[0]));
     assert!(found[1].as_u64().unwrap() > 10, "{step}: the rules were not run: {found}");
     assert_eq!(browser.hidden_width().await, 0, "{step}");
+    // WCAG 2.2, 1.4.4: letters twice as large.
+    let size = "document.documentElement.style.fontSize = arguments[0]";
+    browser.script(size, &[json!("200%")]).await;
+    browser.screenshot(&format!("{step}-large")).await;
+    assert_eq!(browser.hidden_width().await, 0, "{step}: large letters");
+    browser.script(size, &[json!("")]).await;
 }
 
 fn summary(violations: &Value) -> String {

@@ -48,6 +48,11 @@ impl Desk {
                 Box::pin(World::new(Plan { tune: wait_for_nothing, ..Plan::default() }))
             })
             .await;
+        Some(Self::in_world(world, name, methods).await)
+    }
+
+    /// In a world of one's own.
+    pub async fn in_world(world: &'static World, name: &str, methods: &[&str]) -> Self {
         let identity = world.pki.clients.client(name, Validity::CURRENT);
         let return_url = serve_return_page().await;
         let system = json!({
@@ -55,7 +60,7 @@ impl Desk {
             "return_urls": [return_url], "all_holders": true, "methods": methods,
         });
         admin::grant(world, "POST /systems", Some(&system)).await;
-        Some(Self { world, ehr: Ehr::new(world, &identity), return_url })
+        Self { world, ehr: Ehr::new(world, &identity), return_url }
     }
 
     /// A sign-in of whoever comes.
@@ -84,8 +89,9 @@ impl Desk {
     }
 }
 
-/// New phones may be changed at once: no test sleeps for a day.
+/// New phones may be changed at once, and a revoked card is known at once: no test sleeps for a day.
 fn wait_for_nothing(settings: &mut Settings) {
+    settings.crl_refresh_seconds = 1;
     settings.more.push_str("[factors]\nwait_seconds = 0\n");
 }
 

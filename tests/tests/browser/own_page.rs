@@ -13,7 +13,8 @@ use tests::support::pki::Validity;
 const BY_CARD: By<'_> = By::Css("form[action$='/card'] button");
 const ALLOW: By<'_> = By::Css("button[value=approve]");
 
-async fn open_page(desk: &Desk, browser: &Browser) {
+/// Signed in with the card, on the page that shows it.
+pub async fn open_page(desk: &Desk, browser: &Browser) {
     let port = desk.world.ports.portal.port();
     browser.go(&format!("https://localhost:{port}/me")).await;
     browser.find(By::Css("form[action='/me/sign-in'] button")).await.click().await;

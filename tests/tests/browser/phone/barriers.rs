@@ -14,6 +14,7 @@ use super::type_number;
 use super::wrong;
 use crate::accessibility::assert_no_barriers;
 use crate::accessibility::axe;
+use crate::own_page::open_page;
 use tests::support::browser::Browser;
 use tests::support::browser::By;
 use tests::support::browser::Screen;
@@ -43,26 +44,28 @@ impl Look {
 
 #[tokio::test]
 async fn pages_for_japanese_phones_have_no_barriers() {
-    walk("ja", Screen::PHONE).await;
+    walk("ja", Screen::PC, Screen::PHONE).await;
 }
 
 #[tokio::test]
 async fn pages_for_narrow_english_phones_have_no_barriers() {
-    walk("en", Screen::NARROW).await;
+    walk("en", Screen::NARROW, Screen::NARROW).await;
 }
 
 /// The language is chosen on the first page alone; browsers prefer another.
-async fn walk(language: &'static str, screen: Screen) {
+async fn walk(language: &'static str, pc_screen: Screen, phone_screen: Screen) {
     let Some(axe) = axe() else { return };
     let other = if language == "ja" { "en" } else { "ja" };
     let name = format!("portal-{language}");
     let tune_phone = |phone: &mut Wanted<'_>| {
-        phone.screen = screen;
+        phone.screen = phone_screen;
         phone.languages = other;
     };
-    let Some(room) = Room::open_with(&name, |pc| pc.languages = other, tune_phone).await else {
-        return;
+    let tune_pc = |pc: &mut Wanted<'_>| {
+        pc.screen = pc_screen;
+        pc.languages = other;
     };
+    let Some(room) = Room::open_with(&name, tune_pc, tune_phone).await else { return };
     let look = Look { axe, language };
     enrolment(&room, look).await;
     replacement(&room, look).await;
@@ -167,6 +170,31 @@ async fn refusal(room: &Room, look: Look) {
     look.at(phone, "refused").await;
     wait_until_left(pc, ".steps").await;
     look.at(pc, "refused").await;
+}
+
+/// The holder's own pages, with a phone that can be removed.
+#[tokio::test]
+async fn own_pages_have_no_barriers_on_a_narrow_screen() {
+    let Some(axe) = axe() else { return };
+    let narrow = |pc: &mut Wanted<'_>| pc.screen = Screen::NARROW;
+    let Some(room) = Room::open_with("own-narrow", narrow, |_| {}).await else { return };
+    let _passkey = room.phone.add_authenticator(Transport::Internal).await;
+    room.enrol().await;
+    open_page(&room.desk, &room.pc).await;
+    for language in ["ja", "en"] {
+        let look = Look { axe, language };
+        let own_page = format!("{}/me", room.origin());
+        look.go(&room.pc, &own_page).await;
+        look.at(&room.pc, "me").await;
+        for (link, page) in
+            [("a[href^='/me/devices/']", "device"), ("a[href^='/me/sig']", "signed")]
+        {
+            room.pc.find(By::Css(link)).await.click().await;
+            room.pc.find(By::Css("a[href^='/me?']")).await;
+            look.at(&room.pc, page).await;
+            look.go(&room.pc, &own_page).await;
+        }
+    }
 }
 
 async fn wait_until_shown(browser: &Browser, selector: &str) {

@@ -2,111 +2,32 @@
 
 use super::added::card_page;
 use super::house::House;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use serde_json::json;
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::time::Duration;
 use std::time::Instant;
 use tests::support::admin;
-use tests::support::jpki_provider::Answer;
+use tests::support::config::Settings;
 use tests::support::jpki_provider::Provider;
-use tests::support::jpki_provider::Question;
-use tests::support::pki::Pair;
+use tests::support::jpki_vouching::EVERYBODY;
+use tests::support::jpki_vouching::TIMEOUT;
+use tests::support::jpki_vouching::Told;
+use tests::support::jpki_vouching::sha256;
+use tests::support::jpki_vouching::vouch;
 use tests::support::pki::Validity;
-use tests::support::pki::pem_to_der;
 use tests::support::world::Plan;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
-/// What the provider says of certificates by their SHA-256, besides that they are good.
-type Told = Arc<Mutex<HashMap<String, Value>>>;
-
-/// In place of a SHA-256: the provider takes its time over everybody.
-const EVERYBODY: &str = "slow";
-/// How long the appliance waits for an answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-fn sha256(octets: &[u8]) -> String {
-    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, octets))
-}
-
-fn answer(question: &Question, told: &Told) -> Answer {
-    let asked: Value = serde_json::from_slice(&question.body).unwrap();
-    let digest = sha256(&STANDARD.decode(asked["certificate"].as_str().unwrap()).unwrap());
-    let time = |seconds: i64| {
-        let time = OffsetDateTime::now_utc() + time::Duration::seconds(seconds);
-        time.format(&Rfc3339).unwrap()
-    };
-    let mut answer = json!({
-        "certificate_sha256": digest, "status": "good",
-        "this_update": time(-60), "next_update": time(300),
-    });
-    if let Some(more) = told.lock().unwrap().get(&digest) {
-        answer = more.clone();
-        if answer["status"] == "good" {
-            answer["certificate_sha256"] = json!(digest);
-            answer["this_update"] = json!(time(-60));
-            answer["next_update"] = json!(time(300));
-        }
-    }
-    let after = match told.lock().unwrap().contains_key(EVERYBODY) {
-        true => TIMEOUT,
-        false => Duration::ZERO,
-    };
-    Answer { after, ..Answer::json(&answer) }
-}
 
 /// A house whose provider says what it is told to.
 async fn house() -> (House, Provider, Told) {
-    let mut house =
-        House::new(Plan { tune: |settings| settings.crl_refresh_seconds = 1, ..Plan::default() })
-            .await;
-    let told = Told::default();
-    let pki = &house.world.pki;
-    let service = pki.servers.server("service");
-    let client = pki.clients.client("jpki-client", Validity::CURRENT);
-    let known = told.clone();
-    let provider = Provider::tls(&service, &pki.clients.pem, move |asked| answer(asked, &known));
-    let validity = format!(
-        "[jpki.validity]\nkind = \"http\"\ncache_seconds = 0\ntimeout_ms = {}\n\
-         [jpki.validity.http]\nurl = \"https://localhost:{}/v1/validity\"\nca = {:?}\n\
-         certificate = {:?}\nkey = {:?}\n",
-        TIMEOUT.as_millis(),
-        provider.address.port(),
-        pki.servers.pem,
-        client.certificate,
-        client.key,
-    );
-    house.world.settings.jpki_validity = Some(validity);
-    house.world.write_config();
-    assert!(house.world.daemon.stop(Duration::from_secs(10)).is_some());
-    house.world.restart();
+    let tune = |settings: &mut Settings| settings.crl_refresh_seconds = 1;
+    let mut house = House::new(Plan { tune, ..Plan::default() }).await;
+    let (provider, told) = house.world.ask_vouching_provider();
     (house, provider, told)
 }
 
 /// An answer is remembered to the end of its second, whatever the configuration.
 async fn forgotten() {
     tokio::time::sleep(Duration::from_millis(1_100)).await;
-}
-
-impl House {
-    /// The provider says that `new` renews `old`.
-    fn renews(&self, told: &Told, new: &Pair, old: &Pair) {
-        use x509_cert::der::Decode;
-        use x509_cert::der::Encode;
-        let ca = pem_to_der(&self.world.pki.jpki.pem_text());
-        let ca = x509_cert::Certificate::from_der(&ca).unwrap();
-        let spki = ca.tbs_certificate().subject_public_key_info().to_der().unwrap();
-        let old = x509_cert::Certificate::from_der(&old.der).unwrap();
-        let serial = hex::encode(old.tbs_certificate().serial_number().as_bytes());
-        let predecessor = json!({ "issuer_spki_sha256": sha256(&spki), "serial_hex": serial });
-        let more = json!({ "status": "good", "predecessor": predecessor });
-        told.lock().unwrap().insert(sha256(&new.der), more);
-    }
 }
 
 #[tokio::test]
@@ -120,7 +41,7 @@ async fn f28_renewed_card_takes_the_place_of_the_one_before_at_the_next_sign_in(
     let pending = house.ask_my_number(None).await;
     let page = house.my_number_page(&pending, &new).await.expect(403);
     assert!(page.text().contains("Register it again with your HPKI card"), "{page}");
-    house.renews(&told, &new, &old);
+    vouch(&told, &house.world.pki.jpki, &new, &old);
     forgotten().await;
     // Looking at the page changes nothing.
     house.my_number_page(&pending, &new).await.expect(200);
@@ -149,7 +70,7 @@ async fn wrong_number_moves_no_registration_and_the_right_one_does() {
     let (doctor, old) = house.doctor_with_my_number().await;
     let before = house.my_numbers(&doctor).await;
     let new = house.world.pki.jpki.my_number_card("renewed", Validity::CURRENT);
-    house.renews(&told, &new, &old);
+    vouch(&told, &house.world.pki.jpki, &new, &old);
     let pending = house.clinic().ask_sign_in_with(&json!({ "methods": ["jpki"] })).await;
     let number = pending.number.clone().unwrap();
     let wrong: String = number.chars().map(|at| if at == '0' { '1' } else { '0' }).collect();
