@@ -71,7 +71,8 @@ pub fn ended(reason: EndReason) -> Problem {
         EndReason::Logout
         | EndReason::SystemRemoved
         | EndReason::EvidenceRevoked
-        | EndReason::Operator => Code::SessionEnded.into(),
+        | EndReason::Operator
+        | EndReason::Continued => Code::SessionEnded.into(),
         EndReason::SecondCertificateRevoked => Problem::with_detail(
             Code::SessionEnded,
             "a certificate of the holder was revoked; with the others they may sign in again",

@@ -200,6 +200,7 @@ pub fn approval(holder_id: &str, evidence: &str) -> Approval {
             signatures: u64::MAX,
         },
         terminal: None,
+        continued: None,
     }
 }
 

@@ -378,5 +378,6 @@ fn approval(proof: &VerifiedFido2, entitlement: &Entitlement, terminal: &str) ->
         authenticated_at: proof.proved_at(),
         limits: proof.binding().limits,
         terminal: Some(terminal.to_owned()),
+        continued: None,
     }
 }

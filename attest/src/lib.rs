@@ -33,6 +33,7 @@ pub mod qr_link;
 pub mod records;
 pub mod registry;
 pub mod revocation;
+pub mod saved;
 pub mod session;
 pub mod sessions;
 pub mod sign_in;

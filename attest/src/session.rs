@@ -53,9 +53,24 @@ pub enum EndReason {
     Operator = 8,
     /// A second certificate that might sign when it began was revoked.
     SecondCertificateRevoked = 9,
+    /// Its holder went on in another session that rests on the same evidence.
+    Continued = 10,
 }
 
 impl EndReason {
+    /// Whether what browsers keep of the holder's sign-ins for this signing system ends with it.
+    pub fn ends_saved(self) -> bool {
+        match self {
+            Self::Expired | Self::Idle | Self::Exhausted | Self::Continued => false,
+            Self::Logout
+            | Self::HolderDisabled
+            | Self::SystemRemoved
+            | Self::EvidenceRevoked
+            | Self::Operator
+            | Self::SecondCertificateRevoked => true,
+        }
+    }
+
     fn from_flag(flag: u8) -> Option<Self> {
         match flag {
             0 => None,
@@ -67,6 +82,7 @@ impl EndReason {
             6 => Some(Self::SystemRemoved),
             7 => Some(Self::EvidenceRevoked),
             9 => Some(Self::SecondCertificateRevoked),
+            10 => Some(Self::Continued),
             _ => Some(Self::Operator),
         }
     }

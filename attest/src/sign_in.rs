@@ -61,6 +61,19 @@ pub struct Approval {
     /// From where, as its holder is shown it later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terminal: Option<String>,
+    /// The saved sign-in that brought this evidence again; nothing: it was fresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continued: Option<Continued>,
+}
+
+/// A click in the browser that keeps a sign-in, in the place of fresh evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Continued {
+    /// Name of the [`SavedSignIn`](crate::saved::SavedSignIn): without it the code is worth nothing.
+    pub saved_id: String,
+    /// When.
+    pub clicked_at: UnixSeconds,
 }
 
 /// Why a sign-in was denied.
@@ -130,10 +143,24 @@ pub enum Phase {
         method: Method,
         /// SHA-256 of the signing token: its bearer is told why it serves no more.
         token: Fingerprint,
+        /// Signatures that may have been used. A record from before this was kept says nothing: all of them may.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        used: Option<u64>,
     },
 }
 
 impl Phase {
+    /// Whose it is or was, once somebody has signed in.
+    pub fn holder_id(&self) -> Option<&str> {
+        match self {
+            Self::Approved { approval, .. } | Self::Active { approval, .. } => {
+                Some(&approval.holder_id)
+            }
+            Self::Ended { holder_id, .. } => Some(holder_id),
+            Self::Pending { .. } | Self::Denied { .. } => None,
+        }
+    }
+
     /// Approved at `now`, waits for the code of this fingerprint.
     pub(crate) fn approved(approval: Approval, code: Fingerprint, now: UnixSeconds) -> Self {
         let code_expires_at = now.plus(Duration::from_secs(CODE_SECONDS));
@@ -221,6 +248,13 @@ impl SessionRecord {
     /// Whether the portal itself asks: no session comes of it.
     pub fn is_for_portal(&self) -> bool {
         self.system_id == PORTAL
+    }
+
+    /// Whether a browser may keep what is agreed to here: a day session, for a holder whom the signing system names, that
+    /// goes back by the browser.
+    pub fn may_be_kept(&self) -> bool {
+        let is_day = !self.is_activation() && !self.is_for_portal();
+        is_day && self.return_url.is_some() && self.holder_id.is_some()
     }
 
     /// Whether `method` will do.

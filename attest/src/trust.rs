@@ -128,6 +128,25 @@ impl TrustStore {
         }
     }
 
+    /// Those of one kind whose names begin with `start`, up to `limit`, each with its revision.
+    pub(crate) async fn load_under<R: TrustRecord>(
+        &self,
+        start: &str,
+        limit: usize,
+    ) -> Result<Vec<(R, Rev)>, TrustError> {
+        let found = self.store.scan(&record_key::<R>(start), None, limit).await?;
+        let open =
+            |(key, sealed): &(Key, Versioned)| Ok((self.open::<R>(key, sealed)?, sealed.rev));
+        found.iter().map(open).collect()
+    }
+
+    /// A name for `text` that tells nothing of it to whoever has not the seal's key: 32 hexadecimal digits.
+    pub(crate) fn blind(&self, text: &str) -> String {
+        // No sealed octets begin so: they begin with the length of a key, which is below 2^24.
+        let mac = hmac::sign(&self.seal_key, &[b"blind/", text.as_bytes()].concat());
+        hex::encode(mac.as_ref().get(..16).unwrap_or_default())
+    }
+
     /// Stores a record that must not be there yet.
     ///
     /// # Errors

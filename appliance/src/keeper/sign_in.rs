@@ -222,6 +222,7 @@ impl Keeper {
             authenticated_at: proved.proved_at,
             limits: met.offered,
             terminal: Some(terminal.clone()),
+            continued: None,
         };
         // The evidence is durable before anything that rests on it. A wrong number is no approval.
         // That nothing came of a recorded approval is recorded, too, and never thinned out.

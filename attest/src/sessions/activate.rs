@@ -63,6 +63,12 @@ impl Sessions {
                     None => continue,
                 }
             }
+            let Some(saved_guard) = self.saved_guard(&approval).await? else {
+                // Logged out between click and exchange.
+                let reason = DenyReason::Withdrawn;
+                self.deny(session_id, reason).await?;
+                return Ok(Activation::Denied(reason));
+            };
             let signing_token = random_secret()?;
             let token = Fingerprint::of(signing_token.as_bytes());
             let mut limits = approval.limits.at_most(present);
@@ -84,7 +90,9 @@ impl Sessions {
             let Some(begun) = self.begin(&token, session) else {
                 return Err(SessionError::Contended);
             };
-            if self.replace(&record, rev, None).await? != Outcome::Committed {
+            let mut txn = self.trust.replacement(&record, rev)?;
+            txn.guards.extend(saved_guard);
+            if self.commit(session_id, txn).await? != Outcome::Committed {
                 continue;
             }
             let session = begun.keep();
@@ -116,7 +124,7 @@ impl Sessions {
 }
 
 /// The clock limit from the evidence, the end of the evidence certificate or of a second certificate: whichever comes first.
-fn expiry(approval: &Approval, limits: SessionLimits) -> UnixSeconds {
+pub(super) fn expiry(approval: &Approval, limits: SessionLimits) -> UnixSeconds {
     let seconds = limits.seconds.min(SessionLimits::CEILING_SECONDS);
     let by_clock = approval.authenticated_at.plus(Duration::from_secs(seconds));
     let certificates = [approval.certificate_not_after, approval.second_certificates_not_after];

@@ -4,7 +4,11 @@ mod activate;
 mod count;
 mod live;
 mod own_page;
+mod saved;
 mod spend;
+
+pub use saved::Kept;
+pub use saved::WentOn;
 
 use crate::activation::Entries;
 use crate::clock::Clock;
@@ -279,16 +283,21 @@ impl Sessions {
             if !matches!(record.phase, Phase::Pending { .. } | Phase::Approved { .. }) {
                 return Ok(false);
             }
+            let approved_for = record.phase.holder_id().map(str::to_owned);
             record.close(Phase::Denied { reason });
-            if self.replace(&record, rev, None).await? == Outcome::Committed {
+            let mut txn = self.trust.replacement(&record, rev)?;
+            if let Some(holder_id) = approved_for {
+                txn.writes.extend(self.ends_of_saved(&holder_id, &record.system_id).await?);
+            }
+            if self.commit(session_id, txn).await? == Outcome::Committed {
                 return Ok(true);
             }
         }
         Err(SessionError::Contended)
     }
 
-    /// Denies every sign-in that is approved but not active yet and that `which` picks, as the session it would become: what
-    /// withdraws live sessions withdraws these, too.
+    /// Denies every sign-in that is approved but not active yet and that `which` picks, as the session it would become, and
+    /// removes what browsers keep likewise: what withdraws live sessions withdraws these, too.
     ///
     /// # Errors
     /// [`SessionError`] when one could not be made durable.
@@ -296,6 +305,8 @@ impl Sessions {
         &self,
         which: &(dyn Fn(&LiveSession) -> bool + Send + Sync),
     ) -> Result<u64, SessionError> {
+        // A click that comes in between finds nothing to go on with, and one that came before has a code without it.
+        self.withdraw_saved(which).await?;
         let mut picked = Vec::new();
         let pick = |record: SessionRecord| {
             if let Phase::Approved { approval, .. } = &record.phase
@@ -314,22 +325,34 @@ impl Sessions {
         Ok(denied)
     }
 
-    /// Makes the end durable. The caller then lets the audit log apply it to memory, in its order, and calls
+    /// Makes the end durable, and with it the end of what browsers keep where the reason says so. The caller then lets the audit log apply it to memory, in its order, and calls
     /// [`Sessions::forget`]. True when the session was active.
     ///
     /// # Errors
     /// [`SessionError`] when it could not be made durable.
     pub async fn end(&self, session_id: &str, reason: EndReason) -> Result<bool, SessionError> {
+        let live = self.by_id(session_id);
         for _ in 0..MAX_RETRIES {
+            // Nothing is reserved in between: what it used stays what its record says.
+            let _one_at_a_time = match &live {
+                Some(live) => Some(live.reserving.lock().await),
+                None => None,
+            };
             let Some((mut record, rev)) = self.record(session_id).await? else {
                 return Ok(false);
             };
-            let Phase::Active { approval, token, .. } = record.phase.clone() else {
+            let Phase::Active { approval, token, reserved, .. } = record.phase.clone() else {
                 return Ok(false);
             };
+            let used = Some(live.as_ref().map_or(reserved, |live| live.give_up_block()));
             let (holder_id, method) = (approval.holder_id, approval.method);
-            record.close(Phase::Ended { reason, holder_id, method, token });
-            if self.replace(&record, rev, None).await? == Outcome::Committed {
+            let ended = Phase::Ended { reason, holder_id: holder_id.clone(), method, token, used };
+            record.close(ended);
+            let mut txn = self.trust.replacement(&record, rev)?;
+            if reason.ends_saved() {
+                txn.writes.extend(self.ends_of_saved(&holder_id, &record.system_id).await?);
+            }
+            if self.commit(session_id, txn).await? == Outcome::Committed {
                 return Ok(true);
             }
         }
@@ -352,9 +375,13 @@ impl Sessions {
             txn.guards.push(Guard::Absent(key));
             txn.writes.push(used);
         }
+        self.commit(&record.session_id, txn).await
+    }
+
+    async fn commit(&self, session_id: &str, txn: Txn) -> Result<Outcome, SessionError> {
         let outcome = self.trust.commit(txn).await?;
         if outcome == Outcome::Committed {
-            self.notify(&record.session_id);
+            self.notify(session_id);
         }
         Ok(outcome)
     }
