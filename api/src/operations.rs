@@ -12,6 +12,7 @@ pub mod letter;
 pub mod my_number;
 pub mod own_page;
 pub mod portal;
+pub mod saved;
 
 use crate::problem::Problem;
 use crate::wire;
@@ -363,6 +364,7 @@ pub trait Operations:
     + at_pc::AtPc
     + change_phone::ChangePhone
     + own_page::OwnPage
+    + saved::SavedSignIns
     + Health
     + crate::admin::Admin
 {
@@ -378,6 +380,7 @@ impl<T> Operations for T where
         + at_pc::AtPc
         + change_phone::ChangePhone
         + own_page::OwnPage
+        + saved::SavedSignIns
         + Health
         + crate::admin::Admin
 {

@@ -15,6 +15,7 @@ use crate::door::my_number;
 use crate::door::own_page;
 use crate::door::phone;
 use crate::door::portal;
+use crate::door::saved;
 use crate::door::sessions;
 use crate::door::sign;
 use crate::door::sign_digests;
@@ -60,6 +61,8 @@ pub enum Route {
     ChoicePage,
     AskPhone,
     AskCard,
+    GoOn,
+    ForgetSaved,
     Arrive,
     OwnPage,
     OwnAction,
@@ -152,6 +155,8 @@ pub const ROUTES: &[Entry] = &[
     entry(Listener::Portal,  "GET",    "/login/{link}",                      Route::ChoicePage),
     entry(Listener::Portal,  "POST",   "/login/{link}/phone",                Route::AskPhone),
     entry(Listener::Portal,  "POST",   "/login/{link}/card",                 Route::AskCard),
+    entry(Listener::Portal,  "POST",   "/login/{link}/saved",                Route::GoOn),
+    entry(Listener::Portal,  "POST",   "/login/{link}/forget",               Route::ForgetSaved),
     entry(Listener::Portal,  "GET",    "/arrive",                            Route::Arrive),
     entry(Listener::Portal,  "GET",    "/me",                                Route::OwnPage),
     entry(Listener::Portal,  "POST",   "/me",                                Route::OwnAction),
@@ -200,6 +205,8 @@ pub(crate) async fn run(route: Route, exchange: &mut Exchange<'_>) -> Result<Ans
         Route::ChoicePage => portal::choice(exchange).await,
         Route::AskPhone => portal::ask_phone(exchange).await,
         Route::AskCard => portal::ask_card(exchange).await,
+        Route::GoOn => saved::go_on(exchange).await,
+        Route::ForgetSaved => saved::forget(exchange).await,
         Route::Arrive => own_page::arrive(exchange).await,
         Route::OwnPage => own_page::page(exchange).await,
         Route::OwnAction => own_page::action(exchange).await,
@@ -368,6 +375,8 @@ impl Route {
             Self::ChoicePage => "choice_page",
             Self::AskPhone => "ask_phone",
             Self::AskCard => "ask_card",
+            Self::GoOn => "go_on",
+            Self::ForgetSaved => "forget_saved",
             Self::Arrive => "arrive",
             Self::OwnPage => "own_page",
             Self::OwnAction => "own_action",

@@ -4,6 +4,7 @@ mod at_pc;
 mod change_phone;
 mod letter;
 mod own_page;
+mod saved;
 
 use crate::keeper::Keeper;
 use crate::metrics::Metrics;

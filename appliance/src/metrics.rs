@@ -222,7 +222,7 @@ impl Metrics {
             self.letters.with_label_values(&[event]);
         }
         for method in ["hpki", "jpki", "fido2"] {
-            for result in ["approved", "denied", "refused"] {
+            for result in ["approved", "continued", "denied", "refused"] {
                 self.sign_ins.with_label_values(&[method, result]);
             }
         }
@@ -244,7 +244,7 @@ impl Metrics {
         self.signatures.with_label_values(&[result.name(), algorithm]).inc();
     }
 
-    /// Counts a sign-in; `result` is `approved`, `denied` or `refused`.
+    /// Counts a sign-in; `result` is `approved`, `continued` (by a click of a browser that keeps it), `denied` or `refused`.
     pub fn sign_in(&self, method: &'static str, result: &'static str) {
         self.sign_ins.with_label_values(&[method, result]).inc();
     }

@@ -17,6 +17,7 @@ pub(crate) mod open;
 pub(crate) mod own_page;
 pub(crate) mod phone;
 pub(crate) mod portal;
+pub(crate) mod saved;
 pub(crate) mod sessions;
 pub(crate) mod sign;
 pub(crate) mod sign_digests;

@@ -6,6 +6,7 @@ use super::forms;
 use super::forms::see_other;
 use super::portal;
 use super::portal::BEGUN;
+use super::saved;
 use crate::http::answer::Answer;
 use crate::http::answer::Refusal;
 use crate::http::answer::malformed;
@@ -71,9 +72,12 @@ pub(crate) async fn arrive(exchange: &mut Exchange<'_>) -> Result<Answer, Refusa
         return Err(malformed("code and state: as the page before had them").into());
     };
     let begun = cookies::read(&exchange.parts.headers, BEGUN).map(str::to_owned);
+    let saved = saved::cookie(exchange).map(str::to_owned);
     let (operations, request_id) = exchange.asking();
-    let work =
-        async move { Ok(operations.arrive(&request_id, &code, &state, begun.as_deref()).await) };
+    let work = async move {
+        let (begun, saved) = (begun.as_deref(), saved.as_deref());
+        Ok(operations.arrive(&request_id, &code, &state, begun, saved).await)
+    };
     let arrived = exchange.to_the_end(work).await?;
     let language = Language::choose(None, &exchange.parts.headers);
     let context = Context { path: None, ..Context::of(exchange, language) };
@@ -85,8 +89,11 @@ pub(crate) async fn arrive(exchange: &mut Exchange<'_>) -> Result<Answer, Refusa
             cookies::clear(&mut answer, BEGUN)?;
             Ok(answer)
         }
-        Arrived::Return { url } => {
+        Arrived::Return { url, kept } => {
             let mut answer = see_other(&url)?;
+            if let Some(kept) = &kept {
+                saved::keep(&mut answer, kept)?;
+            }
             cookies::clear(&mut answer, BEGUN)?;
             Ok(answer)
         }

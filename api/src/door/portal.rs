@@ -5,6 +5,7 @@ use super::exchange::Exchange;
 use super::exchange::stopping;
 use super::forms;
 use super::forms::see_other;
+use super::saved;
 use super::sessions::seconds;
 use crate::http::answer;
 use crate::http::answer::Answer;
@@ -23,6 +24,7 @@ use crate::pages::language::Language;
 use crate::pages::messages;
 use crate::pages::portal;
 use crate::pages::refusal;
+use crate::pages::saved as saved_page;
 use crate::pages::told;
 use crate::problem::Code;
 use crate::problem::Problem;
@@ -69,18 +71,23 @@ pub(crate) async fn choice(exchange: &mut Exchange<'_>) -> Result<Answer, Refusa
     let page = exchange.operations().choose(exchange.request_id.as_str(), link).await;
     let context = Context::of(exchange, language);
     match page {
-        ChoicePage::Choose(choice) => match only_card(&choice) {
-            Some(url) => see_other(&format!("{url}?lang={}", language.tag())),
-            None => Ok(portal::choice(&context, link, &choice)),
-        },
+        ChoicePage::Choose(choice) => {
+            match (saved::offer(exchange, link).await, only_card(&choice)) {
+                (Some(offer), _) => Ok(saved_page::offer(&context, link, &offer)),
+                (None, Some(url)) => see_other(&format!("{url}?lang={}", language.tag())),
+                (None, None) => Ok(portal::choice(&context, link, &choice)),
+            }
+        }
         ChoicePage::Over => Ok(refusal(&context, SignInRefusal::LinkOver)),
         ChoicePage::Unavailable => Ok(refusal(&context, SignInRefusal::Unavailable)),
     }
 }
 
-/// With one method there is nothing to choose; a phone still needs its form, since a link alone must start nothing.
+/// With one method there is nothing to choose; a phone still needs its form, since a link alone must start nothing, and so
+/// does a sign-in that is to be kept: only the form says which browser began it.
 fn only_card(choice: &Choice) -> Option<&str> {
     match choice.methods.as_slice() {
+        _ if choice.keeps => None,
         [MethodName::Hpki] => choice.hpki_url.as_deref(),
         [MethodName::Jpki] => choice.jpki_url.as_deref(),
         _ => None,

@@ -100,6 +100,8 @@ pub(super) fn describe(route: Route) -> Description {
         | Route::ChoicePage
         | Route::AskPhone
         | Route::AskCard
+        | Route::GoOn
+        | Route::ForgetSaved
         | Route::Arrive
         | Route::OwnPage
         | Route::OwnAction

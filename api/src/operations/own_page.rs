@@ -14,6 +14,7 @@
 use crate::admin::names::EnrollerName;
 use crate::operations::browser_secret::BrowserSecret;
 use crate::operations::portal::Terminal;
+use crate::operations::saved::SavedCookie;
 use crate::wire::MethodName;
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -47,6 +48,8 @@ pub enum Arrived {
     Return {
         /// Registered return URL with `code` and `state`.
         url: String,
+        /// What the browser keeps from now on, if anything.
+        kept: Option<SavedCookie>,
     },
     /// Unknown, used, denied, too late, or begun in another browser.
     Over,
@@ -218,13 +221,14 @@ pub trait OwnPage: Send + Sync {
     /// Begins a sign-in for the portal itself.
     async fn begin_own_page(&self, request_id: &str, terminal: Terminal) -> Begun;
 
-    /// A browser brought a code. `begun` is the sign-in that this browser began last.
+    /// A browser brought a code. `begun` is the sign-in that this browser began last, `saved` the cookie of those it keeps.
     async fn arrive(
         &self,
         request_id: &str,
         code: &str,
         session_id: &str,
         begun: Option<&str>,
+        saved: Option<&str>,
     ) -> Arrived;
 
     /// The page.

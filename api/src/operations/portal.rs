@@ -72,6 +72,8 @@ pub struct Choice {
     pub jpki_url: Option<String>,
     /// Whether the holder's id (本人ID) must be typed before a phone can be asked.
     pub asks_holder: bool,
+    /// Whether this browser keeps the sign-in until its end.
+    pub keeps: bool,
     /// Seconds until the link is over.
     pub remaining_seconds: u64,
     /// True while published test cards may sign in.

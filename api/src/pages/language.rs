@@ -92,6 +92,18 @@ impl Language {
         }
     }
 
+    /// Hour and minute of the clock on the wall in Japan.
+    pub(crate) fn hour(self, unix_seconds: u64) -> String {
+        let Some(at) = in_japan(unix_seconds) else {
+            return unix_seconds.to_string();
+        };
+        let (hour, minute, _) = at.to_hms();
+        match self {
+            Self::Japanese => format!("{hour}時{minute:02}分"),
+            Self::English => format!("{hour:02}:{minute:02}"),
+        }
+    }
+
     /// How long the page is good.
     pub(crate) fn time_left(self, seconds: u64) -> String {
         match self {
@@ -199,6 +211,9 @@ mod tests {
         assert_eq!(Language::Japanese.time(new_year + 1), "2027年1月1日 0時00分");
         assert_eq!(Language::English.time(new_year), "31 December 2026, 23:59 (Japan)");
         assert_eq!(Language::English.time(u64::MAX), u64::MAX.to_string());
+        assert_eq!(Language::Japanese.hour(new_year + 1), "0時00分");
+        assert_eq!(Language::English.hour(new_year), "23:59");
+        assert_eq!(Language::English.hour(u64::MAX), u64::MAX.to_string());
         let last_second_of_9999 = 253_402_300_799;
         assert_eq!(Language::English.time(last_second_of_9999), last_second_of_9999.to_string());
     }

@@ -8,6 +8,7 @@ pub(crate) mod my_number;
 pub(crate) mod own_page;
 pub(crate) mod portal;
 pub(crate) mod qr;
+pub(crate) mod saved;
 pub(crate) mod told;
 
 use crate::door::exchange::Exchange;

@@ -88,7 +88,7 @@ pub(crate) fn signatures(
 
 impl Language {
     /// How presence was proved, in people's words.
-    fn method(self, method: MethodName) -> &'static str {
+    pub(super) fn method(self, method: MethodName) -> &'static str {
         match method {
             MethodName::Hpki => self.pick("HPKI カード", "HPKI card"),
             MethodName::Jpki => self.pick("マイナンバーカード", "My Number card"),

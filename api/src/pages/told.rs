@@ -271,6 +271,16 @@ pub(crate) fn signed_out_everywhere(language: Language, ended: u64) -> Message {
     message(language, title, &[[&ja, &en], next])
 }
 
+/// The browser keeps nothing that a click could go on with.
+pub(crate) fn saved_over(language: Language) -> Message {
+    let again = [
+        "ログアウトなどで、前の認証は終わっています。この画面をもう一度開き、認証方法を選んでください。",
+        "It ended, by a logout for example. Open this page again and choose how to sign in.",
+    ];
+    let title = ["前の認証のままでは続けられません", "You cannot go on as signed in before"];
+    Message { may_open_again: true, ..message(language, title, &[again]) }
+}
+
 /// The holder's page: this form was sent before, or belongs to another page.
 pub(crate) fn form_over(language: Language) -> Message {
     let again = [

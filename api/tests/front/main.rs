@@ -26,6 +26,7 @@ mod pages;
 mod phone;
 mod portal;
 mod reload;
+mod saved;
 mod signing;
 mod support;
 mod tls;

@@ -87,6 +87,7 @@ async fn signing_in_leads_to_the_choice_and_the_choice_remembers_who_began() {
         hpki_url: Some(format!("https://localhost:8444/login/{LINK}")),
         jpki_url: None,
         asks_holder: true,
+        keeps: false,
         remaining_seconds: 170,
         danger_test_mode: false,
     }));

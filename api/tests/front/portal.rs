@@ -24,6 +24,7 @@ fn choice(methods: &[MethodName], asks_holder: bool) -> ChoicePage {
         hpki_url: Some("https://localhost:8444/login/link-1".into()),
         jpki_url: Some("https://localhost:8447/login/link-1".into()),
         asks_holder,
+        keeps: false,
         remaining_seconds: 170,
         danger_test_mode: true,
     })

@@ -3,6 +3,7 @@
 use crate::audit::activation::ActivationAsked;
 use crate::audit::record::AlarmSource;
 use crate::audit::record::Asked;
+use crate::audit::record::Continuation;
 use crate::audit::record::Enrolment;
 use crate::audit::record::SignIn;
 use crate::audit::record::SignatureFacts;
@@ -39,6 +40,8 @@ pub enum Event {
     EnrolmentConfirmed(Box<Enrolment>),
     /// Somebody proved presence for a transaction and confirmed it.
     SignInApproved(Box<SignIn>),
+    /// The browser that keeps a sign-in went on with it by a click: evidence of before stands for presence.
+    SignInContinued(Box<Continuation>),
     /// A sign-in was refused.
     SignInDenied {
         /// Transaction or session, hashed.
@@ -172,7 +175,7 @@ pub enum Event {
 
 impl Event {
     /// Every wire name.
-    pub const KINDS: [&str; 21] = [
+    pub const KINDS: [&str; 22] = [
         "signature",
         "signature_withheld",
         "activation_asked",
@@ -180,6 +183,7 @@ impl Event {
         "enrolment_started",
         "enrolment_confirmed",
         "sign_in_approved",
+        "sign_in_continued",
         "sign_in_denied",
         "session_activated",
         "session_ended",
@@ -206,6 +210,7 @@ impl Event {
             Self::EnrolmentStarted(_) => "enrolment_started",
             Self::EnrolmentConfirmed(_) => "enrolment_confirmed",
             Self::SignInApproved(_) => "sign_in_approved",
+            Self::SignInContinued(_) => "sign_in_continued",
             Self::SignInDenied { .. } => "sign_in_denied",
             Self::SessionActivated { .. } => "session_activated",
             Self::SessionEnded { .. } => "session_ended",
@@ -235,6 +240,7 @@ impl Event {
                 Some(&enrolment.holder_id)
             }
             Self::SignInApproved(sign_in) => Some(&sign_in.holder_id),
+            Self::SignInContinued(continued) => Some(&continued.holder_id),
             Self::SessionActivated { holder_id, .. } | Self::SessionEnded { holder_id, .. } => {
                 Some(holder_id)
             }
@@ -253,6 +259,7 @@ impl Event {
             Self::ActivationAsked(asked) => Some(&asked.system_id),
             Self::SignInAsked(asked) => Some(&asked.binding.system_id),
             Self::SignInApproved(sign_in) => Some(&sign_in.system_id),
+            Self::SignInContinued(continued) => Some(&continued.system_id),
             Self::SessionActivated { system_id, .. } | Self::SessionEnded { system_id, .. } => {
                 Some(system_id)
             }

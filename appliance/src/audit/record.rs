@@ -174,6 +174,30 @@ pub struct SignIn {
     pub entries: Option<Fingerprint>,
 }
 
+/// A click in the place of fresh evidence, and what it goes on with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Continuation {
+    /// The transaction, hashed.
+    pub session: Fingerprint,
+    /// The session before it on the same evidence, hashed: it ends.
+    pub from: Fingerprint,
+    /// Holder.
+    pub holder_id: String,
+    /// Signing system that asked.
+    pub system_id: String,
+    /// How presence was proved.
+    pub method: Method,
+    /// When presence was proved.
+    pub authenticated_at: UnixSeconds,
+    /// SHA-256 of that evidence, as in the sign-in's record.
+    pub evidence: Fingerprint,
+    /// The browser that keeps it, hashed.
+    pub browser: Fingerprint,
+    /// Where the click came from.
+    pub terminal: String,
+}
+
 /// A question to an authenticator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -429,6 +453,17 @@ pub(crate) mod tests {
                 evidence: Fingerprint::of(b"{\"a\":1}"),
                 evidence_json: "{\"a\":1}".to_owned(),
                 entries: None,
+            })),
+            Event::SignInContinued(Box::new(Continuation {
+                session: session_hash("t"),
+                from: session_hash("s"),
+                holder_id: "u-17".to_owned(),
+                system_id: "ehr".to_owned(),
+                method: Method::Fido2,
+                authenticated_at: UnixSeconds(1),
+                evidence: Fingerprint::of(b"{\"a\":1}"),
+                browser: session_hash("b"),
+                terminal: "127.0.0.1".to_owned(),
             })),
             Event::TrustProposed(change.clone()),
             {

@@ -176,6 +176,8 @@ pub struct Sessions {
     pub max_signatures: u64,
     /// Seconds from the evidence in which entries that were approved one by one are signed (`purpose: once`).
     pub once_seconds: u64,
+    /// Whether a browser keeps a sign-in until its end, to go on with by one click.
+    pub saved_sign_ins: bool,
 }
 
 impl Default for Sessions {
@@ -185,6 +187,8 @@ impl Default for Sessions {
             max_seconds: SessionLimits::CEILING_SECONDS,
             max_signatures: 1_000,
             once_seconds: 300,
+            // PCs of a ward are shared, and a forgotten logout would be the next person's to find.
+            saved_sign_ins: false,
         }
     }
 }

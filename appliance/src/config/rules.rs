@@ -39,6 +39,13 @@ pub fn check(config: &Config) -> Vec<Fault> {
         }
     }
     my_number_cards(config, &mut faults);
+    if config.sessions.saved_sign_ins && config.listeners.portal.is_none() {
+        faults.push(Fault::error(
+            "sessions.saved_sign_ins",
+            "without [listeners.portal] no browser can keep a sign-in",
+            "write a table [listeners.portal], or delete the line",
+        ));
+    }
     if config.keys.destroy_after_seconds < 86_400 {
         faults.push(Fault::warning(
             "keys.destroy_after_seconds",

@@ -193,6 +193,20 @@ fn host_name_with_scheme_port_or_capitals_is_refused() {
 }
 
 #[test]
+fn sign_ins_are_kept_by_nobody_unless_the_house_wants_it_and_has_a_portal() {
+    let config = |text: &str| toml::from_str::<Config>(text).unwrap();
+    assert!(!config(EXAMPLE).sessions.saved_sign_ins);
+    assert!(!Sessions::default().saved_sign_ins);
+    let wanted = changed("saved_sign_ins = false", "saved_sign_ins = true");
+    assert_eq!(errors(&wanted), Vec::<String>::new());
+    let mut without = config(&wanted);
+    without.listeners.portal = None;
+    let faults = rules::check(&without);
+    let fault = faults.iter().find(|fault| fault.key == "sessions.saved_sign_ins");
+    assert!(fault.is_some(), "{faults:?}");
+}
+
+#[test]
 fn portal_under_an_address_is_refused() {
     let text = changed("\"portal.inkan.hospital.example\"", "\"192.0.2.1\"");
     one_error(&text, "listeners.portal.host_name", &["passkeys", "name"]);

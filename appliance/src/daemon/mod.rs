@@ -254,6 +254,7 @@ impl Daemon {
                 sign_ins_per_minute: config.limits.sign_ins_per_minute,
                 factor_rules: config.factors.rules(),
                 change_by_phone: config.factors.change_by_phone,
+                saved_sign_ins: config.sessions.saved_sign_ins,
                 phone_networks: config.factors.phone_networks.clone(),
                 phone_session_seconds: config.factors.phone_session_seconds,
                 show_added_seconds: config.factors.show_seconds,

@@ -28,9 +28,10 @@ impl OwnPage for Doorway {
         code: &str,
         session_id: &str,
         begun: Option<&str>,
+        saved: Option<&str>,
     ) -> Arrived {
         match self.inside() {
-            Ok(inside) => inside.keeper.arrive(request_id, code, session_id, begun).await,
+            Ok(inside) => inside.keeper.arrive(request_id, code, session_id, begun, saved).await,
             Err(_) => Arrived::Unavailable,
         }
     }

@@ -10,6 +10,7 @@ use crate::audit::activation::ActivationAsked;
 use crate::audit::activation::ListedEntry;
 use crate::audit::record::AlarmSource;
 use crate::audit::record::Asked;
+use crate::audit::record::Continuation;
 use crate::audit::record::DigestValue;
 use crate::audit::record::Enrolment;
 use crate::audit::record::Idempotency;
@@ -30,6 +31,7 @@ use attest::phone_change::PhoneChange;
 use attest::records::Fingerprint;
 use attest::records::Method;
 use attest::registry::LiveCredential;
+use attest::saved::SavedSignIn;
 use attest::session::EndReason;
 use attest::session::LiveSession;
 use attest::session::Withdrawal;
@@ -152,6 +154,28 @@ pub fn activation_asked(request_id: &str, record: &SessionRecord) -> Option<Entr
 pub fn sign_in_approved(request_id: &str, sign_in: SignIn) -> Entry {
     let holder = Principal::Holder(sign_in.holder_id.clone());
     Entry::new(request_id, holder, Event::SignInApproved(Box::new(sign_in)))
+}
+
+/// A click in the browser that keeps a sign-in. Who clicked, nobody proved: the evidence is its holder's, of before.
+pub fn sign_in_continued(
+    request_id: &str,
+    record: &SessionRecord,
+    saved: &SavedSignIn,
+    terminal: &str,
+) -> Entry {
+    let approval = &saved.approval;
+    let continued = Continuation {
+        session: session_hash(&record.session_id),
+        from: session_hash(&saved.session_id),
+        holder_id: approval.holder_id.clone(),
+        system_id: record.system_id.clone(),
+        method: approval.method,
+        authenticated_at: approval.authenticated_at,
+        evidence: Fingerprint(approval.evidence.clone()),
+        browser: session_hash(&saved.browser),
+        terminal: terminal.to_owned(),
+    };
+    Entry::new(request_id, Principal::Unknown, Event::SignInContinued(Box::new(continued)))
 }
 
 /// A sign-in came to nothing: `code` is stable, `detail` is for the auditor.

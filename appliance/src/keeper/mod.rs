@@ -31,6 +31,7 @@ mod phones;
 mod portal;
 mod refused;
 mod retries;
+mod saved;
 mod session_steps;
 mod sign_in;
 mod signing;
@@ -121,6 +122,8 @@ pub struct KeeperSettings {
     pub factor_rules: FactorRules,
     /// Whether a phone may be changed by the phone itself.
     pub change_by_phone: bool,
+    /// Whether browsers keep sign-ins, to go on with by one click.
+    pub saved_sign_ins: bool,
     /// Networks of the PCs that may show a QR code; empty: every PC may.
     pub phone_networks: Vec<Network>,
     /// Seconds of a session that a phone approved, from the evidence.

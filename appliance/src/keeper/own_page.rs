@@ -74,9 +74,15 @@ impl OwnPage for Keeper {
         code: &str,
         session_id: &str,
         begun: Option<&str>,
+        saved: Option<&str>,
     ) -> Arrived {
+        let (arrives, is_begun_here) = ((code, session_id), begun == Some(session_id));
+        let for_system = self.arrive_for_system(request_id, arrives, is_begun_here, saved).await;
+        if let Some(arrived) = for_system {
+            return arrived;
+        }
         // A code that somebody sent opens nothing: it is good in the browser that began the sign-in.
-        if begun != Some(session_id) {
+        if !is_begun_here {
             return Arrived::Over;
         }
         let redeemed = self.parts.sessions.redeem(session_id, code).await;

@@ -7,7 +7,6 @@ use super::enrol::started;
 use super::phones::Phones;
 use super::phones::Shown;
 use super::phones::terminal_line;
-use super::sign_in::return_to;
 use api::operations::CardHandshake;
 use api::operations::SignInRefusal;
 use api::operations::portal::Choice;
@@ -310,6 +309,7 @@ impl Keeper {
             jpki_url: jpki.and_then(|jpki| at(Method::Jpki, &jpki.listener.origin)),
             methods: methods.into_iter().map(Into::into).collect(),
             asks_holder: record.holder_id.is_none(),
+            keeps: self.keeps(record),
             remaining_seconds: now.seconds_until(record.link_expires_at),
             danger_test_mode: self.danger_test_mode(),
         }
@@ -382,18 +382,19 @@ impl Keeper {
         let Some((record, system)) = self.sign_in_of(handoff).await? else {
             return Ok(WaitPage::Over);
         };
-        Ok(match (&handoff.state, &record.phase, &record.return_url) {
-            (HandoffState::Denied { .. }, ..) => WaitPage::Denied,
-            (HandoffState::Approved, Phase::Approved { .. }, Some(url)) => {
-                WaitPage::Return { url: return_to(url, &page.code(), &record.session_id) }
+        Ok(match (&handoff.state, &record.phase) {
+            (HandoffState::Denied { .. }, _) => WaitPage::Denied,
+            (HandoffState::Approved, Phase::Approved { .. } | Phase::Active { .. }) => {
+                let is_waiting = matches!(record.phase, Phase::Approved { .. });
+                match self.way_back(&record, &page.code()).filter(|_| is_waiting) {
+                    Some(url) => WaitPage::Return { url },
+                    None => WaitPage::SignedIn { system: system.display_name.clone() },
+                }
             }
-            (HandoffState::Approved, Phase::Approved { .. } | Phase::Active { .. }, _) => {
-                WaitPage::SignedIn { system: system.display_name.clone() }
-            }
-            (HandoffState::Waiting, Phase::Denied { reason: DenyReason::ByHolder }, _) => {
+            (HandoffState::Waiting, Phase::Denied { reason: DenyReason::ByHolder }) => {
                 WaitPage::Denied
             }
-            (HandoffState::Waiting, ..) if handoff.is_open(now) && !record.link_is_over(now) => {
+            (HandoffState::Waiting, _) if handoff.is_open(now) && !record.link_is_over(now) => {
                 WaitPage::Waiting(Waiting {
                     purpose: sign_in_purpose(&record, &system, handoff),
                     url: phones.url(&handoff.handoff_id, page),

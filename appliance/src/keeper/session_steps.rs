@@ -2,6 +2,7 @@
 
 use super::Keeper;
 use super::entries;
+use super::phones::Phones;
 use super::views;
 use crate::audit::Principal;
 use crate::problems;
@@ -142,12 +143,17 @@ impl Keeper {
 
     /// Where a sign-in begins: on the portal where there is something to choose or a phone will do, else at the card.
     pub(super) fn login_origin(&self, record: &SessionRecord) -> &str {
-        let cards = [Method::Hpki, Method::Jpki].map(|card| record.accepts(card));
-        match &self.phones {
-            Some(phones) if record.accepts(Method::Fido2) || cards == [true; 2] => &phones.origin,
-            _ if cards == [false, true] => self.card_origin(Method::Jpki),
-            _ => self.card_origin(Method::Hpki),
+        match self.portal_of(record) {
+            Some(phones) => &phones.origin,
+            None if record.accepts(Method::Hpki) => self.card_origin(Method::Hpki),
+            None => self.card_origin(Method::Jpki),
         }
+    }
+
+    /// The portal, where this sign-in begins there.
+    pub(super) fn portal_of(&self, record: &SessionRecord) -> Option<&Phones> {
+        let takes_both = [Method::Hpki, Method::Jpki].iter().all(|card| record.accepts(*card));
+        self.phones.as_ref().filter(|_| takes_both || record.accepts(Method::Fido2))
     }
 
     /// Records that a session is active and judges what it rests on once more: minutes may have passed since the sign-in.

@@ -79,13 +79,7 @@ impl SignIn for Keeper {
                 form_token: self.forms.issue(&met.shown(), &met.proved.factor),
                 asks_number: met.record.number.is_some(),
                 for_own_page: met.record.is_for_portal(),
-                return_origins: met
-                    .record
-                    .return_url
-                    .as_deref()
-                    .and_then(origin)
-                    .into_iter()
-                    .collect(),
+                return_origins: self.return_origins(&met.record),
                 remaining_seconds: met.now.seconds_until(met.record.link_expires_at),
                 session_seconds: met.offered.seconds,
                 signatures: met.offered.signatures,
@@ -246,7 +240,7 @@ impl Keeper {
         match outcome {
             Ok(Approved::Code(code)) => {
                 self.parts.metrics.sign_in(method.name(), "approved");
-                after_approval(&met, code)
+                self.after_approval(&met, code)
             }
             Ok(Approved::LinkOver) => {
                 self.note_lost_sign_in(request_id, &met.record, method, "link_over").await;
@@ -285,6 +279,20 @@ impl Keeper {
         }
     }
 
+    fn after_approval(&self, met: &Met, code: Option<String>) -> Confirmed {
+        match code.and_then(|code| self.way_back(&met.record, &code)) {
+            Some(url) => Confirmed::Return { url },
+            None => Confirmed::Done { system: met.system.display_name.clone() },
+        }
+    }
+
+    /// Where the answer leads, one after the other.
+    fn return_origins(&self, record: &SessionRecord) -> Vec<String> {
+        let portal = self.keeping_portal(record).map(|phones| phones.origin.clone());
+        let system = record.return_url.as_deref().and_then(origin);
+        portal.into_iter().chain(system).collect()
+    }
+
     /// Records that nothing came of an approval: never thinned out.
     pub(super) async fn note_lost_sign_in(
         &self,
@@ -317,15 +325,6 @@ impl Keeper {
     }
 }
 
-fn after_approval(met: &Met, code: Option<String>) -> Confirmed {
-    match (&met.record.return_url, code) {
-        (Some(return_url), Some(code)) => {
-            Confirmed::Return { url: return_to(return_url, &code, &met.record.session_id) }
-        }
-        _ => Confirmed::Done { system: met.system.display_name.clone() },
-    }
-}
-
 /// The registered return URL with code and state.
 pub(super) fn return_to(return_url: &str, code: &str, session_id: &str) -> String {
     let separator = if return_url.contains('?') { '&' } else { '?' };
@@ -333,7 +332,7 @@ pub(super) fn return_to(return_url: &str, code: &str, session_id: &str) -> Strin
 }
 
 /// Scheme, host and port of a URL.
-fn origin(url: &str) -> Option<String> {
+pub(super) fn origin(url: &str) -> Option<String> {
     let uri: http::Uri = url.parse().ok()?;
     Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?))
 }

@@ -214,7 +214,7 @@ impl Signing for Keeper {
 
     async fn end_session(&self, caller: &Caller, session_id: &str) -> Result<(), Problem> {
         let system = self.system(caller)?;
-        self.own_session(&system, session_id).await?;
+        let record = self.own_session(&system, session_id).await?;
         if let Some(session) = self.parts.sessions.by_id(session_id) {
             return self.log_out(caller, &system, &session).await;
         }
@@ -226,10 +226,15 @@ impl Signing for Keeper {
             // It became active while it was being denied.
             Some(session) => self.log_out(caller, &system, &session).await,
             // Over already; or active in its record alone, whose token nobody was given.
-            None => match self.parts.sessions.end(session_id, EndReason::Logout).await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(problems::session(&error)),
-            },
+            None => {
+                let ended = self.parts.sessions.end(session_id, EndReason::Logout).await;
+                ended.map_err(|error| problems::session(&error))?;
+                // A logout is one also where the session is over by itself: nobody goes on with it by a click.
+                let Some(holder_id) = record.phase.holder_id() else { return Ok(()) };
+                let forgotten =
+                    self.parts.sessions.forget_saved(holder_id, &system.system_id).await;
+                forgotten.map_err(|error| problems::session(&error))
+            }
         }
     }
 

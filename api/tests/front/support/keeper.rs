@@ -3,6 +3,7 @@
 use super::paper_letter::PaperLetter;
 use super::paper_own_page::PaperOwnPage;
 use super::paper_portal::PaperPortal;
+use super::paper_saved::PaperSaved;
 use super::signer::Signer;
 use api::admin::Admin;
 use api::admin::AdminAnswer;
@@ -63,6 +64,7 @@ pub struct PaperKeeper {
     pub portal: PaperPortal,
     pub letter: PaperLetter,
     pub own_page: PaperOwnPage,
+    pub saved: PaperSaved,
     pub registry: prometheus::Registry,
 }
 

@@ -6,6 +6,7 @@ pub mod paper_letter;
 pub mod paper_my_number;
 pub mod paper_own_page;
 pub mod paper_portal;
+pub mod paper_saved;
 pub mod pki;
 pub mod rig;
 pub mod signer;

@@ -72,8 +72,10 @@ impl OwnPage for PaperKeeper {
         code: &str,
         session_id: &str,
         begun: Option<&str>,
+        saved: Option<&str>,
     ) -> Arrived {
         self.note(format!("arrive {code} {session_id}"));
+        self.saved.cookies.lock().unwrap().push(saved.map(str::to_owned));
         self.own_page.begun.lock().unwrap().push(begun.map(str::to_owned));
         self.own_page.arrived.lock().unwrap().clone().unwrap_or(Arrived::Over)
     }

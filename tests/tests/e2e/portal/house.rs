@@ -61,6 +61,16 @@ impl House {
         SHARED.get_or_init(|| Self::new(Plan { tune, ..Plan::default() })).await
     }
 
+    /// The same, where browsers keep sign-ins.
+    pub async fn saving() -> &'static Self {
+        static SHARED: OnceCell<House> = OnceCell::const_new();
+        // It stands below `[sessions]`.
+        let tune = |settings: &mut Settings| {
+            settings.more.push_str("saved_sign_ins = true\n[limits]\nsign_ins_per_minute = 600\n");
+        };
+        SHARED.get_or_init(|| Self::new(Plan { tune, ..Plan::default() })).await
+    }
+
     pub async fn new(plan: Plan) -> Self {
         let world = World::new(plan).await;
         let clinic = world.pki.clients.client("clinic", Validity::CURRENT);

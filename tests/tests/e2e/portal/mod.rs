@@ -23,4 +23,5 @@ mod own_page_ends;
 mod own_page_races;
 mod own_signatures;
 mod retire;
+mod saved;
 mod sign_in;
