@@ -18,11 +18,15 @@ use sled::transaction::UnabortableTransactionError;
 use std::fs::File;
 use std::io;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 /// The open database and a second descriptor on its file.
 pub(super) struct Engine {
     pub(super) db: sled::Db,
     pub(super) file: File,
+    /// Values asked for one by one.
+    pub(super) gets: AtomicUsize,
 }
 
 /// What is known about the whole store: written in every transaction, checked at every start.
@@ -146,6 +150,12 @@ impl Engine {
         now: UnixSeconds,
     ) -> Result<Option<Versioned>, StoreError> {
         let data_key = layout::data_key(key);
+        if self.gets.fetch_add(1, Ordering::Relaxed).is_multiple_of(GETS_UNCOUNTED) {
+            let counted = guarded(|| count_pages(&self.db, &data_key));
+            counted
+                .and_then(|counted| counted.map_err(|error| error.to_string()))
+                .map_err(|error| damaged(&data_key, error))?;
+        }
         match guarded(|| self.db.get(&data_key)) {
             Ok(Ok(None)) => Ok(None),
             Ok(Ok(Some(octets))) => {
@@ -174,13 +184,16 @@ impl Engine {
         };
         guarded(|| {
             let mut found = Vec::new();
-            for entry in self.db.range(first..) {
+            for (index, entry) in self.db.range(first..).enumerate() {
                 if found.len() >= limit {
                     break;
                 }
                 let (key, octets) = entry.map_err(|error| unreadable(&prefix, &error))?;
                 if !key.starts_with(&prefix) {
                     break;
+                }
+                if index.is_multiple_of(RECORDS_UNCOUNTED) {
+                    count_pages(&self.db, &key).map_err(|error| unreadable(&key, &error))?;
                 }
                 let envelope = open(&key, &octets)?;
                 if !envelope.is_expired(now) {
@@ -343,6 +356,26 @@ impl Change<'_> {
             .transpose()
     }
 }
+
+/// Has sled count the pages that it keeps in memory, and let go of the oldest where they are more than its cache may have.
+///
+/// sled 0.34 counts a page only when pages of the same shard, one of 256, were asked for 64 times since the last count. Left
+/// alone it keeps many times its cache: sixteen records to a page, half a gigabyte of pages is read by then. So the page of
+/// `key` is asked for as often as that.
+pub(super) fn count_pages(db: &sled::Db, key: &[u8]) -> sled::Result<()> {
+    for _ in 0..=SHARD_ACCESSES {
+        db.contains_key(key)?;
+    }
+    Ok(())
+}
+
+/// Accesses that sled gathers before it counts.
+const SHARD_ACCESSES: usize = 64;
+/// Values asked for one by one between two counts, each from a page of its own: a count takes as long as reading some pages,
+/// and each shard keeps as many pages more than it should.
+const GETS_UNCOUNTED: usize = 16;
+/// Records read in their order between two counts: some four pages.
+pub(super) const RECORDS_UNCOUNTED: usize = 48;
 
 /// Runs a call into sled; its panics become text, because it panics on some damaged pages.
 pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {

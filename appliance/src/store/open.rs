@@ -2,7 +2,9 @@
 
 use crate::store::SledStore;
 use crate::store::engine::Engine;
+use crate::store::engine::RECORDS_UNCOUNTED;
 use crate::store::engine::StoreState;
+use crate::store::engine::count_pages;
 use crate::store::engine::guarded;
 use crate::store::envelope::Envelope;
 use crate::store::floor::Floor;
@@ -20,6 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
 use std::time::Duration;
 use std::time::Instant;
@@ -41,12 +44,12 @@ pub struct StoreConfig {
 }
 
 impl Default for StoreConfig {
-    /// 60 s (opening 1 GB took 0.5 s), 30 s (a slow disk's worst sync takes seconds), 64 MiB (every live record of 10,000 holders), 4,096 (half a second of commits).
+    /// 60 s (opening 1 GB took 0.5 s), 30 s (a slow disk's worst sync takes seconds), 32 MiB (every live record of 10,000 holders), 4,096 (half a second of commits).
     fn default() -> Self {
         Self {
             open_timeout: Duration::from_secs(60),
             commit_timeout: Duration::from_secs(30),
-            cache_bytes: 64 * 1024 * 1024,
+            cache_bytes: 32 * 1024 * 1024,
             queue_limit: 4096,
         }
     }
@@ -186,7 +189,7 @@ fn open(directory: &Path, cache_bytes: u64) -> Result<Opened, StoreOpenError> {
     }
     match state.rev < floor_rev {
         true => Err(StoreOpenError::WentBack { found: state.rev, floor: floor_rev }),
-        false => Ok((Engine { db, file }, state, floor)),
+        false => Ok((Engine { db, file, gets: AtomicUsize::new(0) }, state, floor)),
     }
 }
 
@@ -194,8 +197,12 @@ fn open(directory: &Path, cache_bytes: u64) -> Result<Opened, StoreOpenError> {
 fn add_up(db: &sled::Db) -> Result<StoreState, StoreOpenError> {
     let mut found = StoreState::default();
     let mut expected = None;
-    for entry in db.iter() {
-        let (key, octets) = entry.map_err(|error| StoreOpenError::Engine(error.to_string()))?;
+    let engine = |error: sled::Error| StoreOpenError::Engine(error.to_string());
+    for (index, entry) in db.iter().enumerate() {
+        let (key, octets) = entry.map_err(engine)?;
+        if index.is_multiple_of(RECORDS_UNCOUNTED) {
+            count_pages(db, &key).map_err(engine)?;
+        }
         if key == layout::STATE_KEY {
             expected = Some(StoreState::decode(&octets).ok_or_else(|| {
                 record_error(&key, "the store's state record does not fit its check sum".to_owned())
