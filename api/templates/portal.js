@@ -23,11 +23,12 @@
     }, 1000);
   }
 
-  // Asks until the page no longer waits; the page that follows has no script and so ends this.
+  // Asks until the page no longer waits, or waits with another code: then there is another page to be had.
   async function watch() {
+    const { shows } = byId("waiting").dataset;
     for (;;) {
       try {
-        const answer = await fetch(`${location.pathname}/state?wait=${WAIT_SECONDS}`);
+        const answer = await fetch(`${location.pathname}/state?wait=${WAIT_SECONDS}&shows=${shows}`);
         if (answer.ok && !(await answer.json()).waiting) {
           location.reload();
           return;
@@ -186,6 +187,15 @@
     }
   }
 
+  // At 0:00 the page says that it is over, unless the phone is asking or something else is told.
+  let isOver = false;
+  function endIfOver() {
+    if (isOver && !byId("ask").hidden && !byId("again").disabled) {
+      // Not a reload: that would send a form again.
+      location.replace(`${location.pathname}?lang=${document.documentElement.lang}`);
+    }
+  }
+
   function onPhone(form) {
     if (!window.PublicKeyCredential) {
       showOwn("unusable");
@@ -198,6 +208,7 @@
       buttons.forEach((button) => (button.disabled = true));
       await prove(number ? { number: number.value } : {});
       buttons.forEach((button) => (button.disabled = false));
+      endIfOver();
     };
     form.hidden = false;
     form.addEventListener("submit", (event) => {
@@ -220,7 +231,9 @@
   }
   if (byId("prove")) {
     onPhone(byId("prove"));
-    // What was told stays; otherwise the page says itself that it is too late.
-    countDown(byId("left"), () => byId("ask").hidden || location.reload());
+    countDown(byId("left"), () => {
+      isOver = true;
+      endIfOver();
+    });
   }
 })();

@@ -5,11 +5,14 @@
 
 use crate::clock::UnixSeconds;
 use crate::evidence::NewPasskey;
+use crate::evidence::VerifiedFido2;
+use crate::evidence::spki_der;
 use crate::records::Fingerprint;
 use crate::records::Method;
 use crate::records::TrustRecord;
 use crate::records::record_key;
 use crate::sessions::SessionError;
+use crate::sessions::note_evidence;
 use crate::store::Guard;
 use crate::store::Outcome;
 use crate::store::Txn;
@@ -123,6 +126,11 @@ impl Authenticator {
             last_used_at: None,
             counter_went_back_at: None,
         }
+    }
+
+    /// SHA-256 of its public key (SubjectPublicKeyInfo DER), as evidence names the key.
+    pub fn public_key(&self) -> Option<Fingerprint> {
+        spki_der(self.passkey.get_public_key()).ok().map(|der| Fingerprint::of(&der))
     }
 
     /// Whether a use with `counter` may follow: it goes up, or there is none at all (WebAuthn §7.2, signCount).
@@ -246,6 +254,28 @@ impl Authenticators {
         Err(SessionError::Contended)
     }
 
+    /// Notes a proof that came to nothing: its counter and its evidence are used up all the same. The record as it is now, to be
+    /// put into the registry; `None` when there is nothing to note.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it could not be made durable.
+    pub async fn note_proof(
+        &self,
+        proof: &VerifiedFido2,
+        now: UnixSeconds,
+    ) -> Result<Option<Authenticator>, SessionError> {
+        for _ in 0..MAX_RETRIES {
+            let mut txn = Txn::default();
+            let ProofUsed::Yes(used) = use_up(&self.trust, proof, now, &mut txn).await? else {
+                return Ok(None);
+            };
+            if self.trust.commit(txn).await? == Outcome::Committed {
+                return Ok(Some(*used));
+            }
+        }
+        Err(SessionError::Contended)
+    }
+
     /// Notes that the counter went back; the record as it is now, if there is one.
     ///
     /// # Errors
@@ -260,6 +290,43 @@ impl Authenticators {
         });
         Ok(noted.await?)
     }
+}
+
+/// Whether a proof may be used now.
+pub(crate) enum ProofUsed {
+    /// It may; the authenticator as it is afterwards.
+    Yes(Box<Authenticator>),
+    /// The authenticator was removed in between.
+    FactorGone,
+    /// The counter went back in between: there may be a copy of the key.
+    CounterBack,
+    /// This very evidence was used before.
+    EvidenceUsed,
+}
+
+/// Uses `proof` up, once: what that takes is added to `txn`.
+pub(crate) async fn use_up(
+    trust: &TrustStore,
+    proof: &VerifiedFido2,
+    now: UnixSeconds,
+    txn: &mut Txn,
+) -> Result<ProofUsed, SessionError> {
+    let found = trust.load::<Authenticator>(&proof.authenticator_id().0).await?;
+    let Some((mut found, rev)) =
+        found.filter(|(found, _)| found.holder_id == proof.binding().holder_id)
+    else {
+        return Ok(ProofUsed::FactorGone);
+    };
+    if !found.is_followed_by(proof.counter()) {
+        return Ok(ProofUsed::CounterBack);
+    }
+    proof.note_use(&mut found);
+    txn.guards.push(Guard::Rev(found.key(), rev));
+    txn.writes.push(trust.sealed(&found)?);
+    Ok(match note_evidence(trust, &proof.replay_key(), now, txn).await? {
+        true => ProofUsed::Yes(Box::new(found)),
+        false => ProofUsed::EvidenceUsed,
+    })
 }
 
 #[cfg(test)]

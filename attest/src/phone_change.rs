@@ -2,15 +2,18 @@
 //!
 //! ```text
 //! waiting --old phone proved--> proved --"yes" on the PC--> agreed     (and any of them: over by the clock)
-//!    \___ wrong number five times, "not mine", "no" _\____> denied
+//!    \___ wrong number five times, "not mine", "no", refused _\____> denied
 //! ```
 //! Nothing about the holder id is believed or told before a phone proves it: unknown ids get a page like any other. What is
 //! agreed is leave to issue one [`Ticket`](crate::ticket::Ticket) by the old phone, once; the old phone works until that
-//! ticket is done.
+//! ticket is done, for which it is asked once more.
 
 use crate::authenticator::Authenticator;
+use crate::authenticator::ProofUsed;
+use crate::authenticator::use_up;
 use crate::clock::Clock;
 use crate::clock::UnixSeconds;
+use crate::evidence::Purpose;
 use crate::evidence::VerifiedFido2;
 use crate::qr_link::NumberTried;
 use crate::qr_link::PageSecret;
@@ -19,11 +22,9 @@ use crate::qr_link::one_line;
 use crate::records::Fingerprint;
 use crate::records::TrustRecord;
 use crate::sessions::SessionError;
-use crate::sessions::note_evidence;
 use crate::sign_in::DenyReason;
 use crate::sign_in::number_fingerprint;
 use crate::sign_in::random_id;
-use crate::store::Guard;
 use crate::store::Outcome;
 use crate::store::Rev;
 use crate::store::Txn;
@@ -132,7 +133,7 @@ pub enum ChangeNumber {
 /// What became of the old phone's proof.
 #[derive(Debug)]
 pub enum ChangeProved {
-    /// The PC asks now; the authenticator as it is now, to be put into the registry.
+    /// The PC asks now, or the change is denied as asked; the authenticator as it is now, to be put into the registry.
     Done(Box<Authenticator>),
     /// Used, denied or too late.
     Over,
@@ -251,39 +252,53 @@ impl PhoneChanges {
         change_id: &str,
         proof: &VerifiedFido2,
     ) -> Result<ChangeProved, SessionError> {
+        self.settle(change_id, proof, |now| ChangeState::Proved {
+            authenticator_id: proof.authenticator_id().clone(),
+            until: now.plus(Duration::from_secs(AGREE_SECONDS)),
+        })
+        .await
+    }
+
+    /// The old phone proved its holder, who may change nothing: the change is denied, and the proof used up.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it could not be made durable.
+    pub async fn refuse(
+        &self,
+        change_id: &str,
+        proof: &VerifiedFido2,
+    ) -> Result<ChangeProved, SessionError> {
+        self.settle(change_id, proof, |_| ChangeState::Denied { reason: DenyReason::Refused }).await
+    }
+
+    async fn settle(
+        &self,
+        change_id: &str,
+        proof: &VerifiedFido2,
+        next: impl Fn(UnixSeconds) -> ChangeState,
+    ) -> Result<ChangeProved, SessionError> {
         let binding = proof.binding();
         for _ in 0..MAX_RETRIES {
             let now = self.clock.now()?;
             let found = self.trust.load::<PhoneChange>(change_id).await?;
             let Some((mut change, change_rev)) = found.filter(|(change, _)| {
                 change.is_open(now)
+                    && binding.purpose == Purpose::ChangePhone
                     && change.change_id == binding.handoff_id
                     && change.holder_id == binding.holder_id
             }) else {
                 return Ok(ChangeProved::Over);
             };
-            let found = self.trust.load::<Authenticator>(&proof.authenticator_id().0).await?;
-            let Some((mut authenticator, rev)) =
-                found.filter(|(found, _)| found.holder_id == binding.holder_id)
-            else {
-                return Ok(ChangeProved::FactorGone);
-            };
-            if !authenticator.is_followed_by(proof.counter()) {
-                return Ok(ChangeProved::CounterBack);
-            }
-            proof.note_use(&mut authenticator);
-            change.state = ChangeState::Proved {
-                authenticator_id: authenticator.authenticator_id.clone(),
-                until: now.plus(Duration::from_secs(AGREE_SECONDS)),
-            };
+            change.state = next(now);
             let mut txn = self.trust.replacement(&change, change_rev)?;
-            txn.guards.push(Guard::Rev(authenticator.key(), rev));
-            txn.writes.push(self.trust.sealed(&authenticator)?);
-            if !note_evidence(&self.trust, &proof.replay_key(), now, &mut txn).await? {
-                return Ok(ChangeProved::EvidenceUsed);
-            }
+            let authenticator = match use_up(&self.trust, proof, now, &mut txn).await? {
+                ProofUsed::Yes(authenticator) => authenticator,
+                ProofUsed::FactorGone => return Ok(ChangeProved::FactorGone),
+                ProofUsed::CounterBack => return Ok(ChangeProved::CounterBack),
+                ProofUsed::EvidenceUsed => return Ok(ChangeProved::EvidenceUsed),
+            };
             if self.commit(change_id, txn).await? == Outcome::Committed {
-                return Ok(ChangeProved::Done(Box::new(authenticator)));
+                return Ok(ChangeProved::Done(authenticator));
             }
         }
         Err(SessionError::Contended)

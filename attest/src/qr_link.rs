@@ -42,6 +42,11 @@ impl PageSecret {
         is_secret.then(|| Self(Zeroizing::new(text.to_owned())))
     }
 
+    /// The secret of the same page's second QR code, for another phone than the first.
+    pub fn second(&self) -> Self {
+        Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(self.derive(b"inkan second code"))))
+    }
+
     /// What the browser keeps.
     pub fn text(&self) -> &str {
         &self.0
@@ -169,6 +174,10 @@ mod tests {
         assert!(shown[0] != shown[1] && shown[1] != shown[2] && shown[0] != shown[2]);
         assert!(page.number().len() == 6 && page.number().bytes().all(|c| c.is_ascii_digit()));
         assert_ne!(page.code(), PageSecret::random().unwrap().code());
+        let (second, same) = (page.second(), again.second());
+        assert_eq!(second.link_secret(), same.link_secret());
+        assert_ne!(second.link_secret(), page.link_secret());
+        assert!(PageSecret::parse(second.text()).is_some());
     }
 
     #[test]

@@ -88,6 +88,8 @@ pub enum DenyReason {
     WrongCode,
     /// The signing system gave up before anybody signed in.
     Withdrawn,
+    /// Presence was proved, but what was asked for may not be done.
+    Refused,
 }
 
 /// Where a sign-in or session stands.

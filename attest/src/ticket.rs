@@ -1,16 +1,17 @@
 //! Tickets: a phone is enrolled by another factor of its holder.
 //!
 //! ```text
-//! issued --number typed--> opened --phone proved--> proved --card shown again--> done
-//!    \________ wrong number five times, "not mine" _____\_________________________> denied   (and any of them: over by the clock)
+//! issued --number typed--> opened --phone proved--> proved --card or old phone asked again--> done
+//!    \________ wrong number five times, "not mine" _____\_____________________________________> denied   (and any: over by the clock)
 //! ```
-//! The card proves the holder on the PC, which shows a QR code and a number. Following the link changes nothing; typing the
-//! number opens the ticket. A proved phone is not registered yet: whoever stands at the PC sees what was proved and shows the
-//! card once more. That ends the ticket in one transaction that also puts the phone in its slot and removes the one that the
-//! holder gave up. Until that moment the old phone works, and no ticket does it twice. Where a phone enrols its successor
-//! there is no card to be shown again, and the proved phone ends the ticket.
+//! The card, or the old phone, proves the holder; the PC shows a QR code and a number. Following the link changes nothing; typing
+//! the number opens the ticket. A proved phone is not registered yet: whoever stands at the PC sees what was proved, and what
+//! began is asked once more: the card in another handshake, the old phone by a second QR code, for this very phone. That ends
+//! the ticket in one transaction that also puts the phone in its slot and removes the one that the holder gave up. Until that
+//! moment the old phone works, and no ticket does it twice.
 
 mod outcome;
+mod second_code;
 
 pub use outcome::Enrolled;
 pub use outcome::TicketOpened;
@@ -54,7 +55,7 @@ use std::time::Duration;
 
 /// Seconds for which a QR code of an enrolment can be used: time to find the phone and unlock it.
 pub const TICKET_SECONDS: u64 = 300;
-/// Seconds within which the card is shown again once the phone is proved: it is out of its reader by now.
+/// Seconds within which what began is asked once more, once the new phone or card is proved: a card is out of its reader by now.
 pub const CONFIRM_SECONDS: u64 = 180;
 /// Seconds for which a ticket that is over is still known as such.
 const REMEMBERED_SECONDS: u64 = 3600;
@@ -67,7 +68,7 @@ pub enum TicketState {
     Issued,
     /// The number was typed on a phone; trying again is allowed.
     Opened,
-    /// A phone is proved, and waits for the card to be shown again.
+    /// A phone is proved, and waits for what began to be asked once more.
     Proved {
         /// The phone; registered nowhere.
         authenticator: Box<Authenticator>,
@@ -92,8 +93,10 @@ pub enum TicketState {
 pub struct Ticket {
     /// 16 random octets, hexadecimal.
     pub ticket_id: String,
-    /// The QR code.
+    /// The QR code for the new phone.
     pub link: QrLink,
+    /// The second one, for the old phone that began.
+    pub second: Option<QrLink>,
     /// For whom.
     pub holder_id: String,
     /// By what the holder proved to be themselves.
@@ -127,7 +130,7 @@ impl Ticket {
         waits && !self.link.is_expired(now)
     }
 
-    /// The phone that waits at `now` for the card to be shown again.
+    /// The phone that waits at `now` for what began.
     pub fn proved(&self, now: UnixSeconds) -> Option<&Authenticator> {
         match &self.state {
             TicketState::Proved { authenticator, until } if now < *until => Some(authenticator),
@@ -145,7 +148,12 @@ impl Ticket {
         Authenticator::phone(new, &self.holder_id, enrolled_by, &self.terminal, now)
     }
 
-    /// Seconds left to show the card again.
+    /// Whether `secret` is that of the second QR code's link.
+    fn is_second_secret(&self, secret: &str) -> bool {
+        self.second.as_ref().is_some_and(|second| second.is_secret(secret))
+    }
+
+    /// Seconds left to ask what began once more.
     pub fn seconds_to_confirm(&self, now: UnixSeconds) -> u64 {
         match &self.state {
             TicketState::Proved { until, .. } => now.seconds_until(*until),
@@ -153,15 +161,6 @@ impl Ticket {
             | TicketState::Opened
             | TicketState::Done { .. }
             | TicketState::Denied { .. } => 0,
-        }
-    }
-
-    /// Whether what enrols is asked for once more when the phone is proved.
-    pub fn asks_again(&self) -> bool {
-        match self.enrolled_by.method {
-            Method::Hpki | Method::Jpki => true,
-            // The old phone gives itself up for the new one.
-            Method::Fido2 => false,
         }
     }
 }
@@ -200,8 +199,13 @@ impl Tickets {
         let ticket_id = random_id()?;
         let number = number_fingerprint(&ticket_id, &page.number());
         let until = now.plus(Duration::from_secs(TICKET_SECONDS));
+        let second = (enrolled_by.method == Method::Fido2).then(|| {
+            let (page, last) = (page.second(), until.plus(Duration::from_secs(CONFIRM_SECONDS)));
+            QrLink::new(&page, number_fingerprint(&ticket_id, &page.number()), last)
+        });
         let ticket = Ticket {
             link: QrLink::new(page, number, until),
+            second,
             ticket_id,
             holder_id: holder_id.to_owned(),
             enrolled_by,
@@ -292,7 +296,7 @@ impl Tickets {
         Err(SessionError::Contended)
     }
 
-    /// The phone is proved: it waits for the card, or takes its place at once where there is none to ask for.
+    /// The phone is proved: it waits for what began.
     ///
     /// # Errors
     /// [`SessionError`] when it could not be made durable.
@@ -310,12 +314,6 @@ impl Tickets {
                 return Ok(Enrolled::Over);
             }
             let authenticator = ticket.phone(new, now);
-            if !ticket.asks_again() {
-                match self.register(ticket, rev, authenticator, None).await? {
-                    Some(enrolled) => return Ok(enrolled),
-                    None => continue,
-                }
-            }
             // The phone is told now what it could not be told later.
             if self.is_known(&authenticator).await? {
                 return Ok(Enrolled::Known);
@@ -323,7 +321,7 @@ impl Tickets {
             let until = now.plus(Duration::from_secs(CONFIRM_SECONDS));
             ticket.state = TicketState::Proved { authenticator: Box::new(authenticator), until };
             if self.replace(&ticket, rev).await? == Outcome::Committed {
-                return Ok(Enrolled::AsksCard);
+                return Ok(Enrolled::AsksAgain);
             }
         }
         Err(SessionError::Contended)
@@ -351,7 +349,7 @@ impl Tickets {
                 return Ok(Enrolled::Over);
             };
             let authenticator = Authenticator { enrolled_at: now, ..proved.clone() };
-            let enrolled = self.register(ticket, rev, authenticator, Some(once_key)).await?;
+            let enrolled = self.register(ticket, rev, authenticator, once_key).await?;
             if let Some(enrolled) = enrolled {
                 return Ok(enrolled);
             }
@@ -365,7 +363,7 @@ impl Tickets {
         mut ticket: Ticket,
         rev: Rev,
         authenticator: Authenticator,
-        once_key: Option<&Fingerprint>,
+        once_key: &Fingerprint,
     ) -> Result<Option<Enrolled>, SessionError> {
         let now = authenticator.enrolled_at;
         let new_id = authenticator.authenticator_id.clone();
@@ -378,10 +376,8 @@ impl Tickets {
             Entitled::NotBefore(from) => return Ok(Some(Enrolled::TooNew { from })),
             Entitled::No => return Ok(Some(Enrolled::NotEntitled)),
         }
-        // Step 2: the handshake proved nothing before.
-        if let Some(once_key) = once_key
-            && !note_evidence(&self.trust, once_key, now, &mut txn).await?
-        {
+        // Step 2: what was shown again proved nothing before.
+        if !note_evidence(&self.trust, once_key, now, &mut txn).await? {
             return Ok(Some(Enrolled::EvidenceUsed));
         }
         // Step 3: nobody has this authenticator (WebAuthn §7.1, credentialId of any user).

@@ -147,7 +147,10 @@ impl Outcome {
             }
             PhoneDone::MayChange => Self::end(told::may_change(language), None),
             PhoneDone::AskCard { label } => Self::end(told::proved(language, &label), None),
-            PhoneDone::Enrolled { label } => Self::end(told::registered(language, &label), None),
+            PhoneDone::AskOldPhone { label } => {
+                Self::end(told::proved_for_old_phone(language, &label), None)
+            }
+            PhoneDone::Replaced { label } => Self::end(told::replaced(language, &label), None),
             PhoneDone::Denied => Self::end(told::denied(language), None),
             PhoneDone::NotProved => Self::not_proved(language),
             PhoneDone::NotAccepted => {

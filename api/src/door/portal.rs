@@ -214,8 +214,8 @@ pub(crate) async fn wait(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
         WaitPage::AskCard { label, url, remaining_seconds } => {
             portal::ask_card(&context, Some(&label), &url, remaining_seconds)
         }
-        WaitPage::AskChange { remaining_seconds } => {
-            portal::ask_change(&context, remaining_seconds)
+        WaitPage::AskChange { holder_id, label, remaining_seconds } => {
+            portal::ask_change(&context, &holder_id, &label, remaining_seconds)
         }
         WaitPage::Enrolled { label } => {
             pages::message(&decided, &told::enrolled(language, &label), None)
@@ -235,13 +235,23 @@ struct WaitState {
     waiting: bool,
 }
 
-/// `GET /wait/{id}/state?wait=25`: whether the page still waits.
+/// `GET /wait/{id}/state?wait=25&shows=1`: whether the page still waits, with the QR code that it shows.
 pub(crate) async fn wait_state(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [wait] = exchange.query(["wait"])?;
+    let [wait, shows] = exchange.query(["wait", "shows"])?;
     let wait = wait.as_deref().map_or(Ok(0), seconds)?;
-    match look(exchange, Duration::from_secs(wait)).await? {
+    let waits = |page: &WaitPage| match page {
+        WaitPage::Waiting(waiting) => {
+            shows.as_ref().is_none_or(|shows| *shows == waiting.purpose.code().to_string())
+        }
+        _ => false,
+    };
+    let mut page = look(exchange, Duration::ZERO).await?;
+    if wait > 0 && waits(&page) {
+        page = look(exchange, Duration::from_secs(wait)).await?;
+    }
+    match page {
         WaitPage::Unavailable => Err(Code::NotOperational.into()),
-        page => answer::json(&WaitState { waiting: matches!(page, WaitPage::Waiting(_)) }),
+        page => answer::json(&WaitState { waiting: waits(&page) }),
     }
 }
 

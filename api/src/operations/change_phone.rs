@@ -4,6 +4,7 @@
 //! PC     POST /change             -> Handed        a QR code and a number for the old phone; the pages are those of a sign-in
 //! PC     GET  /wait/{id}          -> AskChange     the old phone proved its holder: give it up?
 //! PC     POST /wait/{id}/change   -> ChangeGoesOn  yes: another QR code, for the new phone
+//! PC     GET  /wait/{id}          -> Waiting       the new phone is proved: a second QR code there, for the old phone again
 //! ```
 
 use crate::operations::browser_secret::BrowserSecret;

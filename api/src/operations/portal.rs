@@ -5,7 +5,7 @@
 //! PC     GET /login/{link}            -> ChoicePage          names the system, offers the methods; changes nothing
 //! PC     POST /login/{link}/phone     -> Handed              a QR code and a number for this browser (its cookie)
 //! PC     GET /wait/{id}               -> WaitPage            the QR code, then what became of it
-//! PC     GET /wait/{id}/state?wait=   -> WaitPage            for the page's script: whether it changed
+//! PC     GET /wait/{id}/state?wait=   -> WaitPage            for the page's script: whether it changed from what `shows` says
 //! phone  GET /phone/{link}            -> PhonePage           who asks, from where; changes nothing
 //! phone  POST /phone/{link}/options   -> PhoneAsked          the number typed; the question to the authenticator
 //! phone  POST /phone/{link}/finish    -> PhoneDone           its answer
@@ -140,6 +140,10 @@ pub enum WaitPage {
     },
     /// The old phone proved its holder: is it to be given up for another?
     AskChange {
+        /// The holder's id.
+        holder_id: String,
+        /// Label of the old phone.
+        label: String,
         /// Seconds until it is too late.
         remaining_seconds: u64,
     },
@@ -185,6 +189,13 @@ pub enum Purpose {
         /// The holder's id as typed.
         holder_id: String,
     },
+    /// Confirm, with the old phone that began, that the new one takes its place.
+    ConfirmChange {
+        /// The holder's id.
+        holder_id: String,
+        /// Label of the new phone.
+        label: String,
+    },
     /// Open the holder's own page.
     OwnPage {
         /// The holder's id as typed.
@@ -197,6 +208,19 @@ pub enum Purpose {
         /// Whether another phone is given up for it.
         replaces: bool,
     },
+}
+
+impl Purpose {
+    /// Tells the QR codes apart that one page shows one after the other.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::SignIn { .. }
+            | Self::Change { .. }
+            | Self::OwnPage { .. }
+            | Self::Enrol { .. } => 1,
+            Self::ConfirmChange { .. } => 2,
+        }
+    }
 }
 
 /// What a phone shows that followed a QR code.
@@ -271,9 +295,14 @@ pub enum PhoneDone {
         /// Its label, as the PC shows it.
         label: String,
     },
-    /// This phone is registered: go back to the PC.
-    Enrolled {
-        /// Its label.
+    /// This phone is proved: go back to the PC, which asks for the old phone again.
+    AskOldPhone {
+        /// Its label, as the PC shows it.
+        label: String,
+    },
+    /// The new phone took this one's place.
+    Replaced {
+        /// Label of the new one.
         label: String,
     },
     /// Denied as asked.

@@ -270,14 +270,21 @@ struct AskChangePage<'a> {
     language: Language,
     request_id: &'a str,
     path: &'a str,
+    holder_id: &'a str,
+    label: &'a str,
     time_left: String,
 }
 
 /// PC: the old phone is proved; is it to be given up?
-pub(crate) fn ask_change(context: &Context<'_>, seconds: u64) -> Answer {
+pub(crate) fn ask_change(
+    context: &Context<'_>,
+    holder_id: &str,
+    label: &str,
+    seconds: u64,
+) -> Answer {
     let Context { language, request_id, path, .. } = *context;
     let (path, time_left) = (path.unwrap_or_default(), language.time_left(seconds));
-    let page = AskChangePage { language, request_id, path, time_left };
+    let page = AskChangePage { language, request_id, path, holder_id, label, time_left };
     html(StatusCode::OK, &page, language, Allowed::NOTHING)
 }
 

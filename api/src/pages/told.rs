@@ -50,6 +50,28 @@ pub(crate) fn proved(language: Language, label: &str) -> Message {
     message(language, title, &[[&called, &called], back])
 }
 
+/// Phone: it is proved, and the PC asks for the old phone again.
+pub(crate) fn proved_for_old_phone(language: Language, label: &str) -> Message {
+    let title = ["スマートフォンを確認しました", "This phone is confirmed"];
+    let called = registered_as(language, label);
+    let back = [
+        "パソコンの画面に同じ登録名が出ていることを確かめ、今までのスマートフォンでもう一度確認してください。それで登録が完了します。この画面は閉じて構いません。",
+        "See that the computer shows the same name, and confirm once more with the phone you had so far. Then it is registered. You may close this page.",
+    ];
+    message(language, title, &[[&called, &called], back])
+}
+
+/// Old phone: the new one took its place.
+pub(crate) fn replaced(language: Language, label: &str) -> Message {
+    let title = ["スマートフォンの変更が完了しました", "Your phone is changed"];
+    let called = registered_as(language, label);
+    let gone = [
+        "次から新しいスマートフォンで認証してください。このスマートフォンは、もう使えません。この画面は閉じて構いません。",
+        "From now on sign in with the new phone. This one can no longer be used. You may close this page.",
+    ];
+    message(language, title, &[[&called, &called], gone])
+}
+
 /// PC: the holder said no when the card came back.
 pub(crate) fn not_registered(language: Language) -> Message {
     let nothing = [
@@ -65,17 +87,6 @@ pub(crate) fn not_registered(language: Language) -> Message {
 
 pub(super) fn registered_as(language: Language, label: &str) -> String {
     format!("{}: {}", language.pick("登録名", "Registered as"), language.device(label))
-}
-
-/// Phone: it is registered.
-pub(crate) fn registered(language: Language, label: &str) -> Message {
-    let title = ["スマートフォンの登録が完了しました", "This phone is registered"];
-    let called = registered_as(language, label);
-    let back = [
-        "パソコンの画面に戻ってください。この画面は閉じて構いません。",
-        "Go back to the computer. You may close this page.",
-    ];
-    message(language, title, &[[&called, &called], back])
 }
 
 /// Phone: the holder is signed in.
@@ -100,8 +111,8 @@ pub(crate) fn signed_in_here(language: Language, system: &str) -> Message {
 pub(crate) fn ended(language: Language) -> Message {
     let title = ["スマートフォンで確認できませんでした", "The phone did not confirm this"];
     let why = [
-        "スマートフォンで断られたか、番号の間違いが上限に達しました。認証も登録も行われていません。",
-        "It was refused on the phone, or the number was wrong too often. Nobody was signed in and nothing was registered.",
+        "スマートフォンで断られたか、そのスマートフォンでは行えないか、番号の間違いが上限に達しました。認証も登録も行われていません。",
+        "It was refused on the phone, that phone may not do this, or the number was wrong too often. Nobody was signed in and nothing was registered.",
     ];
     let next = [
         "ご自身の操作であれば、最初からやり直してください。",

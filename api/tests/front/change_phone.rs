@@ -39,10 +39,16 @@ async fn typed_id_leads_to_a_code_for_the_old_phone() {
 async fn holder_says_yes_or_no_in_the_browser_that_has_the_page() {
     let rig = Rig::new();
     let mut client = rig.connect_portal().await;
-    *rig.keeper.portal.wait.lock().unwrap() = Some(WaitPage::AskChange { remaining_seconds: 9 });
+    *rig.keeper.portal.wait.lock().unwrap() = Some(WaitPage::AskChange {
+        holder_id: "<u-17>".into(),
+        label: "90D8-3E98".into(),
+        remaining_seconds: 9,
+    });
     let page = client.ask("GET /wait/page-1", &cookie(), b"").await.text();
     let question =
         "デバイスがすでに登録済みとなっています。現在のデバイスを削除して再度登録をし直しますか?";
+    assert!(page.contains("<dd id=\"holder\">&#60;u-17&#62;</dd>"), "{page}");
+    assert!(page.contains("<dd id=\"label\">スマートフォン 90D8-3E98</dd>"), "{page}");
     assert!(page.contains(question) && page.contains("はい") && !page.contains("<script"));
     let reply = client.post_form("/wait/page-1/change", &cookie(), "decision=approve").await;
     assert_eq!((reply.status, reply.header("location")), (303, "/wait/page-2?lang=ja"));
@@ -58,6 +64,22 @@ async fn holder_says_yes_or_no_in_the_browser_that_has_the_page() {
     }
     client.post_form("/wait/page-1/change", "", "decision=approve").await;
     assert!(rig.keeper.was_asked("answer change page-1 false true"), "without its cookie");
+}
+
+#[tokio::test]
+async fn page_with_the_second_code_is_another_page_to_its_script() {
+    let rig = Rig::new();
+    let mut client = rig.connect_portal().await;
+    let confirm = Purpose::ConfirmChange { holder_id: "u-17".into(), label: "90D8-3E98".into() };
+    *rig.keeper.portal.wait.lock().unwrap() = Some(waiting(confirm, Some("042")));
+    let page = client.ask("GET /wait/page-1", &cookie(), b"").await.text();
+    assert!(page.contains("もう一度確認してください") && page.contains("90D8-3E98"), "{page}");
+    assert!(page.contains("<div id=\"waiting\" data-shows=\"2\" hidden>"), "{page}");
+    for (query, is_waiting) in [("", true), ("?shows=2", true), ("?shows=1", false)] {
+        let line = format!("GET /wait/page-1/state{query}");
+        let state = client.ask(&line, &cookie(), b"").await.json();
+        assert_eq!(state["waiting"], is_waiting, "{query}");
+    }
 }
 
 #[tokio::test]

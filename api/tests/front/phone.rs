@@ -62,6 +62,13 @@ async fn page_says_who_asks_for_whom_and_from_where() {
     let page = client.get("/phone/link-1?lang=en").await.text();
     assert!(page.contains("Register this phone?") && page.contains("<html lang=\"en\">"), "{page}");
     assert!(page.contains("the phone you have now can no longer be used"));
+    let confirm = Purpose::ConfirmChange { holder_id: "u-17".into(), label: "90D8-3E98".into() };
+    *rig.keeper.portal.phone.lock().unwrap() = Some(ask(confirm));
+    let page = client.get("/phone/link-1?lang=en").await.text();
+    assert!(
+        page.contains("Change to the new phone?") && page.contains("Phone 90D8-3E98"),
+        "{page}"
+    );
     *rig.keeper.portal.phone.lock().unwrap() = Some(PhonePage::Unavailable);
     assert_eq!(client.get("/phone/link-1").await.status, 503);
 }
@@ -124,7 +131,14 @@ async fn every_refusal_says_what_to_do_and_whether_the_page_may_be_used_again() 
         (PhoneDone::SignedIn { system, added }, 200, "end", "PC から）", "Not you?"),
         (PhoneDone::NotAccepted, 403, "end", "登録できません", "cannot be registered"),
         (PhoneDone::TooNew { seconds: 7_200 }, 403, "end", "あと2時間", "in 2 hours"),
-        (PhoneDone::Enrolled { label: "p".into() }, 200, "end", "完了しました", "is registered"),
+        (
+            PhoneDone::AskOldPhone { label: "p".into() },
+            200,
+            "end",
+            "今までのスマートフォンでもう一度",
+            "with the phone you had",
+        ),
+        (PhoneDone::Replaced { label: "p".into() }, 200, "end", "変更が完了", "is changed"),
         (
             PhoneDone::AskCard { label: "p".into() },
             200,

@@ -31,7 +31,8 @@ fn choice(methods: &[MethodName], asks_holder: bool) -> ChoicePage {
 }
 
 fn ask_change() -> WaitPage {
-    WaitPage::AskChange { remaining_seconds: 170 }
+    let (holder_id, label) = ("u-17".into(), "90D8-3E98".into());
+    WaitPage::AskChange { holder_id, label, remaining_seconds: 170 }
 }
 
 fn ask_card() -> WaitPage {
@@ -198,7 +199,7 @@ async fn waiting_page_becomes_what_the_phone_decided() {
         (ask_card(), 200, "href=\"https://localhost:8444/enrol/page-1?lang=ja\""),
         (ask_change(), 200, "<form method=\"post\" action=\"/wait/page-1/change\">"),
         (WaitPage::Enrolled { label: "電話 1".into() }, 200, "登録が完了しました"),
-        (WaitPage::Denied, 403, "断られたか、番号の間違い"),
+        (WaitPage::Denied, 403, "断られたか、"),
         (WaitPage::Over, 403, "使えなくなりました"),
         (WaitPage::Unavailable, 503, "ただいま利用できません"),
     ] {

@@ -420,6 +420,7 @@ pub(crate) mod tests {
                     limits: SessionLimits { seconds: 1, idle_seconds: 1, signatures: 1 },
                     surface: attest::evidence::Surface::Pc,
                     entries: Some(Fingerprint::of(b"list")),
+                    new_key: None,
                 },
             })),
             Event::ActivationAsked(Box::new(ActivationAsked {

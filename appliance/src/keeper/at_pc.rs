@@ -110,7 +110,7 @@ impl Keeper {
                 let link = link_token(id, &page.link_secret());
                 Some((phones, Own { handoff: *handoff, page, link }))
             }
-            Some(Shown::Enrolment(_) | Shown::Change(_)) | None => None,
+            Some(Shown::Enrolment(_) | Shown::Confirmation(_) | Shown::Change(_)) | None => None,
         })
     }
 

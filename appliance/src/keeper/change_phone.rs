@@ -8,7 +8,6 @@ use super::phone::not_proved;
 use super::phones::Phones;
 use super::phones::terminal_line;
 use super::portal::typed;
-use super::sign_in::refusal_name;
 use crate::audit::record::Enrolment;
 use crate::audit::record::session_hash;
 use api::operations::SignInRefusal;
@@ -158,8 +157,15 @@ impl Keeper {
         page: &PageSecret,
         now: UnixSeconds,
     ) -> WaitPage {
-        if let Some((_, until)) = change.proved(now) {
-            return WaitPage::AskChange { remaining_seconds: now.seconds_until(until) };
+        if let Some((old, until)) = change.proved(now) {
+            return match self.parts.registry.authenticator(old) {
+                Some(old) => WaitPage::AskChange {
+                    holder_id: change.holder_id.clone(),
+                    label: old.label.clone(),
+                    remaining_seconds: now.seconds_until(until),
+                },
+                None => WaitPage::Over,
+            };
         }
         match &change.state {
             ChangeState::Waiting if change.is_open(now) => WaitPage::Waiting(Waiting {
@@ -226,6 +232,7 @@ impl Keeper {
             limits: SessionLimits { seconds: 0, idle_seconds: 0, signatures: 0 },
             surface: Surface::Phone,
             entries: None,
+            new_key: None,
         };
         let mut known = self.parts.registry.authenticators_of(holder_id);
         known.retain(|known| known.kind == AuthenticatorKind::Phone);
@@ -244,27 +251,21 @@ impl Keeper {
         let proof = match proof {
             Ok(proof) => proof,
             Err(error) => {
-                if let Fido2Error::CounterBack(id) = &error {
-                    self.note_counter_back(request_id, id).await;
-                }
-                self.note_enrolment(request_id, error.code(), &error.to_string()).await;
+                self.note_failed_proof(request_id, &error).await;
                 return Ok(not_proved(&error));
             }
         };
         // Step 2: possession is proved; from here on the person is told.
         let now = self.parts.clock.now()?;
         if let Err(refused) = self.may_change(&proof, now) {
-            let (code, done) = match refused {
-                NotYet::Until(from) => {
-                    ("factor_too_new", PhoneDone::TooNew { seconds: now.seconds_until(from) })
-                }
-                NotYet::Never(refusal) => {
-                    let why = self.refused(&proof.binding().holder_id, refusal);
-                    (refusal_name(refusal), PhoneDone::Refused(why))
-                }
-            };
+            let (code, done) = self.not_yet(&proof, refused, now);
             let detail = format!("device {}", proof.authenticator_id().0);
             self.note_enrolment(request_id, code, &detail).await;
+            // The PC does not wait on, and the proof is used up.
+            let settled = phones.changes.refuse(&change.change_id, &proof).await?;
+            if let ChangeProved::Done(authenticator) = settled {
+                self.take_up(*authenticator).await;
+            }
             return Ok(done);
         }
         // Step 3: the evidence is durable before anything that rests on it.
@@ -303,7 +304,7 @@ impl Keeper {
         Ok(lost)
     }
 
-    fn may_change(&self, proof: &VerifiedFido2, now: UnixSeconds) -> Result<(), NotYet> {
+    pub(super) fn may_change(&self, proof: &VerifiedFido2, now: UnixSeconds) -> Result<(), NotYet> {
         let registry = &self.parts.registry;
         let holder = registry.holder(&proof.binding().holder_id);
         let holder = holder.ok_or(NotYet::Never(SignInRefusal::HolderDisabled))?;
@@ -330,7 +331,7 @@ impl Keeper {
 }
 
 /// Why a proved phone changes nothing.
-enum NotYet {
+pub(super) enum NotYet {
     /// It was registered too short a time ago.
     Until(UnixSeconds),
     /// It does not do.

@@ -4,6 +4,7 @@ use super::Keeper;
 use super::card::CardFault;
 use super::card::ProvedCard;
 use super::card::Step;
+use super::confirm_change::confirms;
 use super::entries;
 use super::phone::asked;
 use super::phone::not_asked;
@@ -243,6 +244,17 @@ impl Keeper {
                 }
             }
             TicketState::Denied { .. } => WaitPage::Denied,
+            TicketState::Proved { authenticator, .. }
+                if ticket.proved(now).is_some() && ticket.second.is_some() =>
+            {
+                let second = page.second();
+                WaitPage::Waiting(Waiting {
+                    purpose: confirms(ticket, authenticator),
+                    url: phones.url(&ticket.ticket_id, &second),
+                    number: Some(second.number()),
+                    remaining_seconds: ticket.seconds_to_confirm(now),
+                })
+            }
             TicketState::Proved { authenticator, .. } if ticket.proved(now).is_some() => {
                 WaitPage::AskCard {
                     label: authenticator.label.clone(),
@@ -339,17 +351,8 @@ impl Keeper {
             }
         };
         let phone = ticket.phone(&new, now);
-        let finishing = phones.tickets.finish(&ticket.ticket_id, &new);
-        if !ticket.asks_again() {
-            let registered = self.register_phone(request_id, &ticket, &phone, finishing).await?;
-            return Ok(match registered {
-                Recorded::Enrolled { label } => PhoneDone::Enrolled { label },
-                Recorded::Lost(lost) => self.lost(&ticket, &lost, now),
-                Recorded::Not => PhoneDone::Unavailable,
-            });
-        }
-        match finishing.await? {
-            Enrolled::AsksCard => {}
+        match phones.tickets.finish(&ticket.ticket_id, &new).await? {
+            Enrolled::AsksAgain => {}
             lost => {
                 self.note_enrolment(request_id, lost_name(&lost), "").await;
                 return Ok(self.lost(&ticket, &lost, now));
@@ -359,9 +362,12 @@ impl Keeper {
         let entry =
             entries::device_proposed(request_id, holder_id, id, enrolment_detail(&ticket, &phone));
         if let Err(error) = self.parts.audit.append(entry).await {
-            tracing::error!(request_id, %error, "a phone that waits for its card could not be recorded");
+            tracing::error!(request_id, %error, "a phone that waits could not be recorded");
         }
-        Ok(PhoneDone::AskCard { label: phone.label })
+        Ok(match ticket.enrolled_by.method {
+            Method::Hpki | Method::Jpki => PhoneDone::AskCard { label: phone.label },
+            Method::Fido2 => PhoneDone::AskOldPhone { label: phone.label },
+        })
     }
 
     /// Registers `phone`: the records of it, and of the phone that is given up for it, are durable before anything happens. That
@@ -414,7 +420,7 @@ impl Keeper {
     }
 
     /// What the phone is told of an enrolment that came to nothing.
-    fn lost(&self, ticket: &Ticket, lost: &Enrolled, now: UnixSeconds) -> PhoneDone {
+    pub(super) fn lost(&self, ticket: &Ticket, lost: &Enrolled, now: UnixSeconds) -> PhoneDone {
         match lost {
             Enrolled::Known => PhoneDone::AlreadyRegistered,
             Enrolled::TooNew { from } => PhoneDone::TooNew { seconds: now.seconds_until(*from) },
@@ -422,7 +428,8 @@ impl Keeper {
             Enrolled::Over
             | Enrolled::OtherPhone
             | Enrolled::EvidenceUsed
-            | Enrolled::AsksCard
+            | Enrolled::AsksAgain
+            | Enrolled::CounterBack
             | Enrolled::Done { .. } => PhoneDone::Over,
         }
     }
@@ -460,7 +467,8 @@ fn purpose(ticket: &Ticket) -> Purpose {
 /// Stable word for the log.
 fn lost_name(lost: &Enrolled) -> &'static str {
     match lost {
-        Enrolled::AsksCard | Enrolled::Done { .. } => "enrolled",
+        Enrolled::AsksAgain | Enrolled::Done { .. } => "enrolled",
+        Enrolled::CounterBack => "fido2_counter_back",
         Enrolled::Over => "ticket_over",
         Enrolled::Known => "fido2_known",
         Enrolled::OtherPhone => "other_phone",

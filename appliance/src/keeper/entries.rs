@@ -203,13 +203,13 @@ pub fn enrolment_started(request_id: &str, enrolment: Enrolment) -> Entry {
     Entry::new(request_id, holder, Event::EnrolmentStarted(Box::new(enrolment)))
 }
 
-/// The same card was shown again for the phone that was proved.
+/// What began was asked again, for the phone or card that was proved.
 pub fn enrolment_confirmed(request_id: &str, enrolment: Enrolment) -> Entry {
     let holder = Principal::Holder(enrolment.holder_id.clone());
     Entry::new(request_id, holder, Event::EnrolmentConfirmed(Box::new(enrolment)))
 }
 
-/// A phone is proved, and waits for the card of this holder to be shown again.
+/// A phone is proved, and waits for what began: the card, or the old phone, of this holder.
 pub fn device_proposed(
     request_id: &str,
     holder_id: &str,
@@ -338,6 +338,12 @@ pub fn enrolment_denied(request_id: &str, code: &str, detail: &str) -> Entry {
 /// No My Number card was registered or renewed.
 pub fn link_denied(request_id: &str, code: &str, detail: &str) -> Entry {
     not_enrolled("my_number_card.link", request_id, code, detail)
+}
+
+/// A phone whose removal is recorded under this request is there all the same.
+pub fn removal_failed(request_id: &str) -> Entry {
+    let detail = "nothing came of the removal that is recorded under this request";
+    not_enrolled("device.remove", request_id, "not_stored", detail)
 }
 
 fn not_enrolled(operation: &str, request_id: &str, code: &str, detail: &str) -> Entry {

@@ -11,6 +11,7 @@ mod certificates;
 mod change_phone;
 #[cfg(test)]
 mod codes;
+mod confirm_change;
 mod confirm_enrol;
 mod contact;
 mod enrol;

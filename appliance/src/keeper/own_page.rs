@@ -1,6 +1,7 @@
 //! The holder's own page: opened by a sign-in like any other, and rechecked at every click.
 
 use super::Keeper;
+use super::entries;
 use super::signing::receipt;
 use crate::audit::AuditError;
 use crate::audit::Principal;
@@ -306,16 +307,31 @@ impl Keeper {
             // Removed meanwhile, by another page or an operator.
             return Some(OwnDone::Done);
         }
+        // The record first: what is not in the log is not done.
+        let detail = "removed by its holder".to_owned();
+        let entry = entries::device_changed(request_id, holder_id, &device, "removed", detail);
+        if let Err(error) = self.parts.audit.append(entry).await {
+            tracing::error!(request_id, %error, "the removal of a phone could not be recorded");
+            return None;
+        }
         match phones.authenticators.remove(&device).await {
             Ok(Some(gone)) => {
-                self.give_up(request_id, &gone, "removed by its holder".to_owned()).await;
+                self.let_go(request_id, &gone).await;
                 Some(OwnDone::Done)
             }
             Ok(None) => Some(OwnDone::Done),
             Err(error) => {
                 tracing::error!(request_id, %error, "a phone could not be removed");
+                self.record_not_removed(request_id).await;
                 None
             }
+        }
+    }
+
+    async fn record_not_removed(&self, request_id: &str) {
+        let entry = entries::removal_failed(request_id);
+        if let Err(error) = self.parts.audit.append(entry).await {
+            tracing::error!(request_id, %error, "a removal that failed could not be recorded");
         }
     }
 

@@ -104,6 +104,7 @@ impl Keeper {
             limits: self.offered(&system, &record, Method::Fido2),
             surface,
             entries: record.entries.as_ref().map(Entries::digest),
+            new_key: None,
         };
         let known = self.parts.registry.authenticators_of(holder_id);
         Ok(self.ask_to_approve(request_id, phones, binding, &known).await)
@@ -160,6 +161,7 @@ impl Keeper {
                 let detail = format!("device {}", proof.authenticator_id().0);
                 let code = refusal_name(refusal);
                 self.note_phone(request_id, &record, &handoff.holder_id, code, &detail).await;
+                self.note_refused_proof(request_id, phones, &proof).await;
                 let why = self.refused(&proof.binding().holder_id, refusal);
                 return Ok(PhoneDone::Refused(why));
             }

@@ -2,7 +2,6 @@
 
 use super::Keeper;
 use super::Parts;
-use super::entries;
 use super::letter::notification_cards;
 use crate::audit::Principal;
 use crate::network::Network;
@@ -94,6 +93,8 @@ pub async fn decoy_key(hsm: &Hsm) -> Result<[u8; 32], HsmError> {
 pub(super) enum Shown {
     SignIn(Box<Handoff>),
     Enrolment(Box<Ticket>),
+    /// The second QR code of an enrolment: for the old phone.
+    Confirmation(Box<Ticket>),
     Change(Box<PhoneChange>),
 }
 
@@ -157,6 +158,9 @@ impl Phones {
         if let Some(ticket) = self.tickets.by_link(id, secret).await? {
             return Ok(Some(Shown::Enrolment(Box::new(ticket))));
         }
+        if let Some(ticket) = self.tickets.by_second_link(id, secret).await? {
+            return Ok(Some(Shown::Confirmation(Box::new(ticket))));
+        }
         let change = self.changes.by_link(id, secret).await?;
         Ok(change.map(|change| Shown::Change(Box::new(change))))
     }
@@ -196,17 +200,6 @@ impl Keeper {
                 registry.remove_authenticator(&id);
             }
         }
-    }
-
-    /// A phone whose record is gone: recorded, and every session that rests on it ends.
-    pub(super) async fn give_up(&self, request_id: &str, gone: &Authenticator, detail: String) {
-        let (holder_id, id) = (&gone.holder_id, &gone.authenticator_id);
-        let entry = entries::device_changed(request_id, holder_id, id, "removed", detail);
-        self.parts.registry.remove_authenticator(id);
-        if let Err(error) = self.parts.audit.append(entry).await {
-            tracing::error!(request_id, %error, "a phone that was given up could not be recorded");
-        }
-        self.let_go(request_id, gone).await;
     }
 
     /// A phone that is gone, as the audit log says already: every session that rests on it ends.

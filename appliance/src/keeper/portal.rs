@@ -151,6 +151,7 @@ impl Portal for Keeper {
         match phones.by_link(link).await {
             Ok(Some(Shown::SignIn(handoff))) => self.ask_sign_in(&handoff, now).await,
             Ok(Some(Shown::Enrolment(ticket))) => self.ask_enrolment(&ticket, now),
+            Ok(Some(Shown::Confirmation(ticket))) => self.ask_confirmation(&ticket, now),
             Ok(Some(Shown::Change(change))) => self.ask_change(&change, now),
             Ok(None) => PhonePage::Over,
             Err(error) => {
@@ -180,6 +181,9 @@ impl Portal for Keeper {
             }
             Ok(Some(Shown::Enrolment(ticket))) => {
                 self.ask_new_phone(request_id, phones, link, *ticket, number).await
+            }
+            Ok(Some(Shown::Confirmation(ticket))) => {
+                self.ask_old_phone_again(request_id, phones, link, *ticket, number).await
             }
             Ok(Some(Shown::Change(change))) => {
                 self.ask_old_phone(request_id, phones, link, *change, (number, address)).await
@@ -217,6 +221,11 @@ impl Portal for Keeper {
                     phones.fido2.finish_registration(ceremony_id, ticket_id, &credential_json);
                 self.finish_enrolment(request_id, phones, *ticket, new).await
             }
+            Ok(Some(Shown::Confirmation(ticket))) if ticket.proved(now).is_some() => {
+                let proof =
+                    phones.fido2.finish_assertion(ceremony_id, &ticket.ticket_id, &credential_json);
+                self.finish_confirmation(request_id, phones, *ticket, proof).await
+            }
             Ok(Some(Shown::Change(change))) if change.is_open(now) => {
                 let proof =
                     phones.fido2.finish_assertion(ceremony_id, &change.change_id, &credential_json);
@@ -239,7 +248,7 @@ impl Portal for Keeper {
             Ok(Some(Shown::SignIn(handoff))) => {
                 self.deny_sign_in(request_id, phones, &handoff, DenyReason::ByHolder).await
             }
-            Ok(Some(Shown::Enrolment(ticket))) => {
+            Ok(Some(Shown::Enrolment(ticket) | Shown::Confirmation(ticket))) => {
                 self.deny_enrolment(request_id, phones, &ticket).await
             }
             Ok(Some(Shown::Change(change))) => self.deny_change(request_id, phones, &change).await,
@@ -333,18 +342,26 @@ impl Keeper {
         // Only whoever has such a page takes a place among those who wait.
         let session_id = match phones.by_page(id, page).await? {
             Some(Shown::SignIn(handoff)) => handoff.session_id,
-            Some(Shown::Enrolment(_) | Shown::Change(_)) => id.to_owned(),
+            Some(Shown::Enrolment(_) | Shown::Confirmation(_) | Shown::Change(_)) => id.to_owned(),
             None => return Ok(WaitPage::Over),
         };
         let handoff = phones.handoffs.changed(id);
         let ticket = phones.tickets.changed(id);
         let change = phones.changes.changed(id);
         let session = self.parts.sessions.changed(&session_id);
+        let mut shown = None;
         loop {
             let next = (handoff.next(), ticket.next(), session.next(), change.next());
             let state = self.page_state(phones, id, page).await?;
             let is_over = tokio::time::Instant::now() >= deadline;
-            if is_over || !matches!(state, WaitPage::Waiting(_)) {
+            // It may wait for one phone and then for another: that is another page.
+            let waits_on = match &state {
+                WaitPage::Waiting(waiting) => {
+                    *shown.get_or_insert_with(|| waiting.purpose.clone()) == waiting.purpose
+                }
+                _ => false,
+            };
+            if is_over || !waits_on {
                 return Ok(state);
             }
             tokio::select! {
@@ -366,7 +383,9 @@ impl Keeper {
         let now = self.parts.clock.now()?;
         match phones.by_page(id, page).await? {
             Some(Shown::SignIn(handoff)) => self.sign_in_state(phones, &handoff, page, now).await,
-            Some(Shown::Enrolment(ticket)) => Ok(self.enrolment_state(phones, &ticket, page, now)),
+            Some(Shown::Enrolment(ticket) | Shown::Confirmation(ticket)) => {
+                Ok(self.enrolment_state(phones, &ticket, page, now))
+            }
             Some(Shown::Change(change)) => Ok(self.change_state(phones, &change, page, now)),
             None => Ok(WaitPage::Over),
         }

@@ -221,5 +221,6 @@ pub(super) fn deny_text(reason: DenyReason) -> &'static str {
         DenyReason::WrongNumber => "a wrong number was typed too often",
         DenyReason::WrongCode => "a wrong code was sent too often",
         DenyReason::Withdrawn => "the signing system withdrew it",
+        DenyReason::Refused => "the holder was proved, and may not do this",
     }
 }

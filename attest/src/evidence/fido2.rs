@@ -51,6 +51,8 @@ pub enum Purpose {
     Once,
     /// Leave to register another phone in place of this one; no session.
     ChangePhone,
+    /// The phone that was proved since then takes the place of this one; no session.
+    ConfirmPhone,
 }
 
 /// Before which screen the authenticator is asked.
@@ -93,6 +95,9 @@ pub struct Binding {
     /// The list of entries, by its digest ([`Entries::digest`](crate::activation::Entries::digest)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entries: Option<Fingerprint>,
+    /// The phone that takes the place of this one, by SHA-256 of its public key (SubjectPublicKeyInfo DER).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_key: Option<Fingerprint>,
 }
 
 /// One assertion, with everything that a third party needs to check it again.
@@ -316,7 +321,7 @@ fn scheme_of(key: &SubjectPublicKeyInfoOwned) -> Result<SignatureScheme, Fido2Er
 ///
 /// # Errors
 /// [`Fido2Error::Key`] for everything but ES256 with P-256 and ES384 with P-384.
-pub(super) fn spki_der(key: &COSEKey) -> Result<Vec<u8>, Fido2Error> {
+pub(crate) fn spki_der(key: &COSEKey) -> Result<Vec<u8>, Fido2Error> {
     let COSEKeyType::EC_EC2(point) = &key.key else {
         return Err(Fido2Error::Key);
     };

@@ -10,6 +10,8 @@ mod fido2;
 mod handshake;
 mod under_way;
 
+pub(crate) use fido2::spki_der;
+
 pub use card::CardEvidence;
 pub use card::CardKind;
 pub use card::EvidenceError;

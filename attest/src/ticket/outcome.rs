@@ -18,11 +18,11 @@ pub enum TicketOpened {
     Over,
 }
 
-/// What became of a phone that was proved, or of the card that was shown again for it.
+/// What became of a phone that was proved, or of the card or phone that was asked again for it.
 #[derive(Debug)]
 pub enum Enrolled {
-    /// The card has to be shown again; nothing is registered before.
-    AsksCard,
+    /// The card, or the old phone, has to be asked again; nothing is registered before.
+    AsksAgain,
     /// It is the holder's phone now.
     Done {
         /// The new one: to be put into the registry.
@@ -43,6 +43,8 @@ pub enum Enrolled {
     },
     /// The holder is disabled, or what proved them is theirs no more.
     NotEntitled,
-    /// This very handshake was used before.
+    /// This very handshake, or answer of the old phone, was used before.
     EvidenceUsed,
+    /// The old phone's counter went back in between: there may be a copy of its key.
+    CounterBack,
 }

@@ -5,6 +5,7 @@ use crate::world::World;
 use crate::world::interleave;
 use crate::world::phone;
 use attest::authenticator::Authenticator;
+use attest::clock::Clock;
 use attest::danger_testing::START;
 use attest::danger_testing::SoftPhone;
 use attest::evidence::Binding;
@@ -23,7 +24,6 @@ use attest::records::Fingerprint;
 use attest::sign_in::DenyReason;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
 /// One holder with a phone, and a change that waits for it.
 struct Room {
@@ -46,8 +46,8 @@ impl Room {
         Self { world, changes, phone, old, change, page }
     }
 
-    fn proof(&mut self, holder_id: &str, change_id: &str) -> VerifiedFido2 {
-        let binding = Binding {
+    fn binding(&self, holder_id: &str, change_id: &str) -> Binding {
+        Binding {
             purpose: Purpose::ChangePhone,
             system_id: "inkan-portal".into(),
             holder_id: holder_id.into(),
@@ -56,11 +56,14 @@ impl Room {
             limits: LIMITS,
             surface: Surface::Phone,
             entries: None,
-        };
+            new_key: None,
+        }
+    }
+
+    fn proof(&mut self, holder_id: &str, change_id: &str) -> VerifiedFido2 {
+        let binding = self.binding(holder_id, change_id);
         let old = Authenticator { holder_id: holder_id.into(), ..self.old.clone() };
-        let started = self.world.fido2.start_assertion(binding, &[Arc::new(old)]).unwrap();
-        let answer = self.phone.get(&started.options_json).unwrap();
-        self.world.fido2.finish_assertion(&started.ceremony_id, change_id, &answer).unwrap()
+        self.world.second_proof(binding, &old, &mut self.phone)
     }
 
     fn own_proof(&mut self) -> VerifiedFido2 {
@@ -187,6 +190,37 @@ async fn holder_who_says_no_before_or_after_the_proof_ends_it() {
         assert!(matches!(room.prove(&proof).await, ChangeProved::Over));
         assert_eq!(room.agree().await, None);
     }
+}
+
+/// The phone proved its holder, who may change nothing: neither page nor proof is good for more.
+#[tokio::test]
+async fn refused_proof_ends_the_change_and_is_used_up() {
+    let mut room = Room::new().await;
+    let proof = room.own_proof();
+    let id = room.change.change_id.clone();
+    let ChangeProved::Done(used) = room.changes.refuse(&id, &proof).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!((used.counter, used.last_used_at), (proof.counter(), Some(proof.proved_at())));
+    assert_eq!(room.state().await, ChangeState::Denied { reason: DenyReason::Refused });
+    assert_eq!(room.agree().await, None);
+    assert!(matches!(room.prove(&proof).await, ChangeProved::Over));
+    let stored = room.world.authenticators.phone_of("u-1").await.unwrap();
+    assert_eq!(stored, Some(*used));
+    let now = room.world.clock.now().unwrap();
+    let noted = room.world.authenticators.note_proof(&proof, now).await.unwrap();
+    assert_eq!(noted, None, "used before");
+}
+
+/// A proof of another purpose moves no change.
+#[tokio::test]
+async fn approval_of_a_sign_in_proves_no_change() {
+    let mut room = Room::new().await;
+    let id = room.change.change_id.clone();
+    let binding = Binding { purpose: Purpose::Day, ..room.binding("u-1", &id) };
+    let proof = room.world.second_proof(binding, &room.old, &mut room.phone);
+    assert!(matches!(room.prove(&proof).await, ChangeProved::Over));
+    assert_eq!(room.state().await, ChangeState::Waiting);
 }
 
 /// Two tabs of one browser say yes and no, in lockstep and one after the other.

@@ -294,63 +294,12 @@ async fn new_phone_takes_the_place_of_the_old_one() {
     assert_eq!(all, vec![*authenticator]);
 }
 
-/// A ticket by the phone `old` itself, opened.
-async fn opened_by(world: &World, old: &Authenticator) -> Ticket {
-    let by = Enroller { method: Method::Fido2, factor: old.authenticator_id.clone() };
-    let page = PageSecret::random().unwrap();
-    let replaces = Some(old.authenticator_id.clone());
-    let ticket = world.tickets.issue("u-1", by, replaces, "PC", &page, None).await;
-    let ticket = ticket.unwrap().unwrap();
-    let link = page.link_secret();
-    world.tickets.open(&ticket.ticket_id, &link, &page.number()).await.unwrap();
-    ticket
-}
-
-#[tokio::test]
-async fn old_phone_enrols_the_new_one_that_replaces_it() {
-    let world = World::new().await;
-    let first = world.enrol("u-1", &mut phone(), None).await;
-    world.clock.set(START + DAY);
-    let ticket = opened_by(&world, &first).await;
-    let new = world.register(&ticket, &mut phone(), &[]).unwrap();
-    // There is no card to be shown again.
-    let done = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
-    assert!(matches!(done, Enrolled::Done { replaced: Some(_), .. }));
-}
-
-#[tokio::test]
-async fn phone_enrols_nothing_for_a_day_to_the_second() {
-    let world = World::new().await;
-    let first = world.enrol("u-1", &mut phone(), None).await;
-    world.clock.set(START + DAY - 1);
-    let ticket = opened_by(&world, &first).await;
-    let new = world.register(&ticket, &mut phone(), &[]).unwrap();
-    let refused = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
-    assert!(matches!(refused, Enrolled::TooNew { from } if from.0 == START + DAY), "{refused:?}");
-    assert_eq!(world.authenticators.phone_of("u-1").await.unwrap(), Some(first));
-    world.clock.set(START + DAY);
-    let done = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
-    assert!(matches!(done, Enrolled::Done { .. }));
-}
-
 /// A card that two operators linked waits for nothing.
 #[tokio::test]
 async fn card_linked_a_moment_ago_enrols_and_replaces_at_once() {
     let world = World::new().await;
     let first = world.enrol("u-1", &mut phone(), None).await;
     world.enrol("u-1", &mut phone(), Some(first.authenticator_id)).await;
-}
-
-#[tokio::test]
-async fn ticket_of_a_stolen_phone_that_was_removed_is_worth_nothing() {
-    let world = World::new().await;
-    let first = world.enrol("u-1", &mut phone(), None).await;
-    world.clock.set(START + DAY);
-    let ticket = opened_by(&world, &first).await;
-    let new = world.register(&ticket, &mut phone(), &[]).unwrap();
-    world.authenticators.remove(&first.authenticator_id).await.unwrap().unwrap();
-    let refused = world.tickets.finish(&ticket.ticket_id, &new).await.unwrap();
-    assert!(matches!(refused, Enrolled::NotEntitled));
 }
 
 /// W12, W14: each rule broken alone.

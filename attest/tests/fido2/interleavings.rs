@@ -213,7 +213,7 @@ async fn run(world: &World, prepared: Prepared, before: Option<Fingerprint>) -> 
             let (new, phone) = *new;
             let id = new.authenticator_id().clone();
             let mut enrolled = world.tickets.finish(&ticket_id, &new).await.unwrap();
-            if matches!(enrolled, Enrolled::AsksCard) {
+            if matches!(enrolled, Enrolled::AsksAgain) {
                 enrolled =
                     world.tickets.confirm(&ticket_id, &by_card("u-1"), &handshake()).await.unwrap();
             }

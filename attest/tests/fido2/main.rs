@@ -6,6 +6,7 @@
     reason = "a failing helper is a failing test"
 )]
 
+mod asked_again;
 mod at_pc;
 mod ceremonies;
 mod change;

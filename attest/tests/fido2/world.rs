@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use attest::authenticator::Authenticator;
 use attest::authenticator::Authenticators;
 use attest::authenticator::Enroller;
+use attest::clock::Clock;
 use attest::clock::UnixSeconds;
 use attest::danger_testing::HandClock;
 use attest::danger_testing::PhoneKey;
@@ -262,7 +263,7 @@ impl World {
         new: &NewPasskey,
     ) -> Result<Enrolled, SessionError> {
         match self.tickets.finish(&ticket.ticket_id, new).await? {
-            Enrolled::AsksCard => self.confirm(ticket).await,
+            Enrolled::AsksAgain => self.confirm(ticket).await,
             other => Ok(other),
         }
     }
@@ -270,7 +271,37 @@ impl World {
     /// `new` is proved under `ticket`, and the card has not been shown again yet.
     pub async fn prove(&self, ticket: &Ticket, new: &NewPasskey) {
         let outcome = self.tickets.finish(&ticket.ticket_id, new).await.unwrap();
-        assert!(matches!(outcome, Enrolled::AsksCard), "{outcome:?}");
+        assert!(matches!(outcome, Enrolled::AsksAgain), "{outcome:?}");
+    }
+
+    /// The old phone that began `ticket` approves the phone that waits, which `binding` names.
+    pub fn second_proof(
+        &self,
+        binding: Binding,
+        old: &Authenticator,
+        phone: &mut SoftPhone,
+    ) -> VerifiedFido2 {
+        let owner = binding.handoff_id.clone();
+        let started = self.fido2.start_assertion(binding, &[Arc::new(old.clone())]).unwrap();
+        let answer = phone.get(&started.options_json).unwrap();
+        self.fido2.finish_assertion(&started.ceremony_id, &owner, &answer).unwrap()
+    }
+
+    /// What the old phone is asked for the phone that waits under `ticket`.
+    pub async fn confirmation(&self, ticket: &Ticket) -> Binding {
+        let now = self.clock.now().unwrap();
+        let found = self.tickets.by_id(&ticket.ticket_id).await.unwrap().unwrap();
+        Binding {
+            purpose: Purpose::ConfirmPhone,
+            system_id: "inkan-portal".into(),
+            holder_id: ticket.holder_id.clone(),
+            session_id: ticket.ticket_id.clone(),
+            handoff_id: ticket.ticket_id.clone(),
+            limits: LIMITS,
+            surface: Surface::Phone,
+            entries: None,
+            new_key: found.proved(now).unwrap().public_key(),
+        }
     }
 
     /// The card that began `ticket` is shown again.
@@ -356,6 +387,7 @@ pub fn binding(handoff: &Handoff) -> Binding {
         limits: LIMITS,
         surface: Surface::Phone,
         entries: None,
+        new_key: None,
     }
 }
 

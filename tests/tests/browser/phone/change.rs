@@ -52,7 +52,18 @@ async fn f25_old_phone_gives_itself_up_for_the_new_one() {
     let _key = new.add_authenticator(Transport::Internal).await;
     new.go(&next.url).await;
     type_number(&new, &next.number).await;
-    new.wait_for_text(REGISTERED).await;
+    new.wait_for_text("今までのスマートフォンでもう一度").await;
+    room.pc.wait_for_text("今お使いのスマートフォンでもう一度確認してください").await;
+    let again = shown(&room.pc).await;
+    assert_ne!(again, next);
+    room.phone.go(&again.url).await;
+    room.phone.find(PROVE).await;
+    if let Some(axe) = axe() {
+        assert_no_barriers(&room.phone, axe, "confirm-change").await;
+        assert_no_barriers(&room.pc, axe, "wait-again").await;
+    }
+    type_number(&room.phone, &again.number).await;
+    room.phone.wait_for_text("変更が完了しました").await;
     room.pc.wait_for_text(REGISTERED).await;
     assert_eq!(room.phones().await, 1);
 

@@ -17,25 +17,41 @@ async fn f25_old_phone_gives_itself_up_for_the_new_one() {
     assert!(house.page_goes_on(&pc).await);
     let page = house.page(&pc).await.expect(200).text();
     assert!(page.contains("Give it up and register another?"), "{page}");
+    let label = before[0]["label"].as_str().unwrap();
+    assert!(page.contains(label) && page.contains(&doctor.holder_id), "{page}");
     let next = Pc::at(&house.answer_change(&pc, "approve").await);
     // Until the new one is proved the old one works, and the answer counts once.
     assert_eq!(house.answer_change(&pc, "approve").await.status, 403);
     assert_eq!(house.devices(&doctor).await[0]["device"], before[0]["device"]);
     house.sign_in(&doctor, &mut old).await;
     let mut new = house.new_phone();
-    let told = house.prove_new(&next, &mut new).await.expect(200).json();
-    assert!(told["title"].as_str().unwrap().contains("登録が完了しました"), "{told}");
+    let first = house.shown(&next).await;
+    house.prove_new(&next, &mut new).await.expect(200);
+    // The new one is proved and registered nowhere: the old one is asked once more, by another code.
+    assert_eq!(house.devices(&doctor).await[0]["device"], before[0]["device"]);
+    house.sign_in(&doctor, &mut old).await;
+    let page = house.page(&next).await.expect(200).text();
+    assert!(page.contains("Confirm once more with the phone you have now"), "{page}");
+    assert_ne!(house.shown(&next).await, first);
+    assert_eq!(house.finish(&first.0, "none", "{}").await.status, 403);
+    let told = house.approve(&next, &mut old).await.expect(200).json();
+    assert!(told["title"].as_str().unwrap().contains("変更が完了しました"), "{told}");
     assert!(house.page(&next).await.expect(200).text().contains("The phone is registered"));
     let after = house.devices(&doctor).await;
     assert_eq!((after.len(), &after[0]["enrolled_by"]), (1, &"fido2".into()));
     assert_ne!(after[0]["device"], before[0]["device"]);
     assert_eq!(house.clinic().state(&session.session_id).await, "ended");
     house.sign_in(&doctor, &mut new).await;
+    let confirmed = house.records(&doctor, "enrolment_confirmed").await.pop().unwrap();
+    assert_eq!(confirmed["event"]["method"], "fido2");
+    let said = confirmed["event"]["evidence_json"].as_str().unwrap();
+    assert!(said.contains("\"purpose\":\"confirm_phone\"") && said.contains("new_key"), "{said}");
     let evidence = house.records(&doctor, "enrolment_started").await;
     let proof = &evidence.last().unwrap()["event"];
     assert_eq!(proof["method"], "fido2");
     // The log leads from the old phone's proof to the new phone.
-    let agreed = house.records(&doctor, "trust_proposed").await.pop().unwrap();
+    let proposed = house.records(&doctor, "trust_proposed").await;
+    let agreed = proposed.iter().rfind(|record| record["event"]["change"] == "removed").unwrap();
     let detail = agreed["event"]["detail"].as_str().unwrap();
     let change = proof["ticket"].as_str().unwrap();
     assert!(detail.starts_with(&format!("change {change} goes on as ticket ")), "{agreed}");
@@ -58,6 +74,34 @@ async fn holder_who_says_no_on_either_screen_keeps_the_old_phone() {
     house.deny(&link).await.expect(200);
     assert_eq!(house.page(&pc).await.status, 403);
     house.sign_in(&doctor, &mut phone).await;
+}
+
+/// Somebody else's phone was quicker, or nobody asks the old one again: it stays, also over a restart.
+#[tokio::test]
+async fn old_phone_that_is_not_asked_again_or_says_no_stays() {
+    let tune = |settings: &mut tests::support::config::Settings| {
+        settings.more.push_str("[factors]\nwait_seconds = 0\n");
+    };
+    let mut house = House::new(Plan { tune, ..Plan::default() }).await;
+    let (doctor, mut old) = house.doctor_with_phone().await;
+    let before = house.devices(&doctor).await[0]["device"].clone();
+    let pc = house.begin_change(&doctor.holder_id).await;
+    house.approve(&pc, &mut old).await.expect(200);
+    let next = Pc::at(&house.answer_change(&pc, "approve").await);
+    let mut new = house.new_phone();
+    house.prove_new(&next, &mut new).await.expect(200);
+    house.world.daemon.stop(std::time::Duration::from_secs(20));
+    house.world.restart();
+    assert_eq!(house.devices(&doctor).await[0]["device"], before);
+    // Another phone cannot confirm.
+    let (link, number) = house.shown(&next).await;
+    let question = house.ask(&link, &number.unwrap()).await;
+    let answer = new.get(&question.options.to_string()).unwrap();
+    assert_eq!(house.finish(&link, &question.ceremony_id, &answer).await.status, 403);
+    house.deny(&link).await.expect(200);
+    assert_eq!(house.page(&next).await.status, 403);
+    assert_eq!(house.devices(&doctor).await[0]["device"], before);
+    house.sign_in(&doctor, &mut old).await;
 }
 
 /// Unknown ids, and holders without a phone, look alike to whoever types them.
@@ -129,6 +173,9 @@ async fn phone_registered_today_changes_nothing_and_its_holder_is_told_when() {
     let told = refused.text();
     let is_told_when = told.contains("あと24時間") || told.contains("あと23時間");
     assert!(refused.status == 403 && is_told_when, "{refused}");
+    assert!(house.page_goes_on(&pc).await, "the PC does not count down for nothing");
+    assert_eq!(house.page(&pc).await.status, 403);
+    assert!(!house.devices(&doctor).await[0]["last_used_at"].is_null(), "the use is noted");
     assert_eq!(house.answer_change(&pc, "approve").await.status, 403);
     // The card waits for nothing.
     house.enrol(&doctor.card, &mut house.new_phone()).await.expect(200);
