@@ -98,6 +98,9 @@ pub(crate) async fn meet(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
         LinkMet::Swap | LinkMet::Refused(WhyNot { refusal: SignInRefusal::ProofNotFresh, .. }) => {
             closing(again(&context, &id, &secret))
         }
+        LinkMet::AskCard { url, remaining_seconds } => {
+            closing(pages::portal::ask_card(&context, None, &url, remaining_seconds))
+        }
         LinkMet::Over => closing(pages::refusal(&context, SignInRefusal::LinkOver)),
         LinkMet::Refused(refusal) => closing(pages::refusal(&context, refusal)),
     })
@@ -120,8 +123,9 @@ pub(crate) async fn confirm(exchange: &mut Exchange<'_>) -> Result<Answer, Refus
     };
     let context = Context { path: None, ..Context::of(exchange, language) };
     Ok(closing(match done {
-        LinkDone::AskCard { url, remaining_seconds } => {
-            pages::portal::ask_card(&context, None, &url, remaining_seconds)
+        // The ticket's page says what comes next, as often as it is loaded.
+        LinkDone::AskCard => {
+            return cookies::lead_to(&format!("/link/{id}"), COOKIE, &secret, language);
         }
         LinkDone::Known => {
             pages::message(&context, &my_number::known(language), Some(Code::Conflict))

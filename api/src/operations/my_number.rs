@@ -6,7 +6,7 @@
 //! hpki  GET  /link/{id}/started  -> LinkStarted   "exchange the cards", then one form leads on
 //! jpki  POST /link/{id}                           the secret becomes a cookie of this listener
 //! jpki  GET  /link/{id}          -> LinkMet       the My Number card in the handshake; changes nothing
-//! jpki  POST /link/{id}/confirm  -> LinkDone      proved: the cards are exchanged again
+//! jpki  POST /link/{id}/confirm  -> LinkDone      proved: GET /link/{id} says to exchange the cards again
 //! hpki  GET  /enrol/{id} ...                      the HPKI card confirms it: `confirm_enrol`
 //! ```
 //! The cards are exchanged on the first listener's page: a browser that reaches the second one with the wrong card in the
@@ -72,6 +72,13 @@ pub enum LinkMet {
     Swap,
     /// The card is good: one form confirms.
     Confirm(LinkForm),
+    /// The card was proved; the HPKI card has to be shown again before it is registered.
+    AskCard {
+        /// Where: `/enrol/{id}` on its listener.
+        url: String,
+        /// Seconds until it is too late.
+        remaining_seconds: u64,
+    },
     /// The ticket is unknown, used or too old.
     Over,
     /// Possession is proved, but the card does not do.
@@ -82,13 +89,8 @@ pub enum LinkMet {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkDone {
-    /// The card is proved; the HPKI card has to be shown again before it is registered.
-    AskCard {
-        /// Where: `/enrol/{id}` on its listener.
-        url: String,
-        /// Seconds until it is too late.
-        remaining_seconds: u64,
-    },
+    /// The card is proved: see [`LinkMet::AskCard`].
+    AskCard,
     /// It was registered for this holder before.
     Known,
     /// It is registered for somebody else.

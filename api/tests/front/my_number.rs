@@ -125,7 +125,10 @@ async fn card_that_is_confirmed_waits_for_the_hpki_card() {
     assert!(page.contains("<form method=\"post\" action=\"/link/ticket-1/confirm\">"));
     assert!(!rig.keeper.was_asked("confirm link ticket-1 one-time"), "nothing is decided yet");
     let form = format!("secret={TICKET_SECRET}&form_token=one-time&lang=ja");
-    let reply = client.post_form("/link/ticket-1/confirm", "", &form).await;
+    let led = client.post_form("/link/ticket-1/confirm", "", &form).await;
+    assert_eq!((led.status, led.header("location")), (303, "/link/ticket-1?lang=ja"));
+    assert_eq!(led.header("set-cookie"), set_cookie("/link/ticket-1"));
+    let reply = client.ask("GET /link/ticket-1?lang=ja", &cookie(), b"").await;
     let page = reply.text();
     assert!(reply.status == 200 && page.contains("登録はまだ終わっていません"), "{page}");
     assert!(page.contains("href=\"https://localhost:8444/enrol/ticket-1?lang=ja\""), "{page}");

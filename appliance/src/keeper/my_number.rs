@@ -57,6 +57,11 @@ struct Met {
 /// Why there is no card before an open ticket.
 enum NotMet {
     Swap,
+    /// A card was proved under it.
+    AskCard {
+        url: String,
+        remaining_seconds: u64,
+    },
     Over,
     Refused(WhyNot),
 }
@@ -134,14 +139,13 @@ impl Pages for Keeper {
     }
 
     async fn started_link(&self, request_id: &str, id: &str, secret: &str) -> LinkStarted {
-        match self.open_ticket(request_id, id, secret).await {
-            Ok((my_numbers, ticket, _)) => LinkStarted::Swap {
-                jpki_origin: my_numbers.listener.origin.clone(),
-                id: ticket.ticket_id,
-                secret: secret.into(),
-            },
-            Err(NotMet::Refused(why)) => LinkStarted::Refused(why),
-            Err(NotMet::Swap | NotMet::Over) => {
+        let jpki = self.my_numbers.as_ref().map(|jpki| jpki.listener.origin.clone());
+        match (self.open_ticket(request_id, id, secret).await, jpki) {
+            (Ok(_) | Err(NotMet::AskCard { .. }), Some(jpki_origin)) => {
+                LinkStarted::Swap { jpki_origin, id: id.to_owned(), secret: secret.into() }
+            }
+            (Err(NotMet::Refused(why)), _) => LinkStarted::Refused(why),
+            (Ok(_) | Err(NotMet::Swap | NotMet::AskCard { .. } | NotMet::Over), _) => {
                 LinkStarted::Refused(SignInRefusal::LinkOver.into())
             }
         }
@@ -161,6 +165,9 @@ impl Pages for Keeper {
                 LinkMet::Confirm(self.form(&met.holder, met.replaces.as_ref(), form_token))
             }
             Err(NotMet::Swap) => LinkMet::Swap,
+            Err(NotMet::AskCard { url, remaining_seconds }) => {
+                LinkMet::AskCard { url, remaining_seconds }
+            }
             Err(NotMet::Over) => LinkMet::Over,
             Err(NotMet::Refused(refusal)) => LinkMet::Refused(refusal),
         }
@@ -178,6 +185,7 @@ impl Pages for Keeper {
         let (my_numbers, met) = match met {
             Ok(met) => met,
             Err(NotMet::Swap) => return LinkDone::Swap,
+            Err(NotMet::AskCard { .. }) => return LinkDone::AskCard,
             Err(NotMet::Over) => return LinkDone::Over,
             Err(NotMet::Refused(refusal)) => return LinkDone::Refused(refusal),
         };
@@ -264,8 +272,18 @@ impl Keeper {
             tracing::error!(request_id, %error, "a ticket could not be read");
             unavailable()
         })?;
-        let ticket = ticket.filter(|ticket| ticket.is_open(now)).ok_or(NotMet::Over)?;
-        Ok((my_numbers, ticket, now))
+        let ticket = ticket.ok_or(NotMet::Over)?;
+        if let Some((_, until)) = ticket.proved(now) {
+            let origin = self.card_origin(ticket.enrolled_by.method);
+            return Err(NotMet::AskCard {
+                url: format!("{origin}/enrol/{id}"),
+                remaining_seconds: now.seconds_until(until),
+            });
+        }
+        match ticket.is_open(now) {
+            true => Ok((my_numbers, ticket, now)),
+            false => Err(NotMet::Over),
+        }
     }
 
     /// Everything that must hold before the form is shown, and again before it is believed.
@@ -335,13 +353,8 @@ impl Keeper {
         let id = &ticket.ticket_id;
         let new = NewCard { card: card.clone(), certificate, once_key: proved.replay_key.clone() };
         let linked = my_numbers.links.prove(id, &new).await;
-        if let Ok(Linked::AsksCard { until }) = linked {
-            let now = self.parts.clock.now().unwrap_or(until);
-            let origin = self.card_origin(ticket.enrolled_by.method);
-            return LinkDone::AskCard {
-                url: format!("{origin}/enrol/{id}"),
-                remaining_seconds: now.seconds_until(until),
-            };
+        if let Ok(Linked::AsksCard { .. }) = linked {
+            return LinkDone::AskCard;
         }
         match self.record_lost_link(request_id, linked).await {
             Some(Linked::Known) => LinkDone::Known,

@@ -55,6 +55,8 @@ pub async fn register(desk: &Desk, browser: &Browser, language: &str, look: impl
         look(page).await;
         next.click().await;
     }
+    browser.find(By::Css("a.go[href*='/enrol/']")).await;
+    browser.refresh().await;
     let again = browser.find(By::Css("a.go[href*='/enrol/']")).await;
     look("ask-card").await;
     again.click().await;

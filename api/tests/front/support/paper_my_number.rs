@@ -78,6 +78,12 @@ impl MyNumber for PaperKeeper {
             (false, ..) => LinkMet::Over,
             (true, None, _) => LinkMet::Swap,
             (true, Some(_), Some(refusal)) => LinkMet::Refused(refusal.into()),
+            (true, Some(_), None) if self.was_asked("confirm link ticket-1 one-time") => {
+                LinkMet::AskCard {
+                    url: "https://localhost:8444/enrol/ticket-1".into(),
+                    remaining_seconds: 170,
+                }
+            }
             (true, Some(_), None) => LinkMet::Confirm(form()),
         }
     }
@@ -95,10 +101,7 @@ impl MyNumber for PaperKeeper {
             (false, ..) => LinkDone::Over,
             (true, None, _) => LinkDone::Swap,
             (true, Some(_), Some(refusal)) => LinkDone::Refused(refusal.into()),
-            (true, Some(_), None) => LinkDone::AskCard {
-                url: "https://localhost:8444/enrol/ticket-1".into(),
-                remaining_seconds: 170,
-            },
+            (true, Some(_), None) => LinkDone::AskCard,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! another card.
 
 use super::house::House;
+use super::my_number_house::Leave;
 use tests::support::pki::Validity;
 use tests::support::world::Plan;
 
@@ -16,6 +17,14 @@ async fn card_is_linked_when_the_hpki_card_is_shown_again_and_not_before() {
     let page = house.prove_link(&leave, &card).await.expect(200).text();
     let hpki = format!("https://localhost:{}/enrol/", house.world.ports.hpki.port());
     assert!(page.contains("It is not registered yet") && page.contains(&hpki), "{page}");
+    // The page is had again, whatever card is in the reader by now, and by nobody without the ticket's secret.
+    for card in [Some(&doctor.card), None] {
+        let (_, again) = house.meet_link(&leave, card).await;
+        assert!(again.expect(200).text().contains(&hpki), "the way on is lost");
+    }
+    let foreign = Leave { path: leave.path.clone(), secret: "AAAA".to_owned() };
+    let (_, page) = house.meet_link(&foreign, Some(&card)).await;
+    assert!(!page.expect(403).text().contains(&hpki));
     assert!(house.my_numbers(&doctor).await.is_empty());
     let pending = house.ask_my_number(None).await;
     let page = house.my_number_page(&pending, &card).await.expect(403);

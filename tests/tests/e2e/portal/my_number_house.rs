@@ -81,7 +81,11 @@ impl House {
         };
         let form = format!("secret={}&form_token={form_token}&lang=en", leave.secret);
         let line = format!("POST {}/confirm", leave.path);
-        connection.ask(&line, FORM, form.as_bytes()).await
+        let proved = connection.ask(&line, FORM, form.as_bytes()).await;
+        match proved.status {
+            303 => follow(&mut connection, &proved).await,
+            _ => proved,
+        }
     }
 
     /// The HPKI card is shown again for the card that was proved, and one of the two buttons is pressed.
