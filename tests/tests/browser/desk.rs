@@ -39,15 +39,27 @@ impl Desk {
     /// With other methods than the card.
     pub async fn open_with(name: &str, methods: &[&str]) -> Option<Self> {
         static WORLD: OnceCell<World> = OnceCell::const_new();
+        Self::open_in(&WORLD, wait_for_nothing, name, methods).await
+    }
+
+    /// In a house where browsers keep sign-ins, by both kinds of card.
+    pub async fn open_where_kept(name: &str) -> Option<Self> {
+        static WORLD: OnceCell<World> = OnceCell::const_new();
+        Self::open_in(&WORLD, keep_sign_ins, name, &["hpki", "jpki"]).await
+    }
+
+    async fn open_in(
+        world: &'static OnceCell<World>,
+        tune: fn(&mut Settings),
+        name: &str,
+        methods: &[&str],
+    ) -> Option<Self> {
         if let Some(reason) = browser::missing() {
             println!("skipped: {reason}");
             return None;
         }
-        let world = WORLD
-            .get_or_init(|| {
-                Box::pin(World::new(Plan { tune: wait_for_nothing, ..Plan::default() }))
-            })
-            .await;
+        let plan = Plan { tune, ..Plan::default() };
+        let world = world.get_or_init(|| Box::pin(World::new(plan))).await;
         Some(Self::in_world(world, name, methods).await)
     }
 
@@ -93,6 +105,11 @@ impl Desk {
 fn wait_for_nothing(settings: &mut Settings) {
     settings.crl_refresh_seconds = 1;
     settings.more.push_str("[factors]\nwait_seconds = 0\n");
+}
+
+/// It stands below `[sessions]`.
+fn keep_sign_ins(settings: &mut Settings) {
+    settings.more.push_str("saved_sign_ins = true\n");
 }
 
 /// Answers every request on a port of its own, for as long as the test runs.

@@ -18,4 +18,5 @@ mod once;
 mod own_page;
 mod passkeys;
 mod phone;
+mod saved;
 mod sign_in;
