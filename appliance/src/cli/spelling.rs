@@ -5,11 +5,10 @@ use clap::CommandFactory;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const PAGES: [&str; 4] = [
+const PAGES: [&str; 3] = [
     include_str!("../../ADMIN.md"),
     include_str!("../../../README.md"),
     include_str!("../../../SECURITY.md"),
-    include_str!("../../../CHANGELOG.md"),
 ];
 /// Folders whose texts are answered to operators.
 const SOURCES: [&str; 3] = ["src/admin", "src/cli", "../api/src/admin"];
