@@ -14,6 +14,7 @@ pub mod own_page;
 pub mod portal;
 pub mod saved;
 
+use crate::operations::browser_secret::BrowserSecret;
 use crate::problem::Problem;
 use crate::wire;
 use async_trait::async_trait;
@@ -32,8 +33,8 @@ pub struct Caller {
     pub certificate: Fingerprint,
 }
 
-/// The head of `POST /v1/sign`: everything but the body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The head of `POST /v1/sign`: everything but the body. It has no `Debug`, because of the token.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignHead {
     /// Value of `Signing-Session`.
     pub signing_token: String,
@@ -192,7 +193,7 @@ pub struct Confirm {
     /// The holder, as registered.
     pub holder: String,
     /// Hidden one-time field; bound to link and card.
-    pub form_token: String,
+    pub form_token: BrowserSecret,
     /// Whether the number from the asking screen must be typed.
     pub asks_number: bool,
     /// Whether this opens the holder's own page, and nothing is signed.
@@ -284,7 +285,7 @@ impl From<SignInRefusal> for WhyNot {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirmation {
     /// The hidden field.
-    pub form_token: String,
+    pub form_token: BrowserSecret,
     /// The number typed.
     pub number: Option<String>,
     /// False: "this is not mine".

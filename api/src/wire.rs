@@ -149,7 +149,7 @@ pub enum SessionState {
 }
 
 /// Answer of `POST /v1/sessions`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionCreated {
     /// Names the session from now on; comes back as `state` in the return URL.
     pub session_id: String,

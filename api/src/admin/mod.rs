@@ -50,8 +50,8 @@ impl Outcome {
     }
 }
 
-/// The answer to a command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The answer to a command. It has no `Debug`: it may be a sheet with a password, or somebody's certificate.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdminAnswer {
     /// What became of it.
     pub outcome: Outcome,

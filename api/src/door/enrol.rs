@@ -27,7 +27,7 @@ pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
                 holder: &holder,
                 holder_id: &holder_id,
                 replaces: replaces.as_deref(),
-                form_token: &form_token,
+                form_token: form_token.as_str(),
                 danger_test_mode,
             };
             pages::portal::enrol(&context, form)

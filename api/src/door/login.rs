@@ -73,5 +73,5 @@ async fn read_form(exchange: &mut Exchange<'_>) -> Result<(Confirmation, Option<
     let form_token = forms::needed("form_token", form_token)?;
     let number = number.map(|number| ascii_number(&number)).filter(|number| !number.is_empty());
     let terminal = portal::terminal(exchange);
-    Ok((Confirmation { form_token, number, approve, terminal }, lang))
+    Ok((Confirmation { form_token: form_token.into(), number, approve, terminal }, lang))
 }

@@ -54,7 +54,9 @@ pub(crate) async fn sign_in(exchange: &mut Exchange<'_>) -> Result<Answer, Refus
     let terminal = portal::terminal(exchange);
     let work = async move { Ok(operations.begin_own_page(&request_id, terminal).await) };
     match exchange.to_the_end(work).await? {
-        Begun::Link(link) => see_other(&format!("/login/{link}?lang={}", language.tag())),
+        Begun::Link(link) => {
+            see_other(&format!("/login/{}?lang={}", link.as_str(), language.tag()))
+        }
         Begun::RateLimited { seconds } => {
             Err(Problem::rate_limited(Duration::from_secs(seconds)).into())
         }

@@ -36,11 +36,20 @@ impl fmt::Debug for BrowserSecret {
 
 #[cfg(test)]
 mod tests {
+    use super::BrowserSecret;
+    use crate::operations::Confirmation;
     use crate::operations::letter::LetterTried;
     use crate::operations::my_number::LinkStarted;
     use crate::operations::own_page::Arrived;
+    use crate::operations::own_page::Begun;
     use crate::operations::portal::EnrolStarted;
     use crate::operations::portal::Handed;
+    use crate::operations::portal::Terminal;
+
+    fn confirmation(form_token: BrowserSecret) -> Confirmation {
+        let terminal = Terminal { address: String::new(), browser: String::new() };
+        Confirmation { form_token, number: None, approve: true, terminal }
+    }
 
     #[test]
     fn answer_with_a_secret_does_not_say_it_in_a_log_line() {
@@ -52,6 +61,8 @@ mod tests {
                 LinkStarted::Swap { jpki_origin: String::new(), id: id(), secret: secret() }
             ),
             format!("{:?}", Arrived::OwnPage { secret: secret() }),
+            format!("{:?}", Begun::Link(secret())),
+            format!("{:?}", confirmation(secret())),
             format!("{:?}", Handed::Page { id: id(), page_secret: secret() }),
             format!(
                 "{:?}",

@@ -8,6 +8,7 @@
 
 use crate::operations::CardHandshake;
 use crate::operations::WhyNot;
+use crate::operations::browser_secret::BrowserSecret;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde::Serialize;
@@ -34,7 +35,7 @@ pub struct ConfirmEnrol {
     /// What was proved.
     pub proposed: Proposed,
     /// Hidden one-time field; bound to the ticket, to what was proved and to the card.
-    pub form_token: String,
+    pub form_token: BrowserSecret,
     /// Seconds until it is too late.
     pub remaining_seconds: u64,
     /// True while published test cards may sign in.

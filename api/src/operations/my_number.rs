@@ -30,7 +30,7 @@ pub struct LinkForm {
     /// Since when the card is registered that would be given up, Unix seconds; `None`: there is none.
     pub replaces_since: Option<u64>,
     /// Hidden one-time field; bound to the card before the reader.
-    pub form_token: String,
+    pub form_token: BrowserSecret,
     /// True while published test cards may sign in.
     pub danger_test_mode: bool,
 }

@@ -25,7 +25,7 @@ use serde::Serialize;
 #[serde(rename_all = "snake_case")]
 pub enum Begun {
     /// Go to `/login/{link}`.
-    Link(String),
+    Link(BrowserSecret),
     /// Too many were asked for.
     RateLimited {
         /// Seconds to wait.
@@ -79,7 +79,7 @@ pub struct OwnPageView {
     /// Their id.
     pub holder_id: String,
     /// One-time field for every form of the page.
-    pub form_token: String,
+    pub form_token: BrowserSecret,
     /// Sessions that live.
     pub sign_ins: Vec<OwnSignIn>,
     /// The phones registered.
@@ -143,7 +143,7 @@ pub struct DeviceRemoval {
     /// The phone.
     pub phone: OwnPhone,
     /// One-time field of the form.
-    pub form_token: String,
+    pub form_token: BrowserSecret,
     /// Cards with which the holder could still sign in.
     pub remaining_cards: Vec<OwnCard>,
     /// Whom to call where nothing remains.

@@ -341,7 +341,7 @@ pub enum EnrolPage {
         /// Label of the phone that would be given up, once the new one is proved.
         replaces: Option<String>,
         /// Hidden one-time field; bound to the card.
-        form_token: String,
+        form_token: BrowserSecret,
         /// True while published test cards may sign in.
         danger_test_mode: bool,
     },

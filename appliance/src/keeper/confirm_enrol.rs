@@ -125,7 +125,7 @@ impl ConfirmEnrolment for Keeper {
             holder: met.holder.display_name.clone(),
             holder_id: met.holder.holder_id.clone(),
             proposed: self.proposed(&met.waits, now),
-            form_token: self.forms.issue(&met.waits.subject(), &met.proved.factor),
+            form_token: self.forms.issue(&met.waits.subject(), &met.proved.factor).into(),
             remaining_seconds: met.waits.remaining_seconds(now),
             danger_test_mode: self.danger_test_mode(),
         })

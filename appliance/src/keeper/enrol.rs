@@ -93,7 +93,7 @@ impl Keeper {
                 holder: met.holder.display_name.clone(),
                 holder_id: met.holder.holder_id.clone(),
                 replaces: met.replaces.as_ref().map(|phone| phone.label.clone()),
-                form_token: self.forms.issue(&met.subject(), &met.proved.factor),
+                form_token: self.forms.issue(&met.subject(), &met.proved.factor).into(),
                 danger_test_mode: self.danger_test_mode(),
             },
             Err(NotMet::Refused(refusal)) => EnrolPage::Refused(refusal),

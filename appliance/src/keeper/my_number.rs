@@ -208,7 +208,7 @@ impl Keeper {
             holder: holder.display_name.clone(),
             holder_id: holder.holder_id.clone(),
             replaces_since: replaces.map(|link| link.linked_at.0),
-            form_token,
+            form_token: form_token.into(),
             danger_test_mode: self.danger_test_mode(),
         }
     }

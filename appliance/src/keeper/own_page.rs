@@ -6,6 +6,7 @@ use super::signing::receipt;
 use crate::audit::AuditError;
 use crate::audit::Principal;
 use api::admin::names::EnrollerName;
+use api::operations::browser_secret::BrowserSecret;
 use api::operations::own_page::Arrived;
 use api::operations::own_page::Begun;
 use api::operations::own_page::DeviceRemoval;
@@ -60,7 +61,7 @@ impl OwnPage for Keeper {
         };
         match self.parts.sessions.create(&phones.own, wanted).await {
             Ok(created) => {
-                Begun::Link(link_token(&created.record.session_id, &created.link_secret))
+                Begun::Link(link_token(&created.record.session_id, &created.link_secret).into())
             }
             Err(error) => {
                 tracing::error!(request_id, %error, "a sign-in for the portal could not be stored");
@@ -246,13 +247,13 @@ impl Keeper {
         &self,
         request_id: &str,
         secret: &str,
-        show: impl FnOnce(&Met, String) -> Own<T>,
+        show: impl FnOnce(&Met, BrowserSecret) -> Own<T>,
     ) -> Own<T> {
         let Some(met) = self.met(secret).await else {
             return Own::SignIn;
         };
         match self.own_pages.form(secret, met.now) {
-            Ok(Some(form_token)) => show(&met, form_token),
+            Ok(Some(form_token)) => show(&met, form_token.into()),
             Ok(None) => Own::SignIn,
             Err(error) => {
                 tracing::error!(request_id, %error, "no field for a form");

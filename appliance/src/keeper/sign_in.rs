@@ -76,7 +76,7 @@ impl SignIn for Keeper {
     ) -> SignInPage {
         match self.meet(request_id, link, card, Step::Look).await {
             Ok(met) => SignInPage::Confirm(Confirm {
-                form_token: self.forms.issue(&met.shown(), &met.proved.factor),
+                form_token: self.forms.issue(&met.shown(), &met.proved.factor).into(),
                 asks_number: met.record.number.is_some(),
                 for_own_page: met.record.is_for_portal(),
                 return_origins: self.return_origins(&met.record),
@@ -106,7 +106,7 @@ impl SignIn for Keeper {
             Err(NotMet::Nothing) => return Confirmed::Refused(SignInRefusal::ProofNotFresh.into()),
             Err(NotMet::Refused(refusal)) => return Confirmed::Refused(refusal),
         };
-        if !self.forms.check(&met.shown(), &met.proved.factor, &confirmation.form_token) {
+        if !self.forms.check(&met.shown(), &met.proved.factor, confirmation.form_token.as_str()) {
             return Confirmed::Refused(SignInRefusal::FormOver.into());
         }
         match confirmation.approve {
