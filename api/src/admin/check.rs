@@ -147,6 +147,7 @@ pub fn check(command: &AdminCommand) -> Result<(), Problem> {
         | C::ProposalReject { proposal_id } => id("proposal_id", proposal_id)?,
         C::AuditSearch(query) => audit_query(query)?,
         C::AuditExport { limit, .. } => audit_limit(*limit)?,
+        C::AuditEvidence { .. } => {}
     }
     Ok(())
 }

@@ -250,6 +250,11 @@ pub enum AdminCommand {
         /// Most records in the answer.
         limit: u64,
     },
+    /// The evidence of one audit record; what is sealed there is opened for whom a second operator lets read it.
+    AuditEvidence {
+        /// Sequence number of the record.
+        seq: u64,
+    },
 }
 
 /// `POST /admin/v1/holders`
@@ -413,6 +418,7 @@ impl AdminCommand {
             Self::AuditHead {} => "audit_head",
             Self::AuditSearch(_) => "audit_search",
             Self::AuditExport { .. } => "audit_export",
+            Self::AuditEvidence { .. } => "audit_evidence",
         }
     }
 }

@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod check;
 pub mod command;
+pub mod evidence;
 pub mod holder;
 pub mod key;
 pub mod letter;

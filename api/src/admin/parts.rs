@@ -24,14 +24,12 @@ impl Parts<'_> {
     }
 
     pub(super) fn number(&self, parameter: &str) -> Result<Option<u64>, Problem> {
-        let Some(value) = self.query.get(parameter) else {
-            return Ok(None);
-        };
-        let number = value.bytes().all(|octet| octet.is_ascii_digit()).then(|| value.parse().ok());
-        match number.flatten() {
-            Some(number) => Ok(Some(number)),
-            None => Err(malformed(format!("{parameter}: a whole number"))),
-        }
+        self.query.get(parameter).map(|value| whole(parameter, value)).transpose()
+    }
+
+    /// The same of the path.
+    pub(super) fn named_number(&self, parameter: &str) -> Result<u64, Problem> {
+        whole(parameter, self.path.get(parameter).copied().unwrap_or_default())
     }
 
     /// Why something is withdrawn.
@@ -50,6 +48,11 @@ impl Parts<'_> {
     pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         strict_json::parse(self.body)
     }
+}
+
+fn whole(parameter: &str, value: &str) -> Result<u64, Problem> {
+    let number = value.bytes().all(|octet| octet.is_ascii_digit()).then(|| value.parse().ok());
+    number.flatten().ok_or_else(|| malformed(format!("{parameter}: a whole number")))
 }
 
 /// The parameters of `segments` when they are of this shape.

@@ -96,6 +96,7 @@ pub fn request_of(command: &AdminCommand) -> AdminRequest {
         C::AuditHead {} => get("/audit/head"),
         C::AuditSearch(query) => audit_search(query),
         C::AuditExport { from, limit } => get(format!("/audit/export?from={from}&limit={limit}")),
+        C::AuditEvidence { seq } => act(format!("/audit/records/{seq}/evidence")),
     }
 }
 
@@ -220,6 +221,7 @@ mod tests {
             AdminCommand::ProposalApprove { proposal_id: id },
             AdminCommand::AuditSearch(query),
             AdminCommand::AuditExport { from: 3, limit: 10 },
+            AdminCommand::AuditEvidence { seq: 71 },
         ];
         for command in commands {
             assert_eq!(read_back(&command), command);

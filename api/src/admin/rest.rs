@@ -19,6 +19,7 @@ use crate::admin::command::NewSubject;
 use crate::admin::command::NewSystem;
 use crate::admin::command::SystemChange;
 use crate::admin::command::TestMode;
+use crate::admin::evidence::EvidenceView;
 use crate::admin::holder::HolderChange;
 use crate::admin::holder::HolderSheet;
 use crate::admin::letter::LetterView;
@@ -32,6 +33,7 @@ use crate::admin::route::get;
 use crate::admin::route::grant;
 use crate::admin::route::grant_by_name;
 use crate::admin::route::make;
+use crate::admin::route::open;
 use crate::admin::route::withdraw;
 use crate::admin::route::withdraw_because;
 use crate::http::answer::malformed;
@@ -358,6 +360,11 @@ pub const ROUTES: &[Route] = &[
             let limit = parts.number("limit")?.unwrap_or(MAX_AUDIT_RECORDS);
             Ok(AdminCommand::AuditExport { from, limit })
         },
+    ),
+    open::<EvidenceView>(
+        "/audit/records/{seq}/evidence",
+        "The evidence of a record; what is sealed takes two",
+        |parts| Ok(AdminCommand::AuditEvidence { seq: parts.named_number("seq")? }),
     ),
 ];
 

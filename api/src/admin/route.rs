@@ -70,6 +70,17 @@ pub(super) const fn grant_by_name(
     Route { may_be_proposed: true, ..withdraw(method, path, summary, command) }
 }
 
+pub(super) const fn open<A: JsonSchema>(
+    path: &'static str,
+    summary: &'static str,
+    command: Build,
+) -> Route {
+    Route {
+        answer: SchemaGenerator::subschema_for::<A>,
+        ..grant_by_name("POST", path, summary, command)
+    }
+}
+
 pub(super) const fn make<B: JsonSchema, A: JsonSchema>(
     path: &'static str,
     summary: &'static str,

@@ -44,7 +44,7 @@ impl AdminDesk {
     }
 
     /// One reader of the log at a time, beside the threads that serve: signatures do not wait for auditors.
-    async fn reading<T: Send + 'static>(
+    pub(super) async fn reading<T: Send + 'static>(
         &self,
         read: impl FnOnce(Archive) -> Result<T, ArchiveError> + Send + 'static,
     ) -> Result<T, Problem> {
@@ -57,7 +57,7 @@ impl AdminDesk {
         }
     }
 
-    async fn note_read(
+    pub(super) async fn note_read(
         &self,
         asking: &Asking,
         operation: &str,

@@ -130,6 +130,11 @@ impl AdminDesk {
                 self.is_still_operator(asking)?;
                 answer(Outcome::Done, &self.hand_sheet_out(asking, letter_id).await?)
             }
+            C::AuditEvidence { seq } => {
+                let _one_at_a_time = self.changing.lock().await;
+                self.is_still_operator(asking)?;
+                self.audit_evidence(asking, &command, *seq).await
+            }
             command if is_change(command) => {
                 let _one_at_a_time = self.changing.lock().await;
                 self.is_still_operator(asking)?;
@@ -213,13 +218,14 @@ impl AdminDesk {
             C::TestModeOn {} => self.plan_test_mode(true).await,
             C::TestModeOff {} => self.plan_test_mode(false).await,
             C::ModuleApprove(new) => self.plan_module_approve(&new.module).await,
+            C::AuditEvidence { seq } => self.plan_audit_evidence(*seq).await,
             C::SessionEnd { session_id } => self.plan_session_end(session_id),
             C::SessionEndAll { holder_id } => self.plan_session_end_all(holder_id),
             other => Err(refusal::internal(other.name(), &"this command changes nothing")),
         }
     }
 
-    async fn propose(
+    pub(super) async fn propose(
         &self,
         asking: &Asking,
         command: &AdminCommand,
@@ -420,6 +426,8 @@ fn is_change(command: &AdminCommand) -> bool {
         C::AnchorAdd(_) | C::AnchorRemove { .. } => true,
         C::TestModeOn {} | C::TestModeOff {} | C::ModuleApprove(_) => true,
         C::SessionEnd { .. } | C::SessionEndAll { .. } => true,
+        // Answers where it lies open or was agreed to; its plan is the proposal.
+        C::AuditEvidence { .. } => false,
     }
 }
 

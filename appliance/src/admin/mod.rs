@@ -17,6 +17,7 @@ mod destroy;
 mod devices;
 mod doctor;
 mod doctor_jpki;
+mod evidence;
 mod holder_sheet;
 mod holders;
 mod house;

@@ -41,6 +41,8 @@ pub fn rule(command: &AdminCommand) -> Rule {
         C::SystemList {} => one(READ_SYSTEMS),
         C::SessionList { .. } => one(EVERYBODY),
         C::AuditSearch(_) | C::AuditExport { .. } => one(READ_AUDIT),
+        // It says who somebody is.
+        C::AuditEvidence { .. } => two(READ_AUDIT, SECURITY),
 
         // People, cards, keys.
         C::HolderAdd(_) | C::HolderEnable { .. } => two(REGISTRATION, REGISTRATION),
@@ -146,6 +148,7 @@ mod tests {
                 .replace("{device}", &hex)
                 .replace("{public_key}", &hex)
                 .replace("{fingerprint}", &hex)
+                .replace("{seq}", "7")
                 .replace(['{', '}'], "");
             let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
             let command = command_of(route.method, &segments, "", body.as_bytes());
@@ -221,6 +224,7 @@ mod tests {
             "anchor_add",
             "test_mode_on",
             "module_approve",
+            "audit_evidence",
         ];
         for (name, command) in samples() {
             let takes = rule(&command).takes;
@@ -280,6 +284,7 @@ mod tests {
             "anchor_add" => ("POST", "/anchors"),
             "test_mode_on" => ("POST", "/test-mode"),
             "module_approve" => ("POST", "/module"),
+            "audit_evidence" => ("POST", "/audit/records/{seq}/evidence"),
             other => panic!("{other} grants and has no route"),
         }
     }

@@ -30,6 +30,15 @@ pub enum Audit {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// The evidence of a sign-in or registration, as files that OpenSSL checks (a My Number card's takes two operators: propose
+    /// it, have a security officer approve it, then type this again)
+    Evidence {
+        /// Sequence number of the record, as `inkan audit search` shows it
+        seq: u64,
+        /// A new folder for it, readable by you alone
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
     /// Verifies a log with nothing but its files and the public key
     Verify {
         /// The audit directory, or a copy of it

@@ -68,6 +68,9 @@ pub fn admin_command(command: &Command) -> Result<Option<AdminCommand>, CliError
         Command::Audit(args::Audit::Search(search)) if search.dir.is_none() => {
             AdminCommand::AuditSearch(audit_query(search)?)
         }
+        Command::Audit(args::Audit::Evidence { seq, .. }) => {
+            AdminCommand::AuditEvidence { seq: *seq }
+        }
         Command::Audit(_) | Command::Doctor | Command::CheckConfig(_) | Command::Init(_) => {
             return Ok(None);
         }

@@ -41,11 +41,11 @@ pub fn write(dir: &Path, view: &EvidenceView) -> Result<String, CliError> {
 /// How OpenSSL checks a signature of this scheme (RFC 8446 §4.2.3).
 fn check(scheme: u16) -> String {
     let dgst = |digest: &str, options: &str| {
-        format!("openssl dgst -{digest}{options} -verify key.pem -signature signature.bin signed.bin")
+        format!(
+            "openssl dgst -{digest}{options} -verify key.pem -signature signature.bin signed.bin"
+        )
     };
-    let pss = |salt: u8| {
-        format!(" -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:{salt}")
-    };
+    let pss = |salt: u8| format!(" -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:{salt}");
     match scheme {
         0x0401 | 0x0403 => dgst("sha256", ""),
         0x0501 | 0x0503 => dgst("sha384", ""),

@@ -7,6 +7,7 @@ pub mod client;
 pub mod command;
 mod doctor;
 pub mod error;
+mod evidence;
 mod init;
 pub mod letter;
 pub mod show;
@@ -32,10 +33,12 @@ use crate::config::Config;
 use crate::config::Severity;
 use api::admin::AdminAnswer;
 use api::admin::AdminCommand;
+use api::admin::Outcome;
 use api::admin::answer::AuditHeadView;
 use api::admin::answer::AuditRecords;
 use api::admin::answer::KeyRequestView;
 use api::admin::answer::ProposalView;
+use api::admin::evidence::EvidenceView;
 use api::admin::letter::SheetView;
 use clap::Parser;
 use serde::Deserialize;
@@ -133,6 +136,13 @@ async fn ask(cli: &Cli, command: &AdminCommand, out: &mut impl Write) -> Result<
         let view =
             SheetView::deserialize(&answer.body).map_err(|error| not_ours(&client, &error))?;
         return Ok(write!(out, "{}", file.fill(&view)?)?);
+    }
+    if let (Command::Audit(Audit::Evidence { out: dir, .. }), Outcome::Done) =
+        (&cli.command, answer.outcome)
+    {
+        let view =
+            EvidenceView::deserialize(&answer.body).map_err(|error| not_ours(&client, &error))?;
+        return Ok(write!(out, "{}", evidence::write(dir, &view)?)?);
     }
     if keeps_file(cli, &answer, out)? {
         return Ok(());

@@ -31,8 +31,10 @@ use attest::validity::Validity;
 use attest::validity::ValidityError;
 use attest::vault::Sealed;
 use attest::vault::Vault;
+use attest::vault::VaultError;
 use hsm::Hsm;
 use hsm::HsmError;
+use serde::Deserialize;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -91,11 +93,13 @@ pub(super) struct MyNumber {
 }
 
 /// Evidence as the audit log keeps it: which it is can be seen, what it says only with the HSM.
-#[derive(Serialize)]
-struct SealedEvidence<'a> {
-    kind: &'static str,
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SealedEvidence {
+    /// [`Method::name`] of a My Number card.
+    kind: String,
     /// [`CardEvidence::digest`].
-    digest: &'a Fingerprint,
+    digest: Fingerprint,
     /// The evidence, JSON, sealed for [`evidence_purpose`].
     sealed: Sealed,
 }
@@ -148,7 +152,8 @@ impl Keeper {
         let digest = verified.digest();
         let sealed = vault.seal(&evidence_purpose(digest), evidence_json.as_bytes());
         let sealed = sealed.map_err(|error| not_sealed(&error))?;
-        let sealed = SealedEvidence { kind: Method::Jpki.name(), digest, sealed };
+        let kind = Method::Jpki.name().to_owned();
+        let sealed = SealedEvidence { kind, digest: digest.clone(), sealed };
         Ok(ProvedCard {
             method: Method::Jpki,
             factor,
@@ -173,6 +178,20 @@ impl Keeper {
             detail: format!("at most {a_minute} pages a minute over one My Number card"),
             is_proved: true,
         })
+    }
+
+    /// Evidence as the audit log keeps it, opened; `None` where it lies open there. For whom two operators let read it, and
+    /// for no log line.
+    ///
+    /// # Errors
+    /// [`VaultError`] when it was not sealed here.
+    pub fn open_evidence(&self, evidence_json: &str) -> Result<Option<String>, VaultError> {
+        let Ok(recorded) = serde_json::from_str::<SealedEvidence>(evidence_json) else {
+            return Ok(None);
+        };
+        let purpose = evidence_purpose(&recorded.digest);
+        let clear = self.parts.vault.open(&purpose, &recorded.sealed)?;
+        String::from_utf8(clear).map(Some).map_err(|_| VaultError::NotSealedHere)
     }
 
     /// Asks the provider about the card called `factor`; which certificate it renews, if it says so.

@@ -15,7 +15,8 @@ async fn seq_of_sign_in(house: &House, doctor: &Doctor) -> u64 {
 }
 
 fn inkan(house: &House, operator: &Pair, arguments: &[&str]) -> (bool, String) {
-    let (certificate, key) = (operator.certificate.to_str().unwrap(), operator.key.to_str().unwrap());
+    let (certificate, key) =
+        (operator.certificate.to_str().unwrap(), operator.key.to_str().unwrap());
     let output = house.world.inkan(&[&["--cert", certificate, "--key", key], arguments].concat());
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(said).unwrap())
@@ -54,7 +55,9 @@ async fn my_number_evidence_is_read_by_whom_a_second_operator_lets_and_checked_b
     ask(&pki.auditor).await.expect_problem(409, "conflict");
     let proposal = said.split("inkan approve ").nth(1).unwrap().split_whitespace().next().unwrap();
     let approve = format!("POST /proposals/{proposal}/approve");
-    admin::ask(&house.world, &pki.auditor, &approve, None).await.expect_problem(403, "not_permitted");
+    admin::ask(&house.world, &pki.auditor, &approve, None)
+        .await
+        .expect_problem(403, "not_permitted");
     admin::ask(&house.world, &pki.officer, &approve, None).await.expect(200);
 
     // Whoever agreed does not read it; whoever asked does, and OpenSSL says what the gate said.

@@ -7,6 +7,7 @@ mod confirm;
 mod contact;
 mod denials;
 mod devices;
+mod evidence;
 mod house;
 mod letter;
 mod limits;
