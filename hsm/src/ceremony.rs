@@ -9,13 +9,13 @@ use crate::house::HouseKey;
 use crate::keys;
 use crate::keys::GeneratedKey;
 use crate::keys::HOLDER_ID_LEN;
+use crate::located;
+use crate::located::Fresh;
+use crate::located::House;
 use crate::mechanism::SignMechanism;
 use crate::objects::Holdings;
 use crate::signature;
 use crate::signature::SignatureValue;
-use crate::supervisor;
-use crate::supervisor::Fresh;
-use crate::supervisor::House;
 use crate::supervisor::Supervisor;
 use crate::template;
 use crate::verify;
@@ -192,7 +192,7 @@ impl Supervisor {
             made.push(key);
             holdings = pair;
         }
-        supervisor::house_pair(key, &holdings, epoch)
+        located::house_pair(key, &holdings, epoch)
     }
 
     fn ensure_mac_key(
@@ -211,7 +211,7 @@ impl Supervisor {
             self.note_made(key.cka_id(), &holdings);
             made.push(key);
         }
-        supervisor::house_secret(&holdings, session.connection().epoch())
+        located::house_secret(&holdings, session.connection().epoch())
     }
 
     /// What the token holds under `cka_id`; a pair made in this process is read by its handles, not searched.

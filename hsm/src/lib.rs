@@ -21,6 +21,7 @@
 #![deny(unsafe_code)]
 
 pub mod audit;
+mod backoff;
 mod ceremony;
 pub mod config;
 mod connection;
@@ -32,6 +33,7 @@ mod house;
 mod hsm;
 mod keys;
 mod keyset;
+mod located;
 mod login;
 mod mechanism;
 mod objects;

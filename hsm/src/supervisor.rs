@@ -1,5 +1,7 @@
 //! The one thread that owns the module: it connects, administers, watches the workers and reconnects.
 
+use crate::backoff::backoff;
+use crate::backoff::may_pass;
 use crate::config::PauseForAdmin;
 use crate::connection::Claim;
 use crate::connection::Connection;
@@ -9,16 +11,17 @@ use crate::error::HsmError;
 use crate::error::Recovery;
 use crate::error::recovery;
 use crate::house::HouseKey;
-use crate::keys::Identity;
-use crate::keys::KeyEntry;
 use crate::keyset::KeySet;
+use crate::located::Fresh;
+use crate::located::House;
+use crate::located::house_pair;
+use crate::located::house_secret;
 use crate::objects;
 use crate::objects::Holdings;
 use crate::objects::Inventory;
 use crate::pool;
 use crate::pool::Hired;
 use crate::pool::Shared;
-use cryptoki::object::ObjectHandle;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -36,20 +39,6 @@ pub(crate) enum Command {
     Trouble,
     /// Stop; the sender is dropped when everything is closed.
     Shutdown(tokio::sync::oneshot::Sender<()>),
-}
-
-/// The house keys, located.
-pub(crate) struct House {
-    pub(crate) checkpoint: Arc<KeyEntry>,
-    pub(crate) self_test: Arc<KeyEntry>,
-    pub(crate) index_hmac: Arc<KeyEntry>,
-}
-
-/// A pair made in this process: its handles are known, so that nothing needs to be searched.
-pub(crate) struct Fresh {
-    pub(crate) public: ObjectHandle,
-    pub(crate) private: ObjectHandle,
-    pub(crate) epoch: u64,
 }
 
 /// State of the supervising thread.
@@ -504,65 +493,3 @@ impl Supervisor {
 const TICK: Duration = Duration::from_millis(100);
 /// How often an idle token is looked at.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
-
-/// A house pair as the token holds it.
-pub(crate) fn house_pair(
-    key: HouseKey,
-    holdings: &Holdings,
-    epoch: u64,
-) -> Result<Arc<KeyEntry>, HsmError> {
-    let refused = |fault| crate::keys::refused(key.cka_id(), fault);
-    let [public] = holdings.public.as_slice() else {
-        return Err(refused(crate::audit::KeyFault::PublicKeys(holdings.public.len())));
-    };
-    match &public.key {
-        Some((HouseKey::PAIR_TYPE, spki_der)) => {
-            let handle = holdings.judge_pair(spki_der).map_err(refused)?;
-            let identity = Identity::HousePair(key, spki_der.clone());
-            Ok(KeyEntry::new(identity, handle, epoch))
-        }
-        _ => Err(refused(crate::audit::KeyFault::OtherPublicKey)),
-    }
-}
-
-/// The house's secret key as the token holds it.
-pub(crate) fn house_secret(holdings: &Holdings, epoch: u64) -> Result<Arc<KeyEntry>, HsmError> {
-    let cka_id = HouseKey::IndexHmac.cka_id();
-    let handle = holdings.judge_secret().map_err(|fault| crate::keys::refused(cka_id, fault))?;
-    Ok(KeyEntry::new(Identity::HouseSecret, handle, epoch))
-}
-
-/// Whether the same start may succeed later without anybody changing the configuration.
-fn may_pass(error: &HsmError) -> bool {
-    match error {
-        HsmError::TokenMissing { .. } | HsmError::Hung => true,
-        HsmError::Token(call) => call.recovery() != Recovery::PinRefused,
-        _ => false,
-    }
-}
-
-/// 0, then 200 ms doubling to at most 30 s.
-fn backoff(failures: u32) -> Duration {
-    match failures.checked_sub(1) {
-        None => Duration::ZERO,
-        Some(doublings) => {
-            Duration::from_millis(200).saturating_mul(1 << doublings.min(10)).min(LONGEST_BACKOFF)
-        }
-    }
-}
-
-const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn backoff_doubles_to_its_limit() {
-        assert_eq!(backoff(0), Duration::ZERO);
-        assert_eq!(backoff(1), Duration::from_millis(200));
-        assert_eq!(backoff(4), Duration::from_millis(1_600));
-        assert_eq!(backoff(9), LONGEST_BACKOFF);
-        assert_eq!(backoff(u32::MAX), LONGEST_BACKOFF);
-    }
-}

@@ -2,6 +2,7 @@
 //! SoftHSM token of its own.
 
 mod bench;
+mod certificates;
 mod house;
 mod keys;
 mod load;

@@ -10,6 +10,7 @@ mod golden;
 mod identity;
 mod interop;
 mod mutants;
+mod mutation;
 mod openssl_made;
 mod pki;
 mod refusals;
