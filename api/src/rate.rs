@@ -6,6 +6,8 @@ use governor::RateLimiter;
 use governor::clock::Clock;
 use governor::clock::DefaultClock;
 use std::collections::HashMap;
+use std::net::IpAddr;
+use std::net::Ipv6Addr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -61,9 +63,29 @@ impl RateLimits {
     }
 }
 
+/// As whom an address counts where there is a limit for each address: an IPv6 address as its /64, since whoever has one
+/// address of a link has all of it (RFC 4291, section 2.5.4; RFC 8981).
+#[must_use]
+pub fn counted_as(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn address_counts_as_itself_in_ipv4_and_as_its_link_in_ipv6() {
+        let as_whom = |address: &str| counted_as(address.parse().unwrap()).to_string();
+        assert_eq!(as_whom("192.0.2.7"), "192.0.2.7");
+        assert_eq!(as_whom("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(as_whom("2001:db8:1:2:aaaa::7"), "2001:db8:1:2::");
+        assert_eq!(as_whom("2001:db8:1:2:bbbb::9"), "2001:db8:1:2::");
+        assert_eq!(as_whom("2001:db8:1:3::7"), "2001:db8:1:3::");
+    }
 
     #[test]
     fn request_past_the_rate_is_told_how_long_to_wait() {

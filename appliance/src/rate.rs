@@ -8,6 +8,10 @@ use std::time::Instant;
 
 /// Names remembered at once; past it, full buckets are forgotten first.
 const MAX_NAMES: usize = 20_000;
+/// Rest between two looks through a full table.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// The bucket of all names that find no place of their own; no name is empty.
+const EVERYBODY_ELSE: &str = "";
 
 struct Bucket {
     tokens: f64,
@@ -19,7 +23,13 @@ struct Bucket {
 /// One bucket a name; each holds `burst` tokens and gains `per_second`.
 #[derive(Default)]
 pub struct RateLimiter {
-    buckets: Mutex<HashMap<String, Bucket>>,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    buckets: HashMap<String, Bucket>,
+    swept_at: Option<Instant>,
 }
 
 impl RateLimiter {
@@ -34,11 +44,9 @@ impl RateLimiter {
         burst: f64,
         now: Instant,
     ) -> Result<(), Duration> {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= MAX_NAMES && !buckets.contains_key(name) {
-            buckets.retain(|_, bucket| bucket.refilled(now) < bucket.burst);
-        }
-        let bucket = buckets.entry(name.to_owned()).or_insert(Bucket {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = if table.has_place_for(name, now) { name } else { EVERYBODY_ELSE };
+        let bucket = table.buckets.entry(name.to_owned()).or_insert(Bucket {
             tokens: burst,
             filled_at: now,
             per_second,
@@ -52,6 +60,19 @@ impl RateLimiter {
             return Ok(());
         }
         Err(Duration::from_secs_f64(((1.0 - bucket.tokens) / per_second.max(0.001)).min(3_600.0)))
+    }
+}
+
+impl Table {
+    fn has_place_for(&mut self, name: &str, now: Instant) -> bool {
+        if self.buckets.len() < MAX_NAMES || self.buckets.contains_key(name) {
+            return true;
+        }
+        if self.swept_at.is_none_or(|swept_at| now >= swept_at + SWEEP_EVERY) {
+            self.buckets.retain(|_, bucket| bucket.refilled(now) < bucket.burst);
+            self.swept_at = Some(now);
+        }
+        self.buckets.len() < MAX_NAMES
     }
 }
 
@@ -91,6 +112,20 @@ mod tests {
         let soon = now + Duration::from_secs(5);
         assert!(limiter.take("fast", 1_000.0, 1_000.0, soon).is_ok());
         assert!(limiter.take("slow", 0.1, 20.0, soon).is_err(), "its used-up tokens came back");
+    }
+
+    #[test]
+    fn names_without_a_place_share_one_bucket_until_others_are_full_again() {
+        let limiter = RateLimiter::default();
+        let now = Instant::now();
+        for name in 0..MAX_NAMES {
+            assert!(limiter.take(&name.to_string(), 0.1, 1.0, now).is_ok());
+        }
+        assert!(limiter.take("a", 0.1, 1.0, now).is_ok());
+        assert!(limiter.take("b", 0.1, 1.0, now).is_err(), "every new name brings a token");
+        let later = now + Duration::from_secs(10);
+        assert!(limiter.take("a", 0.1, 1.0, later).is_ok());
+        assert!(limiter.take("b", 0.1, 1.0, later).is_ok());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::activity::Activity;
 use super::counts::Counts;
+use crate::rate::counted_as;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -54,6 +55,7 @@ impl Connections {
     /// Takes a place. When the listener or the address is full, the connection that idles longest is closed for it;
     /// `None` when every one of them is at work.
     pub(crate) fn enter(&self, address: IpAddr, activity: Arc<Activity>) -> Option<Seat<'_>> {
+        let address = counted_as(address);
         let mut open = self.lock();
         if open.addresses.of(&address) >= self.per_address && !open.close_idle(Some(address)) {
             return None;
@@ -133,6 +135,19 @@ mod tests {
         assert!(first.close.is_cancelled());
         assert!(!second.close.is_cancelled() && !third.close.is_cancelled());
         assert_eq!(connections.len(), 2);
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_link_share_a_limit() {
+        let connections = Connections::new(9, 1, CancellationToken::new());
+        let enter = |address: &str| {
+            let busy = Activity::new();
+            busy.begin();
+            connections.enter(address.parse().unwrap(), Arc::new(busy))
+        };
+        let _first = enter("2001:db8:1:2::7").unwrap();
+        assert!(enter("2001:db8:1:2:ffff::9").is_none());
+        assert!(enter("2001:db8:1:3::7").is_some());
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! others need not wait behind it.
 
 use super::counts::Counts;
+use crate::rate::counted_as;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -64,6 +65,7 @@ impl Handshakes {
 
     /// Takes a place, at the cost of another when there is none; `None` while the listener is full and nobody dawdles.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<(Ticket, Evicted)> {
+        let address = counted_as(address);
         let mut places = self.lock();
         if places.addresses.of(&address) >= self.per_address
             && !places.make_room(Some(address), SILENT_FOR, DAWDLES_FOR)

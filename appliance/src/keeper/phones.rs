@@ -7,6 +7,7 @@ use crate::audit::Principal;
 use crate::network::Network;
 use crate::rate::RateLimiter;
 use api::operations::portal::Terminal;
+use api::rate::counted_as;
 use api::text::is_invisible;
 use attest::authenticator::Authenticator;
 use attest::authenticator::Authenticators;
@@ -36,6 +37,7 @@ use attest::ticket::Ticket;
 use attest::ticket::Tickets;
 use hsm::Hsm;
 use hsm::HsmError;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -62,6 +64,11 @@ pub(super) struct Phones {
     per_minute: f64,
     per_minute_of_address: f64,
     per_minute_without_link: f64,
+}
+
+/// The name of an address among the rates.
+fn counted(address: &str) -> String {
+    address.parse::<IpAddr>().map_or_else(|_| address.to_owned(), |it| counted_as(it).to_string())
 }
 
 /// See [`Phones::own`]. Its limits are those of the holder's own page, as evidence says them.
@@ -123,12 +130,13 @@ impl Phones {
 
     /// Whether one more `step` may be taken from this address; otherwise after how many seconds.
     pub fn address_rate(&self, step: &str, address: &str) -> Result<(), u64> {
-        self.take(&format!("address-{step}/{address}"), self.per_minute_of_address)
+        self.take(&format!("address-{step}/{}", counted(address)), self.per_minute_of_address)
     }
 
     /// The same, much tighter, for what anybody may begin without a login link.
     pub fn rate_without_link(&self, step: &str, address: &str) -> Result<(), u64> {
-        self.take(&format!("without-link-{step}/{address}"), self.per_minute_without_link)
+        let name = format!("without-link-{step}/{}", counted(address));
+        self.take(&name, self.per_minute_without_link)
     }
 
     /// Whether one more `step` may be taken for this holder id; otherwise after how many seconds.
