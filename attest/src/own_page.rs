@@ -26,6 +26,8 @@ pub const MAX_SECONDS: u64 = 1_800;
 pub const MAX_OF_HOLDER: usize = 4;
 /// Pages open at one time: every holder of a large house at the change of shift.
 pub const MAX_PAGES: usize = 10_000;
+/// Closings of all pages of somebody that are remembered: far more than fall between a code and its page.
+const MAX_CLOSED: usize = 256;
 /// Forms of one page that wait to be sent: tabs.
 pub const MAX_FORMS: usize = 16;
 
@@ -50,6 +52,9 @@ pub enum NotOpened {
     /// [`MAX_PAGES`] others are open.
     #[error("{MAX_PAGES} pages of holders are open")]
     Full,
+    /// All pages of this holder were closed since the sign-in came.
+    #[error("the holder's pages were closed meanwhile")]
+    Closed,
     /// No random octets.
     #[error(transparent)]
     Random(#[from] RandomFailed),
@@ -58,17 +63,50 @@ pub enum NotOpened {
 /// Every open page, by the SHA-256 of its browser's secret.
 #[derive(Default)]
 pub struct OwnPages {
-    open: Mutex<HashMap<Fingerprint, Open>>,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    open: HashMap<Fingerprint, Open>,
+    /// Calls of [`OwnPages::close_all`] so far.
+    closings: u64,
+    /// Whose pages the newest of them closed.
+    closed: VecDeque<String>,
+}
+
+impl Table {
+    /// Whether a holder's pages may have been closed since there had been so many closings.
+    fn was_closed_since(&self, closings: u64, holder_id: &str) -> bool {
+        let since = usize::try_from(self.closings.saturating_sub(closings)).unwrap_or(usize::MAX);
+        since > self.closed.len()
+            || self.closed.iter().rev().take(since).any(|closed| closed == holder_id)
+    }
 }
 
 impl OwnPages {
-    /// Opens a page for whom `approval` proves; the secret for the browser's cookie exists nowhere else.
+    /// How often [`OwnPages::close_all`] was called: to be taken before a sign-in is redeemed.
+    pub fn closings(&self) -> u64 {
+        self.lock().closings
+    }
+
+    /// Opens a page for whom `approval` proves; the secret for the browser's cookie exists nowhere else. Not when all pages of
+    /// this holder were closed since `closings`: their sign-ins end with them.
     ///
     /// # Errors
     /// [`NotOpened`].
-    pub fn open(&self, approval: &Approval, now: UnixSeconds) -> Result<String, NotOpened> {
+    pub fn open(
+        &self,
+        approval: &Approval,
+        closings: u64,
+        now: UnixSeconds,
+    ) -> Result<String, NotOpened> {
         let secret = random_secret()?;
-        let mut open = self.lock();
+        let mut table = self.lock();
+        if table.was_closed_since(closings, &approval.holder_id) {
+            return Err(NotOpened::Closed);
+        }
+        let open = &mut table.open;
         if open.len() >= MAX_PAGES {
             open.retain(|_, other| !other.is_over(now));
         }
@@ -119,12 +157,18 @@ impl OwnPages {
 
     /// Closes one page.
     pub fn close(&self, secret: &str) {
-        self.lock().remove(&Fingerprint::of(secret.as_bytes()));
+        self.lock().open.remove(&Fingerprint::of(secret.as_bytes()));
     }
 
     /// Closes every page of a holder.
     pub fn close_all(&self, holder_id: &str) {
-        self.lock().retain(|_, open| open.by.holder_id != holder_id);
+        let mut table = self.lock();
+        table.open.retain(|_, open| open.by.holder_id != holder_id);
+        table.closings += 1;
+        if table.closed.len() >= MAX_CLOSED {
+            table.closed.pop_front();
+        }
+        table.closed.push_back(holder_id.to_owned());
     }
 
     fn with<T>(
@@ -134,7 +178,7 @@ impl OwnPages {
         use_it: impl FnOnce(&mut Open) -> T,
     ) -> Option<T> {
         let id = Fingerprint::of(secret.as_bytes());
-        let mut all = self.lock();
+        let all = &mut self.lock().open;
         if all.get(&id)?.is_over(now) {
             all.remove(&id);
             return None;
@@ -145,8 +189,8 @@ impl OwnPages {
     }
 
     // A panic while the lock is held leaves whole entries behind: every change is one insert, push or remove.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Fingerprint, Open>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -159,7 +203,22 @@ mod tests {
     const NOW: UnixSeconds = UnixSeconds(START);
 
     fn opened(pages: &OwnPages, holder_id: &str) -> String {
-        pages.open(&approval(holder_id, "page"), NOW).unwrap()
+        pages.open(&approval(holder_id, "page"), pages.closings(), NOW).unwrap()
+    }
+
+    #[test]
+    fn page_does_not_open_behind_the_closing_of_all() {
+        let pages = OwnPages::default();
+        let before = pages.closings();
+        pages.close_all("u-1");
+        let late = |holder_id: &str| pages.open(&approval(holder_id, "page"), before, NOW);
+        assert!(matches!(late("u-1"), Err(NotOpened::Closed)));
+        assert!(late("u-2").is_ok(), "another holder's");
+        assert!(pages.open(&approval("u-1", "page"), pages.closings(), NOW).is_ok());
+        for _ in 0..MAX_CLOSED {
+            pages.close_all("u-3");
+        }
+        assert!(matches!(late("u-2"), Err(NotOpened::Closed)), "nobody knows any more");
     }
 
     #[test]
@@ -221,7 +280,7 @@ mod tests {
         let mut theirs = Vec::new();
         for second in 0..=u64::try_from(MAX_OF_HOLDER).unwrap() {
             let now = UnixSeconds(START + second);
-            theirs.push(pages.open(&approval("u-1", "page"), now).unwrap());
+            theirs.push(pages.open(&approval("u-1", "page"), 0, now).unwrap());
         }
         let now = UnixSeconds(START + 60);
         let open: Vec<_> = theirs.iter().map(|secret| pages.page(secret, now).is_some()).collect();
@@ -235,12 +294,12 @@ mod tests {
         for number in 0..MAX_PAGES {
             opened(&pages, &format!("h-{number}"));
         }
-        let late = pages.open(&approval("u-1", "page"), NOW);
+        let late = pages.open(&approval("u-1", "page"), 0, NOW);
         assert!(matches!(late, Err(NotOpened::Full)));
         let mut fresh = approval("u-1", "page");
         let later = UnixSeconds(START + IDLE_SECONDS);
         fresh.authenticated_at = later;
-        assert!(pages.open(&fresh, later).is_ok());
+        assert!(pages.open(&fresh, 0, later).is_ok());
     }
 
     #[test]

@@ -111,6 +111,9 @@ pub enum Phase {
         tries: u8,
         /// When the code is over.
         code_expires_at: UnixSeconds,
+        /// Whether a browser keeps it already.
+        #[serde(default, skip_serializing_if = "is_false")]
+        kept: bool,
     },
     /// Signatures may be asked for.
     Active {
@@ -166,7 +169,7 @@ impl Phase {
     /// Approved at `now`, waits for the code of this fingerprint.
     pub(crate) fn approved(approval: Approval, code: Fingerprint, now: UnixSeconds) -> Self {
         let code_expires_at = now.plus(Duration::from_secs(CODE_SECONDS));
-        Self::Approved { approval, code, tries: 0, code_expires_at }
+        Self::Approved { approval, code, tries: 0, code_expires_at, kept: false }
     }
 }
 

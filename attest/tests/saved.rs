@@ -72,7 +72,7 @@ impl World {
 
     async fn keep(&self, id: &str, code: &str, cookie: Option<&str>) -> Option<Kept> {
         let found = self.0.sessions.approved_by_code(id, code).await.unwrap().unwrap();
-        self.0.sessions.keep(&found, cookie, LIMITS).await.unwrap()
+        self.0.sessions.keep(found, cookie, LIMITS).await.unwrap()
     }
 
     async fn activate(&self, id: &str, code: &str) -> Activation {
@@ -336,6 +336,43 @@ async fn logout_between_click_and_exchange_wins() {
     world.0.sessions.forget_saved("u-1", "ehr").await.unwrap();
     let activation = world.activate(&id, &code_of(went_on)).await;
     assert!(matches!(activation, Activation::Denied(DenyReason::Withdrawn)));
+}
+
+#[tokio::test]
+async fn code_of_a_click_is_worth_nothing_behind_a_logout_and_newer_evidence() {
+    let world = World::open().await;
+    let first = world.fresh("ehr", "u-1", None).await;
+    world.fresh("clinic", "u-1", Some(&first.cookie)).await;
+    let (id, went_on) = world.go_on(&first.cookie).await;
+    world.0.sessions.forget_saved("u-1", "ehr").await.unwrap();
+    let again = world.fresh("ehr", "u-1", Some(&first.cookie)).await;
+    assert_eq!(again.cookie, first.cookie, "the clinic's keeps the browser's name");
+    let activation = world.activate(&id, &code_of(went_on)).await;
+    assert!(matches!(activation, Activation::Denied(DenyReason::Withdrawn)));
+}
+
+#[tokio::test]
+async fn approval_is_kept_once() {
+    let world = World::open().await;
+    let id = world.link("ehr").await;
+    let code = world.approve(&id, "u-1").await;
+    let cookie = world.keep(&id, &code, None).await.unwrap().cookie;
+    for other in [None, Some(&*cookie)] {
+        assert!(world.keep(&id, &code, other).await.is_none(), "{other:?}");
+    }
+    assert!(world.saved(&cookie, "ehr").await.is_some());
+    world.activated(&id, &code).await;
+}
+
+#[tokio::test]
+async fn what_is_kept_beside_a_logout_is_seen_by_it() {
+    let world = World::open().await;
+    let id = world.link("ehr").await;
+    let code = world.approve(&id, "u-1").await;
+    let (_, before) = world.0.sessions.record(&id).await.unwrap().unwrap();
+    world.keep(&id, &code, None).await.unwrap();
+    let (_, after) = world.0.sessions.record(&id).await.unwrap().unwrap();
+    assert_ne!(before, after, "a denial of the revision before would not look again");
 }
 
 #[tokio::test]

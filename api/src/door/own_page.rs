@@ -11,6 +11,7 @@ use crate::http::answer::Answer;
 use crate::http::answer::Refusal;
 use crate::http::answer::malformed;
 use crate::operations::SignInRefusal;
+use crate::operations::own_page::Arrival;
 use crate::operations::own_page::Arrived;
 use crate::operations::own_page::Begun;
 use crate::operations::own_page::Own;
@@ -67,19 +68,17 @@ pub(crate) async fn sign_in(exchange: &mut Exchange<'_>) -> Result<Answer, Refus
     }
 }
 
-/// `GET /arrive?code=..&state=..`: somebody signed in, and this browser has the code. It works once.
+/// `GET /arrive?code=..&state=..[&keep=..]`: somebody signed in, and this browser has the code. It works once.
 pub(crate) async fn arrive(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let [code, state] = exchange.query(["code", "state"])?;
-    let (Some(code), Some(state)) = (code, state) else {
+    let [code, state, keep] = exchange.query(["code", "state", "keep"])?;
+    let (Some(code), Some(session_id)) = (code, state) else {
         return Err(malformed("code and state: as the page before had them").into());
     };
     let begun = cookies::read(&exchange.parts.headers, BEGUN).map(str::to_owned);
     let saved = saved::cookie(exchange).map(str::to_owned);
+    let arrival = Arrival { code, session_id, keep, begun, saved };
     let (operations, request_id) = exchange.asking();
-    let work = async move {
-        let (begun, saved) = (begun.as_deref(), saved.as_deref());
-        Ok(operations.arrive(&request_id, &code, &state, begun, saved).await)
-    };
+    let work = async move { Ok(operations.arrive(&request_id, arrival).await) };
     let arrived = exchange.to_the_end(work).await?;
     let language = Language::choose(None, &exchange.parts.headers);
     let context = Context { path: None, ..Context::of(exchange, language) };

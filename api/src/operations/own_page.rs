@@ -35,6 +35,21 @@ pub enum Begun {
     Unavailable,
 }
 
+/// What a browser brings to `/arrive`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// One-time code of the sign-in.
+    pub code: String,
+    /// The sign-in: `state`.
+    pub session_id: String,
+    /// Only the browser that approved was sent here with it.
+    pub keep: Option<String>,
+    /// Cookie: the sign-in that this browser began last.
+    pub begun: Option<String>,
+    /// Cookie of the sign-ins that it keeps.
+    pub saved: Option<String>,
+}
+
 /// A browser brought a code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -221,15 +236,8 @@ pub trait OwnPage: Send + Sync {
     /// Begins a sign-in for the portal itself.
     async fn begin_own_page(&self, request_id: &str, terminal: Terminal) -> Begun;
 
-    /// A browser brought a code. `begun` is the sign-in that this browser began last, `saved` the cookie of those it keeps.
-    async fn arrive(
-        &self,
-        request_id: &str,
-        code: &str,
-        session_id: &str,
-        begun: Option<&str>,
-        saved: Option<&str>,
-    ) -> Arrived;
+    /// A browser brought a code.
+    async fn arrive(&self, request_id: &str, arrival: Arrival) -> Arrived;
 
     /// The page.
     async fn own_page(&self, request_id: &str, secret: &str) -> Own<OwnPageView>;

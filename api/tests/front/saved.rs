@@ -158,7 +158,7 @@ async fn browser_that_arrives_is_given_its_cookie_and_goes_on() {
     let url = "https://ehr.example:8443/return?code=c&state=s".to_owned();
     let kept = Some(SavedCookie { secret: "b.s".into(), seconds: 3_600 });
     *rig.keeper.own_page.arrived.lock().unwrap() = Some(Arrived::Return { url: url.clone(), kept });
-    let path = format!("/arrive?code=c&state={STATE}");
+    let path = format!("/arrive?code=c&state={STATE}&keep=k");
     let cookies = format!("__Host-begun={STATE}; __Host-saved={KEPT}");
     let reply = get(&mut client, &cookies, &path).await;
     assert_eq!((reply.status, reply.header("location")), (303, &*url));
@@ -166,6 +166,7 @@ async fn browser_that_arrives_is_given_its_cookie_and_goes_on() {
     let begun = "__Host-begun=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax";
     assert_eq!(reply.all("set-cookie"), [saved, begun]);
     assert_eq!(rig.keeper.saved.cookies.lock().unwrap().pop(), Some(Some(KEPT.to_owned())));
+    assert!(rig.keeper.was_asked(&format!("arrive c {STATE} k")));
     *rig.keeper.own_page.arrived.lock().unwrap() = Some(Arrived::Return { url, kept: None });
     assert_eq!(get(&mut client, "", &path).await.all("set-cookie"), [begun]);
 }

@@ -40,6 +40,15 @@ pub enum Event {
     EnrolmentConfirmed(Box<Enrolment>),
     /// Somebody proved presence for a transaction and confirmed it.
     SignInApproved(Box<SignIn>),
+    /// The browser that began a sign-in keeps it from now on.
+    SignInKept {
+        /// The transaction, hashed.
+        session: Fingerprint,
+        /// Holder.
+        holder_id: String,
+        /// Signing system that asked.
+        system_id: String,
+    },
     /// The browser that keeps a sign-in went on with it by a click: evidence of before stands for presence.
     SignInContinued(Box<Continuation>),
     /// A sign-in was refused.
@@ -175,7 +184,7 @@ pub enum Event {
 
 impl Event {
     /// Every wire name.
-    pub const KINDS: [&str; 22] = [
+    pub const KINDS: [&str; 23] = [
         "signature",
         "signature_withheld",
         "activation_asked",
@@ -183,6 +192,7 @@ impl Event {
         "enrolment_started",
         "enrolment_confirmed",
         "sign_in_approved",
+        "sign_in_kept",
         "sign_in_continued",
         "sign_in_denied",
         "session_activated",
@@ -210,6 +220,7 @@ impl Event {
             Self::EnrolmentStarted(_) => "enrolment_started",
             Self::EnrolmentConfirmed(_) => "enrolment_confirmed",
             Self::SignInApproved(_) => "sign_in_approved",
+            Self::SignInKept { .. } => "sign_in_kept",
             Self::SignInContinued(_) => "sign_in_continued",
             Self::SignInDenied { .. } => "sign_in_denied",
             Self::SessionActivated { .. } => "session_activated",
@@ -241,9 +252,9 @@ impl Event {
             }
             Self::SignInApproved(sign_in) => Some(&sign_in.holder_id),
             Self::SignInContinued(continued) => Some(&continued.holder_id),
-            Self::SessionActivated { holder_id, .. } | Self::SessionEnded { holder_id, .. } => {
-                Some(holder_id)
-            }
+            Self::SignInKept { holder_id, .. }
+            | Self::SessionActivated { holder_id, .. }
+            | Self::SessionEnded { holder_id, .. } => Some(holder_id),
             Self::SignInDenied { holder_id, .. } => holder_id.as_deref(),
             Self::TrustProposed(change) | Self::TrustChanged(change) => change.holder_id.as_deref(),
             _ => None,
@@ -260,9 +271,9 @@ impl Event {
             Self::SignInAsked(asked) => Some(&asked.binding.system_id),
             Self::SignInApproved(sign_in) => Some(&sign_in.system_id),
             Self::SignInContinued(continued) => Some(&continued.system_id),
-            Self::SessionActivated { system_id, .. } | Self::SessionEnded { system_id, .. } => {
-                Some(system_id)
-            }
+            Self::SignInKept { system_id, .. }
+            | Self::SessionActivated { system_id, .. }
+            | Self::SessionEnded { system_id, .. } => Some(system_id),
             Self::SignInDenied { system_id, .. } => system_id.as_deref(),
             Self::TrustProposed(change) | Self::TrustChanged(change) => {
                 (change.what == "system").then_some(change.id.as_str())

@@ -1,6 +1,7 @@
 //! The holder's own page, in each state.
 
 use super::Doorway;
+use api::operations::own_page::Arrival;
 use api::operations::own_page::Arrived;
 use api::operations::own_page::Begun;
 use api::operations::own_page::DeviceRemoval;
@@ -22,16 +23,9 @@ impl OwnPage for Doorway {
         }
     }
 
-    async fn arrive(
-        &self,
-        request_id: &str,
-        code: &str,
-        session_id: &str,
-        begun: Option<&str>,
-        saved: Option<&str>,
-    ) -> Arrived {
+    async fn arrive(&self, request_id: &str, arrival: Arrival) -> Arrived {
         match self.inside() {
-            Ok(inside) => inside.keeper.arrive(request_id, code, session_id, begun, saved).await,
+            Ok(inside) => inside.keeper.arrive(request_id, arrival).await,
             Err(_) => Arrived::Unavailable,
         }
     }

@@ -156,6 +156,16 @@ pub fn sign_in_approved(request_id: &str, sign_in: SignIn) -> Entry {
     Entry::new(request_id, holder, Event::SignInApproved(Box::new(sign_in)))
 }
 
+/// The browser that began a sign-in keeps it: from here on a click there may stand for its evidence.
+pub fn sign_in_kept(request_id: &str, record: &SessionRecord, holder_id: &str) -> Entry {
+    let kept = Event::SignInKept {
+        session: session_hash(&record.session_id),
+        holder_id: holder_id.to_owned(),
+        system_id: record.system_id.clone(),
+    };
+    Entry::new(request_id, Principal::Holder(holder_id.to_owned()), kept)
+}
+
 /// A click in the browser that keeps a sign-in. Who clicked, nobody proved: the evidence is its holder's, of before.
 pub fn sign_in_continued(
     request_id: &str,

@@ -282,14 +282,14 @@ impl Keeper {
         has_fallen.then_some(EndReason::SecondCertificateRevoked)
     }
 
-    /// Whether what `approval` rests on stands by all that anybody can say now: for what lives beside the sessions.
-    pub(super) async fn stands(&self, approval: &Approval, now: UnixSeconds) -> bool {
+    /// How what `approval` rests on stands by all that anybody can say now: for what lives beside the sessions.
+    pub(super) async fn standing_of(&self, approval: &Approval, now: UnixSeconds) -> Standing {
         let Approval { method, factor, holder_id, second_certificates, .. } = approval;
         let registry = &self.parts.registry;
         if !is_factor_of(registry, *method, factor, holder_id)
             || registry.has_fallen(holder_id, second_certificates)
         {
-            return false;
+            return Standing::Refused;
         }
         let standing = match method {
             Method::Jpki => Some(self.judge_my_number(factor, now).await),
@@ -299,7 +299,7 @@ impl Keeper {
                 leaf.map(|leaf| self.judge_card(&leaf, now))
             }
         };
-        standing.is_none_or(|standing| standing == Standing::Good)
+        standing.unwrap_or(Standing::Good)
     }
 
     /// What is known here of the certificate of an HPKI card.

@@ -7,6 +7,7 @@ use crate::audit::AuditError;
 use crate::audit::Principal;
 use api::admin::names::EnrollerName;
 use api::operations::browser_secret::BrowserSecret;
+use api::operations::own_page::Arrival;
 use api::operations::own_page::Arrived;
 use api::operations::own_page::Begun;
 use api::operations::own_page::DeviceRemoval;
@@ -27,8 +28,10 @@ use async_trait::async_trait;
 use attest::authenticator::Authenticator;
 use attest::authenticator::EnrolledBy;
 use attest::clock::UnixSeconds;
+use attest::own_page::NotOpened;
 use attest::records::Fingerprint;
 use attest::records::Holder;
+use attest::registry::Standing;
 use attest::session::EndReason;
 use attest::session::LiveSession;
 use attest::sessions::Wanted;
@@ -42,6 +45,23 @@ const SIGNATURES_A_PAGE: usize = 50;
 struct Met {
     holder: Arc<Holder>,
     now: UnixSeconds,
+}
+
+/// Why a browser does not see its page now.
+enum NotMet {
+    /// It is not open, or no longer.
+    SignIn,
+    /// Nobody can say whether what proved its holder still stands.
+    Unavailable,
+}
+
+impl<T> From<NotMet> for Own<T> {
+    fn from(not: NotMet) -> Self {
+        match not {
+            NotMet::SignIn => Self::SignIn,
+            NotMet::Unavailable => Self::Unavailable,
+        }
+    }
 }
 
 #[async_trait]
@@ -70,23 +90,16 @@ impl OwnPage for Keeper {
         }
     }
 
-    async fn arrive(
-        &self,
-        request_id: &str,
-        code: &str,
-        session_id: &str,
-        begun: Option<&str>,
-        saved: Option<&str>,
-    ) -> Arrived {
-        let (arrives, is_begun_here) = ((code, session_id), begun == Some(session_id));
-        let for_system = self.arrive_for_system(request_id, arrives, is_begun_here, saved).await;
-        if let Some(arrived) = for_system {
+    async fn arrive(&self, request_id: &str, arrival: Arrival) -> Arrived {
+        if let Some(arrived) = self.arrive_for_system(request_id, &arrival).await {
             return arrived;
         }
         // A code that somebody sent opens nothing: it is good in the browser that began the sign-in.
-        if !is_begun_here {
+        let Arrival { code, session_id, begun, .. } = &arrival;
+        if begun.as_ref() != Some(session_id) {
             return Arrived::Over;
         }
+        let closings = self.own_pages.closings();
         let redeemed = self.parts.sessions.redeem(session_id, code).await;
         let approval = match redeemed {
             Ok(Some(approval)) => approval,
@@ -99,8 +112,9 @@ impl OwnPage for Keeper {
         let Ok(now) = self.parts.clock.now() else {
             return Arrived::Unavailable;
         };
-        match self.own_pages.open(&approval, now) {
+        match self.own_pages.open(&approval, closings, now) {
             Ok(secret) => Arrived::OwnPage { secret: secret.into() },
+            Err(NotOpened::Closed) => Arrived::Over,
             Err(error) => {
                 tracing::warn!(request_id, %error, "a holder's page could not be opened");
                 Arrived::Unavailable
@@ -153,8 +167,10 @@ impl OwnPage for Keeper {
         form_token: &str,
         action: OwnAction,
     ) -> OwnDone {
-        let Some(met) = self.met(secret).await else {
-            return OwnDone::SignIn;
+        let met = match self.met(secret).await {
+            Ok(met) => met,
+            Err(NotMet::SignIn) => return OwnDone::SignIn,
+            Err(NotMet::Unavailable) => return OwnDone::Unavailable,
         };
         if !self.own_pages.take_form(secret, form_token, met.now) {
             return OwnDone::FormOver;
@@ -185,8 +201,9 @@ impl OwnPage for Keeper {
         secret: &str,
         before: Option<u64>,
     ) -> Own<OwnSignatures> {
-        let Some(met) = self.met(secret).await else {
-            return Own::SignIn;
+        let met = match self.met(secret).await {
+            Ok(met) => met,
+            Err(not) => return not.into(),
         };
         let _one_at_a_time = self.reading_log.lock().await;
         let (audit, holder_id) = (Arc::clone(&self.parts.audit), met.holder.holder_id.clone());
@@ -222,17 +239,18 @@ impl OwnPage for Keeper {
 }
 
 impl Keeper {
-    /// The page of this secret, if it is open and what proved its holder still stands: as the gate asks of a session.
-    async fn met(&self, secret: &str) -> Option<Met> {
-        let now = self.parts.clock.now().ok()?;
-        let by = self.own_pages.page(secret, now)?;
-        let stands = self.stands(&by, now).await;
+    /// The page of this secret, if it is open and what proved its holder still stands: as the gate asks of a session. Where
+    /// nobody can say now, the page waits for who can: a holder is not sent to a sign-in that cannot be made either.
+    async fn met(&self, secret: &str) -> Result<Met, NotMet> {
+        let now = self.parts.clock.now().map_err(|_| NotMet::Unavailable)?;
+        let by = self.own_pages.page(secret, now).ok_or(NotMet::SignIn)?;
         let holder = self.parts.registry.holder(&by.holder_id).filter(|holder| holder.enabled);
-        match holder.filter(|_| stands) {
-            Some(holder) => Some(Met { holder, now }),
-            None => {
+        match (holder, self.standing_of(&by, now).await) {
+            (Some(holder), Standing::Good) => Ok(Met { holder, now }),
+            (Some(_), Standing::Unknown) => Err(NotMet::Unavailable),
+            (None, _) | (Some(_), Standing::Revoked | Standing::Refused) => {
                 self.own_pages.close(secret);
-                None
+                Err(NotMet::SignIn)
             }
         }
     }
@@ -249,8 +267,9 @@ impl Keeper {
         secret: &str,
         show: impl FnOnce(&Met, BrowserSecret) -> Own<T>,
     ) -> Own<T> {
-        let Some(met) = self.met(secret).await else {
-            return Own::SignIn;
+        let met = match self.met(secret).await {
+            Ok(met) => met,
+            Err(not) => return not.into(),
         };
         match self.own_pages.form(secret, met.now) {
             Ok(Some(form_token)) => show(&met, form_token.into()),

@@ -10,6 +10,7 @@ use super::phones::terminal_line;
 use super::sign_in::origin;
 use super::sign_in::return_to;
 use crate::audit::Principal;
+use api::operations::own_page::Arrival;
 use api::operations::own_page::Arrived;
 use api::operations::portal::Terminal;
 use api::operations::saved::SavedCookie;
@@ -24,11 +25,14 @@ use attest::hc_role::HcRole;
 use attest::records::Fingerprint;
 use attest::records::Method;
 use attest::records::SigningSystem;
+use attest::registry::Standing;
 use attest::saved::SavedSignIn;
 use attest::session::EndReason;
+use attest::sessions::Kept;
 use attest::sessions::SessionError;
 use attest::sessions::WentOn as Moved;
 use attest::sign_in::SessionRecord;
+use attest::store::Rev;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::sync::Arc;
@@ -145,12 +149,14 @@ impl Keeper {
     }
 
     /// Where a browser goes with the code: back to the signing system, over the portal's own address where the browser is to
-    /// keep the sign-in.
+    /// keep the sign-in. What it brings there besides the code, the signing system never learns.
     pub(super) fn way_back(&self, record: &SessionRecord, code: &str) -> Option<String> {
         let return_url = record.return_url.as_deref()?;
         Some(match self.keeping_portal(record) {
             Some(phones) => {
-                return_to(&format!("{}/arrive", phones.origin), code, &record.session_id)
+                let arrive =
+                    return_to(&format!("{}/arrive", phones.origin), code, &record.session_id);
+                format!("{arrive}&keep={}", self.keep_token(&record.session_id, code))
             }
             None => return_to(return_url, code, &record.session_id),
         })
@@ -161,10 +167,9 @@ impl Keeper {
     pub(super) async fn arrive_for_system(
         &self,
         request_id: &str,
-        (code, session_id): (&str, &str),
-        is_begun_here: bool,
-        cookie: Option<&str>,
+        arrival: &Arrival,
     ) -> Option<Arrived> {
+        let Arrival { code, session_id, .. } = arrival;
         let failed = |error: SessionError| {
             tracing::error!(request_id, %error, "a sign-in that arrived could not be read or kept");
         };
@@ -175,17 +180,41 @@ impl Keeper {
         };
         let record = &found.0;
         let url = return_to(record.return_url.as_deref()?, code, session_id);
-        let kept = match self.asking_system(record).filter(|_| is_begun_here) {
-            Some(system) => {
-                self.parts.sessions.keep(&found, cookie, system.limits).await.map_err(failed)
-            }
-            None => Ok(None),
-        };
         // What could not be kept is no reason to send anybody back to their card.
-        let kept = kept.ok().flatten();
+        let kept = self.keep(request_id, found, arrival).await.map_err(failed).ok().flatten();
         let kept =
             kept.map(|kept| SavedCookie { secret: kept.cookie.into(), seconds: kept.seconds });
         Some(Arrived::Return { url, kept })
+    }
+
+    /// In the browser that began the sign-in and was sent here with its approval, once.
+    async fn keep(
+        &self,
+        request_id: &str,
+        found: (SessionRecord, Rev),
+        arrival: &Arrival,
+    ) -> Result<Option<Kept>, SessionError> {
+        let (system, holder_id) = (self.asking_system(&found.0), found.0.holder_id.clone());
+        let (Some(system), Some(holder_id)) = (system, holder_id) else {
+            return Ok(None);
+        };
+        let Arrival { code, session_id, begun, keep, saved } = arrival;
+        let (subject, code) = arriving(session_id, code);
+        let is_sent = keep.as_ref().is_some_and(|keep| self.forms.check(&subject, &code, keep));
+        if !is_sent || begun.as_ref() != Some(session_id) {
+            return Ok(None);
+        }
+        let entry = entries::sign_in_kept(request_id, &found.0, &holder_id);
+        if let Err(error) = self.parts.audit.append(entry).await {
+            tracing::error!(request_id, %error, "that a browser keeps a sign-in was not recorded");
+            return Ok(None);
+        }
+        self.parts.sessions.keep(found, saved.as_deref(), system.limits).await
+    }
+
+    fn keep_token(&self, session_id: &str, code: &str) -> String {
+        let (subject, code) = arriving(session_id, code);
+        self.forms.issue(&subject, &code)
     }
 
     /// Everything that must hold before the click is offered, and again before it is believed.
@@ -221,7 +250,7 @@ impl Keeper {
         let roles = self.roles_of(&saved, now).ok_or_else(|| not("saved_evidence"))?;
         let entitlement = self.entitlement(&holder, &roles, now);
         let entitlement = entitlement.map_err(|_| not("entitlement_over"))?;
-        if !self.stands(&saved.approval, now).await {
+        if self.standing_of(&saved.approval, now).await != Standing::Good {
             return Err(not("saved_evidence"));
         }
         // Step 4: no more than was agreed to, and something of it left.
@@ -302,4 +331,10 @@ impl Keeper {
         let detail = "a click for a saved sign-in";
         self.note_sign_in(request_id, Some(record), method, code, detail).await;
     }
+}
+
+/// What the token of an arrival is bound to.
+fn arriving(session_id: &str, code: &str) -> (Fingerprint, Fingerprint) {
+    let subject = Fingerprint::of(format!("arrive/{session_id}").as_bytes());
+    (subject, Fingerprint::of(code.as_bytes()))
 }

@@ -63,7 +63,7 @@ impl Sessions {
                     None => continue,
                 }
             }
-            let Some(saved_guard) = self.saved_guard(&approval).await? else {
+            let Some(saved_guard) = self.saved_guard(session_id, &approval).await? else {
                 // Logged out between click and exchange.
                 let reason = DenyReason::Withdrawn;
                 self.deny(session_id, reason).await?;

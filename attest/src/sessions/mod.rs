@@ -306,7 +306,7 @@ impl Sessions {
         which: &(dyn Fn(&LiveSession) -> bool + Send + Sync),
     ) -> Result<u64, SessionError> {
         // A click that comes in between finds nothing to go on with, and one that came before has a code without it.
-        self.withdraw_saved(which).await?;
+        let withdrawn = self.withdraw_saved(which).await;
         let mut picked = Vec::new();
         let pick = |record: SessionRecord| {
             if let Phase::Approved { approval, .. } = &record.phase
@@ -322,11 +322,11 @@ impl Sessions {
                 denied += 1;
             }
         }
-        Ok(denied)
+        withdrawn.map(|()| denied)
     }
 
-    /// Makes the end durable, and with it the end of what browsers keep where the reason says so. The caller then lets the audit log apply it to memory, in its order, and calls
-    /// [`Sessions::forget`]. True when the session was active.
+    /// Makes the end durable, and with it the end of what browsers keep where the reason says so. The caller then lets the audit
+    /// log apply it to memory, in its order, and calls [`Sessions::forget`]. True when the session was active.
     ///
     /// # Errors
     /// [`SessionError`] when it could not be made durable.

@@ -7,7 +7,6 @@ use crate::handoff::Entitlement;
 use crate::records::Fingerprint;
 use crate::records::SessionLimits;
 use crate::records::TrustRecord;
-use crate::records::record_key;
 use crate::saved::Cookie;
 use crate::saved::MAX_OF_HOLDER;
 use crate::saved::SavedSignIn;
@@ -71,18 +70,24 @@ impl Sessions {
     /// Keeps what fresh evidence has just approved for the browser that began it, within the signing system's `present`
     /// limits. `cookie` is what the browser had before: it stays for what the same holder signed in to, and what another
     /// holder left in this browser goes. Nothing where it may not be kept or somebody was first: the sign-in goes on without.
+    /// One approval is kept once, and moves its own record, so that a logout beside it finds what is kept.
     ///
     /// # Errors
     /// [`SessionError`] when it could not be made durable.
     pub async fn keep(
         &self,
-        (record, rev): &(SessionRecord, Rev),
+        (record, rev): (SessionRecord, Rev),
         cookie: Option<&str>,
         present: SessionLimits,
     ) -> Result<Option<Kept>, SessionError> {
         let now = self.clock.now()?;
-        let approval = match &record.phase {
-            Phase::Approved { approval, .. } if record.may_be_kept() => approval.clone(),
+        let mut record = record;
+        let may_be_kept = record.may_be_kept();
+        let approval = match &mut record.phase {
+            Phase::Approved { approval, kept, .. } if may_be_kept && !*kept => {
+                *kept = true;
+                approval.clone()
+            }
             _ => return Ok(None),
         };
         let expires_at = expiry(&approval, approval.limits.at_most(present));
@@ -113,13 +118,10 @@ impl Sessions {
         };
         let before = theirs.iter().position(|(other, _)| other.id() == saved.id());
         let before = before.map(|at| theirs.swap_remove(at).1);
-        let mut txn = Txn {
-            guards: vec![
-                Guard::Rev(record.key(), *rev),
-                before.map_or(Guard::Absent(saved.key()), |rev| Guard::Rev(saved.key(), rev)),
-            ],
-            writes: vec![self.trust.sealed(&saved)?],
-        };
+        let before = before.map_or(Guard::Absent(saved.key()), |rev| Guard::Rev(saved.key(), rev));
+        let mut txn = self.trust.replacement(&record, rev)?;
+        txn.guards.push(before);
+        txn.writes.push(self.trust.sealed(&saved)?);
         theirs.sort_by_key(|(other, _)| std::cmp::Reverse(other.approval.authenticated_at));
         let too_many = theirs.split_off(theirs.len().min(MAX_OF_HOLDER - 1));
         txn.writes.extend(too_many.iter().map(|(oldest, _)| Write::Delete(oldest.key())));
@@ -245,18 +247,19 @@ impl Sessions {
         self.remove_saved(self.ends_of_saved(holder_id, system_id).await?).await
     }
 
-    /// Removes every saved sign-in that `which` picks, as the session that a click would open.
+    /// Removes every saved sign-in that `which` picks, as the session that a click would open; one that fails keeps no other.
     pub(super) async fn withdraw_saved(
         &self,
         which: &(dyn Fn(&LiveSession) -> bool + Send + Sync),
     ) -> Result<(), SessionError> {
         let now = self.clock.now()?;
+        let mut all = Ok(());
         for saved in self.trust.load_all::<SavedSignIn>().await? {
             if which(&saved.as_session(now)) {
-                self.remove_saved(vec![Write::Delete(saved.key())]).await?;
+                all = all.and(self.remove_saved(vec![Write::Delete(saved.key())]).await);
             }
         }
-        Ok(())
+        all
     }
 
     /// What removes the holder's saved sign-ins for this signing system, for the transaction of a logout.
@@ -274,13 +277,18 @@ impl Sessions {
     /// The guard of a code that a click brought: the logout that removed the saved sign-in wins. Outer `None`: it has.
     pub(super) async fn saved_guard(
         &self,
+        session_id: &str,
         approval: &Approval,
     ) -> Result<Option<Option<Guard>>, SessionError> {
         let Some(Continued { saved_id, .. }) = &approval.continued else {
             return Ok(Some(None));
         };
-        let key = record_key::<SavedSignIn>(saved_id);
-        Ok(self.trust.has(&key).await?.then_some(Some(Guard::Exists(key))))
+        let found = self.trust.load::<SavedSignIn>(saved_id).await?;
+        // One of the same name that newer evidence brought is another.
+        let found = found.filter(|(saved, _)| {
+            saved.session_id == session_id && saved.approval.evidence == approval.evidence
+        });
+        Ok(found.map(|(saved, rev)| Some(Guard::Rev(saved.key(), rev))))
     }
 
     /// What the names of a holder's saved sign-ins begin with: a cookie names nobody.

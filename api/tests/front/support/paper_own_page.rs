@@ -2,6 +2,7 @@
 
 use super::keeper::PaperKeeper;
 use api::admin::names::EnrollerName;
+use api::operations::own_page::Arrival;
 use api::operations::own_page::Arrived;
 use api::operations::own_page::Begun;
 use api::operations::own_page::DeviceRemoval;
@@ -66,17 +67,11 @@ impl OwnPage for PaperKeeper {
         Begun::Link(LINK.into())
     }
 
-    async fn arrive(
-        &self,
-        _request_id: &str,
-        code: &str,
-        session_id: &str,
-        begun: Option<&str>,
-        saved: Option<&str>,
-    ) -> Arrived {
-        self.note(format!("arrive {code} {session_id}"));
-        self.saved.cookies.lock().unwrap().push(saved.map(str::to_owned));
-        self.own_page.begun.lock().unwrap().push(begun.map(str::to_owned));
+    async fn arrive(&self, _request_id: &str, arrival: Arrival) -> Arrived {
+        let Arrival { code, session_id, keep, begun, saved } = arrival;
+        self.note(format!("arrive {code} {session_id} {}", keep.unwrap_or_default()));
+        self.saved.cookies.lock().unwrap().push(saved);
+        self.own_page.begun.lock().unwrap().push(begun);
         self.own_page.arrived.lock().unwrap().clone().unwrap_or(Arrived::Over)
     }
 
