@@ -379,6 +379,29 @@ async fn of_two_tabs_that_click_at_once_one_wins() {
     }
 }
 
+/// Whoever has the code, its state and the link knows all that a signing system does.
+#[tokio::test]
+async fn code_as_the_signing_system_sees_it_keeps_nothing() {
+    let house = House::saving().await;
+    let (ehr, doctor) = (house.clinic(), house.doctor(Validity::CURRENT).await);
+    let pending = ehr.ask_sign_in(Some(&doctor.holder_id)).await;
+    let begun = house.choose_card(&pending.login_path).await.cookie("__Host-begun").unwrap();
+    let approved = house.world.portal().approve(&doctor.card, &pending.login_path, None).await;
+    let path = approved.header("location").strip_prefix(&house.origin()).unwrap();
+    let (seen, keep) = path.split_once("&keep=").unwrap();
+    let forged = format!("{seen}&keep={}", "A".repeat(keep.len()));
+    for path in [seen, &forged] {
+        let arrived = house.get_with(&begun, path).await.expect(303);
+        assert!(arrived.cookie("__Host-saved").is_none(), "{arrived}");
+    }
+    let arrived = house.get_with(&begun, path).await.expect(303);
+    assert!(arrived.cookie("__Host-saved").is_some(), "{arrived}");
+    assert!(!arrived.header("location").contains(keep), "{arrived}");
+    let again = house.get_with(&begun, path).await.expect(303);
+    assert!(again.cookie("__Host-saved").is_none(), "an approval is kept once: {again}");
+    activated(&ehr, &pending, &arrived).await;
+}
+
 #[tokio::test]
 async fn house_that_does_not_want_it_keeps_nothing() {
     let house = House::shared().await;
