@@ -250,6 +250,8 @@ pub enum SignInRefusal {
     NotAllowedHere,
     /// The PC is in no network from which a phone may be asked.
     NetworkNotAllowed,
+    /// The holder has as many security keys as they may.
+    KeysFull,
     /// None of the holder's second certificates can be used now, or their last card has ended: no method signs in.
     EntitlementOver,
     /// The number typed is not the one on the asking screen.

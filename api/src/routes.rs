@@ -23,6 +23,7 @@ use crate::http::answer::Answer;
 use crate::http::answer::Refusal;
 use crate::problem::Code;
 use crate::problem::Problem;
+use attest::authenticator::AuthenticatorKind;
 use http::Method;
 
 /// A listener.
@@ -90,6 +91,8 @@ pub enum Route {
     Script,
     EnrolPage,
     EnrolForm,
+    EnrolKeyPage,
+    EnrolKeyForm,
     EnrolStarted,
     ConfirmEnrolPage,
     ConfirmEnrolForm,
@@ -134,6 +137,8 @@ pub const ROUTES: &[Entry] = &[
     entry(Listener::Hpki,    "POST",   "/login/{link}",                      Route::LoginForm),
     entry(Listener::Hpki,    "GET",    "/enrol",                             Route::EnrolPage),
     entry(Listener::Hpki,    "POST",   "/enrol",                             Route::EnrolForm),
+    entry(Listener::Hpki,    "GET",    "/enrol-key",                         Route::EnrolKeyPage),
+    entry(Listener::Hpki,    "POST",   "/enrol-key",                         Route::EnrolKeyForm),
     entry(Listener::Hpki,    "GET",    "/enrol/{id}/started",                Route::EnrolStarted),
     entry(Listener::Hpki,    "GET",    "/enrol/{id}",                        Route::ConfirmEnrolPage),
     entry(Listener::Hpki,    "POST",   "/enrol/{id}",                        Route::ConfirmEnrolForm),
@@ -144,6 +149,8 @@ pub const ROUTES: &[Entry] = &[
     entry(Listener::Jpki,    "POST",   "/login/{link}",                      Route::LoginForm),
     entry(Listener::Jpki,    "GET",    "/enrol",                             Route::EnrolPage),
     entry(Listener::Jpki,    "POST",   "/enrol",                             Route::EnrolForm),
+    entry(Listener::Jpki,    "GET",    "/enrol-key",                         Route::EnrolKeyPage),
+    entry(Listener::Jpki,    "POST",   "/enrol-key",                         Route::EnrolKeyForm),
     entry(Listener::Jpki,    "GET",    "/enrol/{id}/started",                Route::EnrolStarted),
     entry(Listener::Jpki,    "GET",    "/enrol/{id}",                        Route::ConfirmEnrolPage),
     entry(Listener::Jpki,    "POST",   "/enrol/{id}",                        Route::ConfirmEnrolForm),
@@ -232,8 +239,10 @@ pub(crate) async fn run(route: Route, exchange: &mut Exchange<'_>) -> Result<Ans
         Route::LetterOptions => letter::options(exchange).await,
         Route::LetterFinish => letter::finish(exchange).await,
         Route::Script => portal::script(exchange),
-        Route::EnrolPage => enrol::page(exchange).await,
-        Route::EnrolForm => enrol::form(exchange).await,
+        Route::EnrolPage => enrol::page(exchange, AuthenticatorKind::Phone).await,
+        Route::EnrolForm => enrol::form(exchange, AuthenticatorKind::Phone).await,
+        Route::EnrolKeyPage => enrol::page(exchange, AuthenticatorKind::SecurityKey).await,
+        Route::EnrolKeyForm => enrol::form(exchange, AuthenticatorKind::SecurityKey).await,
         Route::EnrolStarted => enrol::started(exchange).await,
         Route::ConfirmEnrolPage => confirm_enrol::page(exchange).await,
         Route::ConfirmEnrolForm => confirm_enrol::form(exchange).await,
@@ -404,6 +413,8 @@ impl Route {
             Self::Script => "script",
             Self::EnrolPage => "enrol_page",
             Self::EnrolForm => "enrol_form",
+            Self::EnrolKeyPage => "enrol_key_page",
+            Self::EnrolKeyForm => "enrol_key_form",
             Self::EnrolStarted => "enrol_started",
             Self::ConfirmEnrolPage => "confirm_enrol_page",
             Self::ConfirmEnrolForm => "confirm_enrol_form",

@@ -50,6 +50,7 @@ use api::wire;
 use arc_swap::ArcSwap;
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
+use attest::authenticator::AuthenticatorKind;
 use attest::evidence::CardKind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -303,9 +304,14 @@ impl Portal for Doorway {
         }
     }
 
-    async fn open_enrol(&self, request_id: &str, card: Option<CardHandshake>) -> EnrolPage {
+    async fn open_enrol(
+        &self,
+        request_id: &str,
+        kind: AuthenticatorKind,
+        card: Option<CardHandshake>,
+    ) -> EnrolPage {
         match self.inside() {
-            Ok(inside) => inside.keeper.open_enrol(request_id, card).await,
+            Ok(inside) => inside.keeper.open_enrol(request_id, kind, card).await,
             Err(_) => EnrolPage::Refused(SignInRefusal::Unavailable.into()),
         }
     }
@@ -313,12 +319,15 @@ impl Portal for Doorway {
     async fn start_enrol(
         &self,
         request_id: &str,
+        kind: AuthenticatorKind,
         card: Option<CardHandshake>,
         form_token: &str,
         terminal: Terminal,
     ) -> EnrolStarted {
         match self.inside() {
-            Ok(inside) => inside.keeper.start_enrol(request_id, card, form_token, terminal).await,
+            Ok(inside) => {
+                inside.keeper.start_enrol(request_id, kind, card, form_token, terminal).await
+            }
             Err(_) => EnrolStarted::Refused(SignInRefusal::Unavailable.into()),
         }
     }

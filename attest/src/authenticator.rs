@@ -1,7 +1,8 @@
-//! Authenticators: phones (and later security keys) that prove presence by FIDO2.
+//! Authenticators: phones and security keys that prove presence by FIDO2.
 //!
-//! A holder has one phone at most. A record of its own, [`PhoneSlot`], says which: whoever adds, replaces or removes a phone
-//! does it in one transaction that guards the slot, so that of two who try at once one wins.
+//! A holder has one phone at most, and [`MAX_SECURITY_KEYS`] security keys. Records of their own, [`PhoneSlot`] and
+//! [`KeyRing`], say which: whoever adds, replaces or removes one does it in one transaction that guards that record, so that
+//! of two who try at once one wins.
 
 use crate::clock::UnixSeconds;
 use crate::evidence::NewPasskey;
@@ -23,12 +24,28 @@ use serde::Deserialize;
 use serde::Serialize;
 use webauthn_rs::prelude::Passkey;
 
+/// Security keys of one holder: one in use and one put away for the day it is lost.
+pub const MAX_SECURITY_KEYS: usize = 2;
+
 /// What an authenticator is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthenticatorKind {
     /// A phone: one for each holder.
+    #[default]
     Phone,
+    /// A key on a wire or held to a reader: [`MAX_SECURITY_KEYS`] for each holder.
+    SecurityKey,
+}
+
+impl AuthenticatorKind {
+    /// In logs and commands.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Phone => "phone",
+            Self::SecurityKey => "security key",
+        }
+    }
 }
 
 /// The factor by which an authenticator was enrolled.
@@ -102,8 +119,8 @@ impl TrustRecord for Authenticator {
 }
 
 impl Authenticator {
-    /// A phone just proved, for `holder_id`.
-    pub fn phone(
+    /// One just proved, for `holder_id`.
+    pub fn proved(
         new: &NewPasskey,
         holder_id: &str,
         enrolled_by: EnrolledBy,
@@ -113,7 +130,7 @@ impl Authenticator {
         Self {
             authenticator_id: new.authenticator_id.clone(),
             holder_id: holder_id.to_owned(),
-            kind: AuthenticatorKind::Phone,
+            kind: new.kind,
             label: label(&new.authenticator_id),
             passkey: new.passkey.clone(),
             counter: new.counter,
@@ -162,6 +179,23 @@ impl TrustRecord for PhoneSlot {
     }
 }
 
+/// Which security keys a holder has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRing {
+    /// Whose.
+    pub holder_id: String,
+    /// The keys, oldest first.
+    pub authenticator_ids: Vec<Fingerprint>,
+}
+
+impl TrustRecord for KeyRing {
+    const PREFIX: &'static str = "u/";
+    fn id(&self) -> String {
+        self.holder_id.clone()
+    }
+}
+
 /// The durable authenticators.
 pub struct Authenticators {
     trust: TrustStore,
@@ -201,12 +235,24 @@ impl Authenticators {
             guards: vec![Guard::Rev(found.key(), rev)],
             writes: vec![Write::Delete(found.key())],
         };
-        let slot = self.trust.load::<PhoneSlot>(&found.holder_id).await?;
-        if let Some((slot, slot_rev)) = slot
-            && slot.authenticator_id == *authenticator_id
-        {
-            txn.guards.push(Guard::Rev(slot.key(), slot_rev));
-            txn.writes.push(Write::Delete(slot.key()));
+        match found.kind {
+            AuthenticatorKind::Phone => {
+                let slot = self.trust.load::<PhoneSlot>(&found.holder_id).await?;
+                if let Some((slot, rev)) = slot
+                    && slot.authenticator_id == *authenticator_id
+                {
+                    txn.guards.push(Guard::Rev(slot.key(), rev));
+                    txn.writes.push(Write::Delete(slot.key()));
+                }
+            }
+            AuthenticatorKind::SecurityKey => {
+                let ring = self.trust.load::<KeyRing>(&found.holder_id).await?;
+                if let Some((mut ring, rev)) = ring {
+                    ring.authenticator_ids.retain(|id| id != authenticator_id);
+                    txn.guards.push(Guard::Rev(ring.key(), rev));
+                    txn.writes.push(self.trust.sealed(&ring)?);
+                }
+            }
         }
         Ok(Some((found, txn)))
     }
@@ -233,6 +279,32 @@ impl Authenticators {
             txn.writes.push(Write::Delete(phone.key()));
         }
         Ok((found.map(|(phone, _)| phone), txn))
+    }
+
+    /// The same for every security key of `holder_id`.
+    ///
+    /// # Errors
+    /// [`SessionError::Trust`].
+    pub async fn removal_of_keys(
+        &self,
+        holder_id: &str,
+    ) -> Result<(Vec<Authenticator>, Txn), SessionError> {
+        let mut txn = Txn::default();
+        let Some((ring, rev)) = self.trust.load::<KeyRing>(holder_id).await? else {
+            txn.guards.push(Guard::Absent(record_key::<KeyRing>(holder_id)));
+            return Ok((Vec::new(), txn));
+        };
+        txn.guards.push(Guard::Rev(ring.key(), rev));
+        txn.writes.push(Write::Delete(ring.key()));
+        let mut found = Vec::new();
+        for id in &ring.authenticator_ids {
+            if let Some((key, rev)) = self.trust.load::<Authenticator>(&id.0).await? {
+                txn.guards.push(Guard::Rev(key.key(), rev));
+                txn.writes.push(Write::Delete(key.key()));
+                found.push(key);
+            }
+        }
+        Ok((found, txn))
     }
 
     /// Removes an authenticator at once; the record that was there.

@@ -3,6 +3,7 @@
 //! Loaded from the sealed store at start; every change goes to the store first and here afterwards.
 
 use crate::authenticator::Authenticator;
+use crate::authenticator::AuthenticatorKind;
 use crate::jpki::JpkiLink;
 use crate::permit::HolderKey;
 use crate::records::CardLink;
@@ -334,6 +335,18 @@ impl Registry {
         let tables = self.read();
         let ids = tables.authenticators_of.get(holder_id).map(Vec::as_slice).unwrap_or_default();
         ids.iter().filter_map(|id| tables.authenticators.get(id).cloned()).collect()
+    }
+
+    /// A holder's phone.
+    pub fn phone_of(&self, holder_id: &str) -> Option<Arc<Authenticator>> {
+        let all = self.authenticators_of(holder_id);
+        all.into_iter().find(|found| found.kind == AuthenticatorKind::Phone)
+    }
+
+    /// How many security keys a holder has.
+    pub fn security_keys_of(&self, holder_id: &str) -> usize {
+        let all = self.authenticators_of(holder_id);
+        all.iter().filter(|found| found.kind == AuthenticatorKind::SecurityKey).count()
     }
 
     /// Every authenticator, by id.

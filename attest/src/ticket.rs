@@ -1,4 +1,4 @@
-//! Tickets: a phone is enrolled by another factor of its holder.
+//! Tickets: a phone or a security key is enrolled by another factor of its holder.
 //!
 //! ```text
 //! issued --number typed--> opened --phone proved--> proved --card or old phone asked again--> done
@@ -9,17 +9,21 @@
 //! began is asked once more: the card in another handshake, the old phone by a second QR code, for this very phone. That ends
 //! the ticket in one transaction that also puts the phone in its slot and removes the one that the holder gave up. Until that
 //! moment the old phone works, and no ticket does it twice.
+//!
+//! A security key is enrolled by a card at the PC itself: the page that has the secret types its own number, and nobody follows
+//! a link. Otherwise it is as with a phone.
 
 mod outcome;
+mod place;
 mod second_code;
 
 pub use outcome::Enrolled;
 pub use outcome::TicketOpened;
 
 use crate::authenticator::Authenticator;
+use crate::authenticator::AuthenticatorKind;
 use crate::authenticator::EnrolledBy;
 use crate::authenticator::Enroller;
-use crate::authenticator::PhoneSlot;
 use crate::clock::Clock;
 use crate::clock::UnixSeconds;
 use crate::enroller;
@@ -33,7 +37,6 @@ use crate::qr_link::one_line;
 use crate::records::Fingerprint;
 use crate::records::Method;
 use crate::records::TrustRecord;
-use crate::records::record_key;
 use crate::sessions::SessionError;
 use crate::sessions::note_evidence;
 use crate::sign_in::DenyReason;
@@ -43,11 +46,11 @@ use crate::store::Guard;
 use crate::store::Outcome;
 use crate::store::Rev;
 use crate::store::Txn;
-use crate::store::Write;
 use crate::trust::MAX_RETRIES;
 use crate::trust::TrustStore;
 use crate::waiting::Changed;
 use crate::waiting::Waiting;
+use place::Place;
 use serde::Deserialize;
 use serde::Serialize;
 use std::sync::Arc;
@@ -87,7 +90,19 @@ pub enum TicketState {
     },
 }
 
-/// Leave to enrol one phone for one holder.
+/// What a ticket enrols.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Enrols {
+    /// A phone, in place of the one that the holder was shown and agreed to give up, if they have one.
+    Phone {
+        /// That one.
+        replaces: Option<Fingerprint>,
+    },
+    /// One more security key.
+    SecurityKey,
+}
+
+/// Leave to enrol one authenticator for one holder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ticket {
@@ -101,6 +116,9 @@ pub struct Ticket {
     pub holder_id: String,
     /// By what the holder proved to be themselves.
     pub enrolled_by: Enroller,
+    /// What may be enrolled.
+    #[serde(default)]
+    pub kind: AuthenticatorKind,
     /// The phone that the holder agreed to give up, if they had one.
     pub replaces: Option<Fingerprint>,
     /// From where it was asked for, as the phone shows it.
@@ -142,10 +160,10 @@ impl Ticket {
         }
     }
 
-    /// The phone that `new` would be.
-    pub fn phone(&self, new: &NewPasskey, now: UnixSeconds) -> Authenticator {
+    /// The authenticator that `new` would be.
+    pub fn authenticator(&self, new: &NewPasskey, now: UnixSeconds) -> Authenticator {
         let enrolled_by = EnrolledBy::Factor(self.enrolled_by.clone());
-        Authenticator::phone(new, &self.holder_id, enrolled_by, &self.terminal, now)
+        Authenticator::proved(new, &self.holder_id, enrolled_by, &self.terminal, now)
     }
 
     /// Whether `secret` is that of the second QR code's link.
@@ -179,10 +197,9 @@ impl Tickets {
         Self { trust, clock, rules, waiting: Waiting::default() }
     }
 
-    /// A new ticket for `holder_id`, just proved by `enrolled_by`, shown by `page` of the PC `terminal`. `replaces` names the
-    /// phone that the holder was shown and agreed to give up. `once_key` is what a card's handshake is remembered by as used;
-    /// there is none when a phone proved the holder, whose evidence was used up by that. `None` when this very handshake was
-    /// used before.
+    /// A new ticket for `holder_id`, just proved by `enrolled_by`, shown by `page` of the PC `terminal`. `once_key` is what a
+    /// card's handshake is remembered by as used; there is none when a phone proved the holder, whose evidence was used up by
+    /// that. `None` when this very handshake was used before.
     ///
     /// # Errors
     /// [`SessionError`] when it could not be made durable.
@@ -190,7 +207,7 @@ impl Tickets {
         &self,
         holder_id: &str,
         enrolled_by: Enroller,
-        replaces: Option<Fingerprint>,
+        enrols: Enrols,
         terminal: &str,
         page: &PageSecret,
         once_key: Option<&Fingerprint>,
@@ -203,12 +220,17 @@ impl Tickets {
             let (page, last) = (page.second(), until.plus(Duration::from_secs(CONFIRM_SECONDS)));
             QrLink::new(&page, number_fingerprint(&ticket_id, &page.number()), last)
         });
+        let (kind, replaces) = match enrols {
+            Enrols::Phone { replaces } => (AuthenticatorKind::Phone, replaces),
+            Enrols::SecurityKey => (AuthenticatorKind::SecurityKey, None),
+        };
         let ticket = Ticket {
             link: QrLink::new(page, number, until),
             second,
             ticket_id,
             holder_id: holder_id.to_owned(),
             enrolled_by,
+            kind,
             replaces,
             terminal: one_line(terminal),
             created_at: now,
@@ -313,7 +335,11 @@ impl Tickets {
             if ticket.state != TicketState::Opened || !ticket.is_open(now) {
                 return Ok(Enrolled::Over);
             }
-            let authenticator = ticket.phone(new, now);
+            let authenticator = ticket.authenticator(new, now);
+            // What was asked for one kind is never enrolled as the other.
+            if authenticator.kind != ticket.kind {
+                return Ok(Enrolled::Over);
+            }
             // The phone is told now what it could not be told later.
             if self.is_known(&authenticator).await? {
                 return Ok(Enrolled::Known);
@@ -357,7 +383,7 @@ impl Tickets {
         Err(SessionError::Contended)
     }
 
-    /// The new phone in, the old one out, the ticket done; `None` when something changed in between.
+    /// The new authenticator in, an old phone out, the ticket done; `None` when something changed in between.
     async fn register(
         &self,
         mut ticket: Ticket,
@@ -385,17 +411,15 @@ impl Tickets {
             return Ok(Some(Enrolled::Known));
         }
         txn.guards.push(Guard::Absent(authenticator.key()));
-        // Step 4: the slot is empty, or has the phone that the holder gives up.
-        let replaced = match self.vacate_slot(&ticket, &mut txn).await? {
-            Ok(replaced) => replaced.map(Box::new),
-            Err(OtherPhone) => return Ok(Some(Enrolled::OtherPhone)),
+        // Step 4: there is a place for it.
+        let replaced = match place::take(&self.trust, &ticket, &new_id, &mut txn).await? {
+            Place::Taken { replaced } => replaced,
+            Place::OtherPhone => return Ok(Some(Enrolled::OtherPhone)),
+            Place::KeysFull => return Ok(Some(Enrolled::KeysFull)),
         };
         // Step 5: the new one in, the ticket done.
-        let slot =
-            PhoneSlot { holder_id: ticket.holder_id.clone(), authenticator_id: new_id.clone() };
         ticket.state = TicketState::Done { authenticator_id: new_id };
         txn.writes.push(self.trust.sealed(&authenticator)?);
-        txn.writes.push(self.trust.sealed(&slot)?);
         txn.writes.push(self.trust.sealed(&ticket)?);
         Ok(match self.commit(&ticket.ticket_id, txn).await? {
             Outcome::Committed => {
@@ -435,24 +459,6 @@ impl Tickets {
         self.waiting.changed(ticket_id)
     }
 
-    async fn vacate_slot(
-        &self,
-        ticket: &Ticket,
-        txn: &mut Txn,
-    ) -> Result<Result<Option<Authenticator>, OtherPhone>, SessionError> {
-        let Some((slot, rev)) = self.trust.load::<PhoneSlot>(&ticket.holder_id).await? else {
-            txn.guards.push(Guard::Absent(record_key::<PhoneSlot>(&ticket.holder_id)));
-            return Ok(Ok(None));
-        };
-        if ticket.replaces.as_ref() != Some(&slot.authenticator_id) {
-            return Ok(Err(OtherPhone));
-        }
-        txn.guards.push(Guard::Rev(slot.key(), rev));
-        let old = slot.authenticator_id.0;
-        txn.writes.push(Write::Delete(record_key::<Authenticator>(&old)));
-        Ok(Ok(self.trust.find::<Authenticator>(&old).await?))
-    }
-
     async fn replace(&self, ticket: &Ticket, rev: Rev) -> Result<Outcome, SessionError> {
         self.commit(&ticket.ticket_id, self.trust.replacement(ticket, rev)?).await
     }
@@ -465,6 +471,3 @@ impl Tickets {
         Ok(outcome)
     }
 }
-
-/// The slot has another phone than the ticket replaces.
-struct OtherPhone;

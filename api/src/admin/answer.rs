@@ -2,6 +2,7 @@
 
 use crate::admin::command::AnchorPurposeName;
 use crate::admin::command::RoleName;
+use crate::admin::names::DeviceKindName;
 use crate::admin::names::EnrollerName;
 use crate::wire::MethodName;
 use schemars::JsonSchema;
@@ -149,9 +150,11 @@ pub struct CardView {
     pub linked_at: String,
 }
 
-/// A phone.
+/// A phone or a security key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceView {
+    /// Which of them.
+    pub kind: DeviceKindName,
     /// SHA-256 of its WebAuthn credential id.
     pub device: String,
     /// Whose.

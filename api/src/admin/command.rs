@@ -79,7 +79,7 @@ pub enum AdminCommand {
         holder_id: Option<String>,
     },
 
-    /// Lists phones that prove presence.
+    /// Lists phones and security keys that prove presence.
     DeviceList {
         /// Of this holder only.
         holder_id: Option<String>,

@@ -1,5 +1,6 @@
 //! Names of roles and anchors on the wire.
 
+use attest::authenticator::AuthenticatorKind;
 use attest::records::AnchorPurpose;
 use attest::records::Method;
 use attest::records::Role;
@@ -63,6 +64,25 @@ impl From<Method> for EnrollerName {
             Method::Hpki => Self::Hpki,
             Method::Jpki => Self::Jpki,
             Method::Fido2 => Self::Fido2,
+        }
+    }
+}
+
+/// What a device is, on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceKindName {
+    /// A phone.
+    Phone,
+    /// A security key.
+    SecurityKey,
+}
+
+impl From<AuthenticatorKind> for DeviceKindName {
+    fn from(kind: AuthenticatorKind) -> Self {
+        match kind {
+            AuthenticatorKind::Phone => Self::Phone,
+            AuthenticatorKind::SecurityKey => Self::SecurityKey,
         }
     }
 }

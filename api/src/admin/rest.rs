@@ -148,13 +148,16 @@ pub const ROUTES: &[Route] = &[
         let reason = parts.reason()?;
         Ok(AdminCommand::CardUnlink { card: Fingerprint(parts.named("card")), reason })
     }),
-    get::<Vec<answer::DeviceView>>("/devices", "Lists phones", &["holder"], |parts| {
-        Ok(AdminCommand::DeviceList { holder_id: parts.asked("holder") })
-    }),
+    get::<Vec<answer::DeviceView>>(
+        "/devices",
+        "Lists phones and security keys",
+        &["holder"],
+        |parts| Ok(AdminCommand::DeviceList { holder_id: parts.asked("holder") }),
+    ),
     withdraw_because(
         "DELETE",
         "/devices/{device}",
-        "Removes a phone, ends its sessions",
+        "Removes a phone or a security key, ends its sessions",
         |parts| {
             let reason = parts.reason()?;
             Ok(AdminCommand::DeviceRemove { device: Fingerprint(parts.named("device")), reason })

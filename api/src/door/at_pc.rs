@@ -1,4 +1,4 @@
-//! The portal on the asking PC: the registered phone, which the browser reaches by itself.
+//! The portal on the asking PC: the registered phone, which the browser reaches by itself, or a security key.
 
 use super::exchange::Exchange;
 use super::forms;
@@ -68,6 +68,14 @@ pub(crate) async fn finish(exchange: &mut Exchange<'_>) -> Result<Answer, Refusa
             let mut message = told::signed_in_here(language, &system);
             message.lines.extend(added::lines(language, &added));
             tell(Outcome::end(message, None))
+        }
+        // The waiting page asks for the card.
+        PhoneDone::AskCard { .. } => answer::json(&Told::GoOn),
+        PhoneDone::NotAccepted => {
+            tell(Outcome::end(told::key_not_accepted(language), Some(Code::FactorRefused)))
+        }
+        PhoneDone::AlreadyRegistered => {
+            tell(Outcome::end(told::key_known(language), Some(Code::Conflict)))
         }
         PhoneDone::NotProved => tell(Outcome {
             message: told::key_failed(language),

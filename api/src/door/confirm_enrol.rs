@@ -46,8 +46,8 @@ pub(crate) async fn form(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
     // What is decided is decided: the same page in the other language is not to be had.
     let decided = Context { path: None, ..context };
     Ok(closing(match ended {
-        EnrolEnded::Enrolled { label } => {
-            pages::message(&decided, &told::enrolled(language, &label), None)
+        EnrolEnded::Enrolled { kind, label } => {
+            pages::message(&decided, &told::enrolled(language, kind, &label), None)
         }
         EnrolEnded::Linked => pages::message(&decided, &my_number::linked(language), None),
         EnrolEnded::Denied => pages::message(&decided, &told::not_registered(language), None),

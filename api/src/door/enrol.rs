@@ -1,4 +1,4 @@
-//! The card listeners: a card, HPKI or My Number, registers a phone.
+//! The card listeners: a card, HPKI or My Number, registers a phone or a security key.
 
 use super::card_page;
 use super::cookies;
@@ -14,16 +14,21 @@ use crate::pages;
 use crate::pages::Context;
 use crate::pages::language::Language;
 use crate::pages::portal::EnrolForm;
+use attest::authenticator::AuthenticatorKind;
 
-/// `GET /enrol`: changes nothing.
-pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+/// `GET /enrol` and `GET /enrol-key`: changes nothing.
+pub(crate) async fn page(
+    exchange: &mut Exchange<'_>,
+    kind: AuthenticatorKind,
+) -> Result<Answer, Refusal> {
     let (language, again) = card_page::asked(exchange)?;
     let card = exchange.peer.card.clone();
-    let page = exchange.operations().open_enrol(exchange.request_id.as_str(), card).await;
+    let page = exchange.operations().open_enrol(exchange.request_id.as_str(), kind, card).await;
     let context = Context::of(exchange, language);
     Ok(match page {
         EnrolPage::Confirm { holder, holder_id, replaces, form_token, danger_test_mode } => {
             let form = EnrolForm {
+                kind,
                 holder: &holder,
                 holder_id: &holder_id,
                 replaces: replaces.as_deref(),
@@ -41,15 +46,20 @@ pub(crate) async fn page(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
 /// The secret of the page that follows, on this listener; each has its own path.
 const COOKIE: &str = "__Secure-started";
 
-/// `POST /enrol`: confirmed; the next page leads to the portal. It can be loaded again without sending this form again.
-pub(crate) async fn form(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
+/// `POST /enrol` and `POST /enrol-key`: confirmed; the next page leads to the portal. It can be loaded again without sending
+/// this form again.
+pub(crate) async fn form(
+    exchange: &mut Exchange<'_>,
+    kind: AuthenticatorKind,
+) -> Result<Answer, Refusal> {
     let [form_token, lang] = forms::own(exchange, ["form_token", "lang"]).await?;
     let form_token = forms::needed("form_token", form_token)?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
     let (operations, request_id) = exchange.asking();
     let (card, terminal) = (exchange.peer.card.clone(), portal::terminal(exchange));
-    let work =
-        async move { Ok(operations.start_enrol(&request_id, card, &form_token, terminal).await) };
+    let work = async move {
+        Ok(operations.start_enrol(&request_id, kind, card, &form_token, terminal).await)
+    };
     let started = exchange.to_the_end(work).await?;
     let context = Context::of(exchange, language);
     Ok(match started {
@@ -70,8 +80,8 @@ pub(crate) async fn started(exchange: &mut Exchange<'_>) -> Result<Answer, Refus
     let started = exchange.operations().started_enrol(request_id, id, secret).await;
     let context = Context::of(exchange, language);
     Ok(closing(match started {
-        EnrolStarted::Page { portal_origin, id, page_secret } => {
-            pages::portal::enrol_started(&context, &portal_origin, &id, page_secret.as_str())
+        EnrolStarted::Page { kind, portal_origin, id, page_secret } => {
+            pages::portal::enrol_started(&context, kind, &portal_origin, &id, page_secret.as_str())
         }
         EnrolStarted::Refused(why) => pages::refusal(&context, why),
         EnrolStarted::TooNew { seconds } => pages::too_new(&context, seconds),

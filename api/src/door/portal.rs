@@ -211,14 +211,17 @@ pub(crate) async fn wait(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal>
         WaitPage::SignedIn { system } => {
             pages::message(&decided, &messages::done(language, &system), None)
         }
-        WaitPage::AskCard { label, url, remaining_seconds } => {
-            portal::ask_card(&context, Some(&label), &url, remaining_seconds)
+        WaitPage::AtPc => {
+            see_other(&format!("/wait/{}/key?lang={}", exchange.name()?, language.tag()))?
+        }
+        WaitPage::AskCard { kind, label, url, remaining_seconds } => {
+            portal::ask_card(&context, Some((kind, &label)), &url, remaining_seconds)
         }
         WaitPage::AskChange { holder_id, label, remaining_seconds } => {
             portal::ask_change(&context, &holder_id, &label, remaining_seconds)
         }
-        WaitPage::Enrolled { label } => {
-            pages::message(&decided, &told::enrolled(language, &label), None)
+        WaitPage::Enrolled { kind, label } => {
+            pages::message(&decided, &told::enrolled(language, kind, &label), None)
         }
         WaitPage::Denied => {
             pages::message(&decided, &told::ended(language), Some(Code::LoginDenied))

@@ -87,8 +87,10 @@ pub(super) fn describe(route: Route) -> Description {
         Route::LoginForm => login_form(),
         Route::EnrolPage => page("The page on which an HPKI card registers a phone"),
         Route::EnrolForm => leading("What its form sends; the next page leads to the portal"),
+        Route::EnrolKeyPage => page("The page on which an HPKI card registers a security key"),
+        Route::EnrolKeyForm => leading("What its form sends; the next page leads to the portal"),
         Route::EnrolStarted => page("The page that leads to the portal"),
-        Route::ConfirmEnrolPage => page("The page on which the same card confirms the phone"),
+        Route::ConfirmEnrolPage => page("The page on which the same card confirms what was proved"),
         Route::ConfirmEnrolForm => page("What its form sends"),
         Route::LinkPage => page("The page on which an HPKI card registers a My Number card"),
         Route::LinkForm => {

@@ -31,6 +31,8 @@ pub struct AddedFactor {
 pub enum FactorKind {
     /// A phone.
     Phone,
+    /// A security key.
+    SecurityKey,
     /// A My Number card.
     MyNumberCard,
     /// The certificate with which a My Number card was renewed: it took the place of the one before.

@@ -1,4 +1,5 @@
-//! Signing in before the asking PC's own screen: with the registered phone, which the browser reaches by itself.
+//! Before the asking PC's own screen: signing in with the registered phone, which the browser reaches by itself, or with a
+//! security key, and registering a security key.
 //!
 //! ```text
 //! PC   POST /login/{link}/phone        -> Handed      as for a phone, with the button for this way
@@ -7,7 +8,8 @@
 //! PC   POST /wait/{id}/key/finish      -> PhoneDone   its answer; `/wait/{id}` goes on
 //! PC   POST /wait/{id}/key/deny        -> PhoneDone   "this is not mine"
 //! ```
-//! The page is the one that waits for a phone, and follows its own link: whoever has its secret is the browser that asked.
+//! The page is the one that waits for a phone, and follows its own link: whoever has its secret is the browser that asked. The
+//! page of a card that registers a security key leads here by itself.
 
 use crate::operations::portal::PhoneAsked;
 use crate::operations::portal::PhoneDone;

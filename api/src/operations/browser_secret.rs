@@ -45,6 +45,7 @@ mod tests {
     use crate::operations::portal::EnrolStarted;
     use crate::operations::portal::Handed;
     use crate::operations::portal::Terminal;
+    use attest::authenticator::AuthenticatorKind;
 
     fn confirmation(form_token: BrowserSecret) -> Confirmation {
         let terminal = Terminal { address: String::new(), browser: String::new() };
@@ -67,6 +68,7 @@ mod tests {
             format!(
                 "{:?}",
                 EnrolStarted::Page {
+                    kind: AuthenticatorKind::Phone,
                     portal_origin: String::new(),
                     id: id(),
                     page_secret: secret()

@@ -10,6 +10,7 @@ use crate::operations::CardHandshake;
 use crate::operations::WhyNot;
 use crate::operations::browser_secret::BrowserSecret;
 use async_trait::async_trait;
+use attest::authenticator::AuthenticatorKind;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -53,6 +54,11 @@ pub enum Proposed {
         /// Whether another phone is given up for it.
         replaces: bool,
     },
+    /// A security key: it stands beside what the holder has.
+    SecurityKey {
+        /// Its label.
+        label: String,
+    },
     /// A My Number card. What it says of its holder is shown nowhere.
     MyNumberCard {
         /// When it was in the reader, Unix seconds.
@@ -68,8 +74,10 @@ pub enum Proposed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EnrolEnded {
-    /// The phone is registered.
+    /// It is registered.
     Enrolled {
+        /// What it is.
+        kind: AuthenticatorKind,
         /// Its label.
         label: String,
     },

@@ -17,6 +17,7 @@ use crate::operations::portal::Terminal;
 use crate::operations::saved::SavedCookie;
 use crate::wire::MethodName;
 use async_trait::async_trait;
+use attest::authenticator::AuthenticatorKind;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -126,9 +127,11 @@ pub struct OwnSignIn {
     pub terminal: Option<String>,
 }
 
-/// A phone.
+/// A phone or a security key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnPhone {
+    /// Which of them.
+    pub kind: AuthenticatorKind,
     /// Names it.
     pub device: String,
     /// What people call it.
@@ -152,17 +155,26 @@ pub struct OwnCard {
     pub since: u64,
 }
 
-/// What removing a phone would mean.
+/// What removing a phone or a security key would mean.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceRemoval {
-    /// The phone.
+    /// That one.
     pub phone: OwnPhone,
     /// One-time field of the form.
     pub form_token: BrowserSecret,
+    /// Phone and security keys with which the holder could still sign in.
+    pub remaining_devices: Vec<OwnPhone>,
     /// Cards with which the holder could still sign in.
     pub remaining_cards: Vec<OwnCard>,
     /// Whom to call where nothing remains.
     pub ca_contact: Option<String>,
+}
+
+impl DeviceRemoval {
+    /// Whether nothing would remain to sign in with.
+    pub fn is_last(&self) -> bool {
+        self.remaining_cards.is_empty() && self.remaining_devices.is_empty()
+    }
 }
 
 /// What the holder pressed.
@@ -174,7 +186,7 @@ pub enum OwnAction {
         /// Which.
         session_id: String,
     },
-    /// Remove a phone.
+    /// Remove a phone or a security key.
     RemovePhone {
         /// Which.
         device: String,
@@ -242,7 +254,7 @@ pub trait OwnPage: Send + Sync {
     /// The page.
     async fn own_page(&self, request_id: &str, secret: &str) -> Own<OwnPageView>;
 
-    /// What removing a phone would mean.
+    /// What removing a phone or a security key would mean.
     async fn own_device(&self, request_id: &str, secret: &str, device: &str) -> Own<DeviceRemoval>;
 
     /// A button was pressed.

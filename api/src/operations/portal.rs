@@ -21,6 +21,7 @@ use crate::operations::added::RecentlyAdded;
 use crate::operations::browser_secret::BrowserSecret;
 use crate::wire::MethodName;
 use async_trait::async_trait;
+use attest::authenticator::AuthenticatorKind;
 use serde::Deserialize;
 use serde::Serialize;
 use std::time::Duration;
@@ -30,6 +31,8 @@ use std::time::Duration;
 pub struct PortalIndex {
     /// Where an HPKI card registers a phone: `/enrol` on the card listener.
     pub enrol_url: String,
+    /// Where it registers a security key: `/enrol-key` there.
+    pub enrol_key_url: String,
     /// Where My Number cards may be used: what they are for.
     pub my_number: Option<MyNumberUrls>,
     /// Whether a phone may be changed by the phone itself.
@@ -43,6 +46,8 @@ pub struct PortalIndex {
 pub struct MyNumberUrls {
     /// Where a My Number card registers a phone: `/enrol` on its listener.
     pub enrol: String,
+    /// Where it registers a security key: `/enrol-key` there.
+    pub enrol_key: String,
     /// Where an HPKI card registers a My Number card: `/link` on the HPKI card's listener.
     pub link: String,
 }
@@ -129,9 +134,13 @@ pub enum WaitPage {
         /// Name of the signing system.
         system: String,
     },
-    /// A phone is proved; the card that began has to be shown again before it is registered.
+    /// What is asked for is before this PC: go to `/wait/{id}/key`.
+    AtPc,
+    /// An authenticator is proved; the card that began has to be shown again before it is registered.
     AskCard {
-        /// Label of the phone.
+        /// What it is.
+        kind: AuthenticatorKind,
+        /// Its label.
         label: String,
         /// Where the card is asked for: `/enrol/{id}` on its listener.
         url: String,
@@ -147,8 +156,10 @@ pub enum WaitPage {
         /// Seconds until it is too late.
         remaining_seconds: u64,
     },
-    /// A phone is registered.
+    /// An authenticator is registered.
     Enrolled {
+        /// What it is.
+        kind: AuthenticatorKind,
         /// Its label.
         label: String,
     },
@@ -208,6 +219,11 @@ pub enum Purpose {
         /// Whether another phone is given up for it.
         replaces: bool,
     },
+    /// Register a security key, at the PC itself.
+    EnrolKey {
+        /// The holder's id, proved by the card.
+        holder_id: String,
+    },
 }
 
 impl Purpose {
@@ -217,7 +233,8 @@ impl Purpose {
             Self::SignIn { .. }
             | Self::Change { .. }
             | Self::OwnPage { .. }
-            | Self::Enrol { .. } => 1,
+            | Self::Enrol { .. }
+            | Self::EnrolKey { .. } => 1,
             Self::ConfirmChange { .. } => 2,
         }
     }
@@ -326,7 +343,7 @@ pub enum PhoneDone {
     Unavailable,
 }
 
-/// What the card listener shows to somebody who wants to register a phone.
+/// What the card listener shows to somebody who wants to register a phone or a security key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EnrolPage {
@@ -360,6 +377,8 @@ pub enum EnrolPage {
 pub enum EnrolStarted {
     /// A page of its own has one form, which leads to the portal's: `POST {portal}/wait/{id}` with `page_secret`.
     Page {
+        /// What is registered there.
+        kind: AuthenticatorKind,
         /// `https://host:port` of the portal.
         portal_origin: String,
         /// Names the page.
@@ -427,13 +446,19 @@ pub trait Portal: Send + Sync {
     /// The holder pressed "this is not mine".
     async fn phone_deny(&self, request_id: &str, link: &str) -> PhoneDone;
 
-    /// The card listener's page for registering a phone. Changes nothing.
-    async fn open_enrol(&self, request_id: &str, card: Option<CardHandshake>) -> EnrolPage;
+    /// The card listener's page for registering something of this `kind`. Changes nothing.
+    async fn open_enrol(
+        &self,
+        request_id: &str,
+        kind: AuthenticatorKind,
+        card: Option<CardHandshake>,
+    ) -> EnrolPage;
 
     /// Its form was sent.
     async fn start_enrol(
         &self,
         request_id: &str,
+        kind: AuthenticatorKind,
         card: Option<CardHandshake>,
         form_token: &str,
         terminal: Terminal,

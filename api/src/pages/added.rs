@@ -5,6 +5,7 @@ use super::language::in_japan;
 use crate::operations::added::AddedFactor;
 use crate::operations::added::FactorKind;
 use crate::operations::added::RecentlyAdded;
+use attest::authenticator::AuthenticatorKind;
 
 /// One line each, then what to do about one that is not one's own; nothing where nothing was added.
 pub(crate) fn lines(language: Language, added: &RecentlyAdded) -> Vec<String> {
@@ -30,7 +31,8 @@ pub(crate) fn lines(language: Language, added: &RecentlyAdded) -> Vec<String> {
 
 fn line(language: Language, factor: &AddedFactor) -> String {
     let kind = match factor.kind {
-        FactorKind::Phone => language.pick("スマートフォン", "phone"),
+        FactorKind::Phone => language.kind(AuthenticatorKind::Phone),
+        FactorKind::SecurityKey => language.kind(AuthenticatorKind::SecurityKey),
         FactorKind::MyNumberCard => language.pick("マイナンバーカード", "My Number card"),
         FactorKind::RenewedMyNumberCard => {
             language.pick("更新後のマイナンバーカード", "renewed My Number card")
@@ -72,6 +74,7 @@ mod tests {
         let added = RecentlyAdded {
             factors: vec![
                 factor(FactorKind::Phone, Some("90D8-3E98")),
+                factor(FactorKind::SecurityKey, Some("1F00-AA01")),
                 factor(FactorKind::MyNumberCard, None),
                 factor(FactorKind::RenewedMyNumberCard, None),
             ],
@@ -82,12 +85,13 @@ mod tests {
             japanese[0],
             "最近登録されたもの: スマートフォン 90D8-3E98（2026-11-30 09:53、Chrome, Windows (192.0.2.7) から）"
         );
-        assert!(japanese[1].contains("マイナンバーカード（2026"), "{japanese:?}");
-        assert!(japanese.len() == 4 && japanese[3].contains("（03-0000-0000）"));
+        assert!(japanese[1].contains("セキュリティキー 1F00-AA01（2026"), "{japanese:?}");
+        assert!(japanese[2].contains("マイナンバーカード（2026"), "{japanese:?}");
+        assert!(japanese.len() == 5 && japanese[4].contains("（03-0000-0000）"));
         let english = lines(Language::English, &RecentlyAdded { contact: None, ..added });
         assert!(english[0].contains("phone 90D8-3E98, 2026-11-30 09:53 (Japan)"), "{english:?}");
-        assert!(english[2].contains("renewed My Number card, 2026"), "{english:?}");
-        assert!(english[3].contains("registration officer"));
+        assert!(english[3].contains("renewed My Number card, 2026"), "{english:?}");
+        assert!(english[4].contains("registration officer"));
         assert!(lines(Language::Japanese, &RecentlyAdded::default()).is_empty());
     }
 }

@@ -1,5 +1,6 @@
 //! The language of a page: Japanese, or English by choice.
 
+use attest::authenticator::AuthenticatorKind;
 use http::HeaderMap;
 use http::header;
 use time::OffsetDateTime;
@@ -39,8 +40,20 @@ impl Language {
     }
 
     /// What people call an authenticator.
-    pub(crate) fn device(self, label: &str) -> String {
-        format!("{} {label}", self.pick("スマートフォン", "Phone"))
+    pub(crate) fn device(self, kind: AuthenticatorKind, label: &str) -> String {
+        let kind = match kind {
+            AuthenticatorKind::Phone => self.pick("スマートフォン", "Phone"),
+            AuthenticatorKind::SecurityKey => self.pick("セキュリティキー", "Security key"),
+        };
+        format!("{kind} {label}")
+    }
+
+    /// What it is, within a sentence.
+    pub(crate) fn kind(self, kind: AuthenticatorKind) -> &'static str {
+        match kind {
+            AuthenticatorKind::Phone => self.pick("スマートフォン", "phone"),
+            AuthenticatorKind::SecurityKey => self.pick("セキュリティキー", "security key"),
+        }
     }
 
     /// How long and how much is being allowed.

@@ -9,9 +9,9 @@ use super::messages;
 use super::messages::Message;
 use super::portal::Said;
 use super::portal::clock;
+use super::portal::on_phone;
 use super::portal::said;
 use super::portal::script_version;
-use super::told;
 use super::told::message;
 use super::told::registered_as;
 use crate::http::answer::Answer;
@@ -19,6 +19,7 @@ use crate::operations::WhyNot;
 use crate::problem::Code;
 use crate::routes::Listener;
 use askama::Template;
+use attest::authenticator::AuthenticatorKind;
 use http::StatusCode;
 
 #[derive(Template)]
@@ -100,6 +101,7 @@ pub(crate) fn register(
     seconds: u64,
 ) -> Answer {
     let Context { language, request_id, path, .. } = *context;
+    let [failed, _, known, not_reached] = on_phone(language);
     let page = RegisterPage {
         language,
         request_id,
@@ -109,7 +111,7 @@ pub(crate) fn register(
         holder_id,
         seconds,
         left: clock(seconds),
-        said: said(language, told::authenticator_failed(language), unusable(language)),
+        said: said([failed, unusable(language), known, not_reached]),
     };
     html(StatusCode::OK, &page, language, Allowed::OWN_SCRIPT)
 }
@@ -117,7 +119,7 @@ pub(crate) fn register(
 /// The phone is registered.
 pub(crate) fn registered(language: Language, label: &str) -> Message {
     let title = ["スマートフォンの登録が完了しました", "This phone is registered"];
-    let called = registered_as(language, label);
+    let called = registered_as(language, AuthenticatorKind::Phone, label);
     let next = [
         "通知カードの紙は2枚とも破棄してください。この画面は閉じて構いません。",
         "Destroy both sheets of the notification card. You may close this page.",

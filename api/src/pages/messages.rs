@@ -328,6 +328,18 @@ fn words(refusal: SignInRefusal) -> Words {
                 "Start again on a computer of the hospital, or use your card. If this is one, tell your system administrator.",
             ],
         ),
+        SignInRefusal::KeysFull => words(
+            Code::Conflict,
+            ["セキュリティキーはこれ以上登録できません", "No more security keys can be registered"],
+            [
+                "登録できる数のセキュリティキーが、すでに登録されています。",
+                "You have as many security keys registered as you may.",
+            ],
+            [
+                "使っていないものをご本人のページで削除してから、やり直してください。",
+                "Remove one that you do not use on your own page, and start again.",
+            ],
+        ),
         SignInRefusal::EntitlementOver => words(
             Code::CredentialExpired,
             ["署名用の証明書が使えません", "You have no certificate to sign with"],

@@ -238,6 +238,7 @@ pub(super) fn words(refusal: SignInRefusal) -> Option<Words> {
         | SignInRefusal::HolderDisabled
         | SignInRefusal::NotAllowedHere
         | SignInRefusal::NetworkNotAllowed
+        | SignInRefusal::KeysFull
         | SignInRefusal::EntitlementOver
         | SignInRefusal::WrongNumber
         | SignInRefusal::LinkOver

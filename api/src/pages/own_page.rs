@@ -11,6 +11,7 @@ use crate::operations::own_page::OwnPageView;
 use crate::operations::own_page::OwnSignatures;
 use crate::wire::MethodName;
 use askama::Template;
+use attest::authenticator::AuthenticatorKind;
 use http::StatusCode;
 
 #[derive(Template)]
@@ -92,7 +93,9 @@ impl Language {
         match method {
             MethodName::Hpki => self.pick("HPKI カード", "HPKI card"),
             MethodName::Jpki => self.pick("マイナンバーカード", "My Number card"),
-            MethodName::Fido2 => self.pick("スマートフォン", "phone"),
+            MethodName::Fido2 => {
+                self.pick("スマートフォンまたはセキュリティキー", "phone or security key")
+            }
         }
     }
 
@@ -101,7 +104,7 @@ impl Language {
         match enroller {
             EnrollerName::Hpki => self.method(MethodName::Hpki),
             EnrollerName::Jpki => self.method(MethodName::Jpki),
-            EnrollerName::Fido2 => self.method(MethodName::Fido2),
+            EnrollerName::Fido2 => self.kind(AuthenticatorKind::Phone),
             EnrollerName::NotificationCard => self.pick("通知カード", "notification card"),
         }
     }

@@ -23,6 +23,7 @@ use crate::operations::portal::Waiting;
 use crate::wire::EntryKind;
 use crate::wire::MethodName;
 use askama::Template;
+use attest::authenticator::AuthenticatorKind;
 use aws_lc_rs::digest;
 use http::StatusCode;
 use std::sync::LazyLock;
@@ -136,14 +137,35 @@ pub(super) struct Said {
     pub(super) again: bool,
 }
 
-/// On each page with an authenticator that did not do what it should, or cannot as it is set up.
-pub(super) fn said(language: Language, failed: Message, unusable: Message) -> [Said; 4] {
+/// On each page with an authenticator: it did not do what it should, it cannot as it is set up, it is registered already, or
+/// the portal was not reached.
+pub(super) fn said([failed, unusable, known, not_reached]: [Message; 4]) -> [Said; 4] {
     let said = |id, message, again| Said { id, message, again };
     [
         said("failed", failed, true),
         said("unusable", unusable, false),
-        said("registered", told::already_registered(language), false),
-        said("not-reached", told::not_reached(language), true),
+        said("registered", known, false),
+        said("not-reached", not_reached, true),
+    ]
+}
+
+/// As a phone says it.
+pub(super) fn on_phone(language: Language) -> [Message; 4] {
+    [
+        told::authenticator_failed(language),
+        told::authenticator_unusable(language),
+        told::already_registered(language),
+        told::not_reached(language),
+    ]
+}
+
+/// As the asking PC says it.
+fn at_pc(language: Language) -> [Message; 4] {
+    [
+        told::key_failed(language),
+        told::key_unusable(language),
+        told::key_known(language),
+        told::key_not_reached(language),
     ]
 }
 
@@ -166,10 +188,6 @@ pub(crate) fn phone(context: &Context<'_>, page: &PhonePage, goes_on: Option<&st
         }
     };
     let Context { language, request_id, path, .. } = *context;
-    let (failed, unusable) = match goes_on {
-        Some(_) => (told::key_failed(language), told::key_unusable(language)),
-        None => (told::authenticator_failed(language), told::authenticator_unusable(language)),
-    };
     let page = PhoneTemplate {
         language,
         request_id,
@@ -182,7 +200,7 @@ pub(crate) fn phone(context: &Context<'_>, page: &PhonePage, goes_on: Option<&st
         scope,
         seconds,
         left: clock(seconds),
-        said: said(language, failed, unusable),
+        said: said(goes_on.map_or_else(|| on_phone(language), |_| at_pc(language))),
         goes_on,
     };
     html(StatusCode::OK, &page, language, Allowed::OWN_SCRIPT)
@@ -199,6 +217,7 @@ struct EnrolTemplate<'a> {
 
 /// What the holder confirms.
 pub(crate) struct EnrolForm<'a> {
+    pub(crate) kind: AuthenticatorKind,
     pub(crate) holder: &'a str,
     pub(crate) holder_id: &'a str,
     pub(crate) replaces: Option<&'a str>,
@@ -218,6 +237,7 @@ pub(crate) fn enrol(context: &Context<'_>, form: EnrolForm<'_>) -> Answer {
 #[template(path = "enrol_started.html")]
 struct EnrolStartedPage<'a> {
     language: Language,
+    kind: AuthenticatorKind,
     request_id: &'a str,
     path: &'a str,
     portal_origin: &'a str,
@@ -228,13 +248,15 @@ struct EnrolStartedPage<'a> {
 /// One form leads to the portal's page; its policy lets it lead there and nowhere else.
 pub(crate) fn enrol_started(
     context: &Context<'_>,
+    kind: AuthenticatorKind,
     portal_origin: &str,
     id: &str,
     page_secret: &str,
 ) -> Answer {
     let Context { language, request_id, path, .. } = *context;
     let path = path.unwrap_or_default();
-    let page = EnrolStartedPage { language, request_id, path, portal_origin, id, page_secret };
+    let page =
+        EnrolStartedPage { language, kind, request_id, path, portal_origin, id, page_secret };
     let allowed = Allowed { form_origins: &[portal_origin], ..Allowed::NOTHING };
     html(StatusCode::OK, &page, language, allowed)
 }
@@ -245,22 +267,22 @@ struct AskCardPage<'a> {
     language: Language,
     request_id: &'a str,
     path: &'a str,
-    /// Of the phone; `None`: it was a My Number card.
-    label: Option<&'a str>,
+    /// Of a phone or security key; `None`: it was a My Number card.
+    device: Option<(AuthenticatorKind, &'a str)>,
     url: &'a str,
     time_left: String,
 }
 
-/// PC: the phone or the My Number card is proved, and the card that began is asked for once more.
+/// PC: a phone, a security key or a My Number card is proved, and the card that began is asked for once more.
 pub(crate) fn ask_card(
     context: &Context<'_>,
-    label: Option<&str>,
+    device: Option<(AuthenticatorKind, &str)>,
     url: &str,
     seconds: u64,
 ) -> Answer {
     let Context { language, request_id, path, .. } = *context;
     let (path, time_left) = (path.unwrap_or_default(), language.time_left(seconds));
-    let page = AskCardPage { language, request_id, path, label, url, time_left };
+    let page = AskCardPage { language, request_id, path, device, url, time_left };
     html(StatusCode::OK, &page, language, Allowed::NOTHING)
 }
 

@@ -2,6 +2,7 @@
 
 use super::language::Language;
 use super::messages::Message;
+use attest::authenticator::AuthenticatorKind;
 
 pub(super) fn message(language: Language, title: [&str; 2], lines: &[[&str; 2]]) -> Message {
     let pick = |[japanese, english]: &[&str; 2]| language.pick(japanese, english).to_owned();
@@ -13,10 +14,17 @@ pub(super) fn message(language: Language, title: [&str; 2], lines: &[[&str; 2]])
     }
 }
 
-/// PC: a phone is registered.
-pub(crate) fn enrolled(language: Language, label: &str) -> Message {
-    let title = ["スマートフォンの登録が完了しました", "The phone is registered"];
-    let called = registered_as(language, label);
+/// PC: a phone or a security key is registered.
+pub(crate) fn enrolled(language: Language, kind: AuthenticatorKind, label: &str) -> Message {
+    let title = match kind {
+        AuthenticatorKind::Phone => {
+            ["スマートフォンの登録が完了しました", "The phone is registered"]
+        }
+        AuthenticatorKind::SecurityKey => {
+            ["セキュリティキーの登録が完了しました", "The security key is registered"]
+        }
+    };
+    let called = registered_as(language, kind, label);
     let close = ["ブラウザを終了してください。", "Close every window of the browser."];
     message(language, title, &[[&called, &called], close])
 }
@@ -42,7 +50,7 @@ pub(crate) fn not_changed(language: Language) -> Message {
 /// Phone: it is proved, and the PC asks for the card again.
 pub(crate) fn proved(language: Language, label: &str) -> Message {
     let title = ["スマートフォンを確認しました", "This phone is confirmed"];
-    let called = registered_as(language, label);
+    let called = registered_as(language, AuthenticatorKind::Phone, label);
     let back = [
         "パソコンの画面に同じ登録名が出ていることを確かめ、カードでもう一度確認してください。それで登録が完了します。この画面は閉じて構いません。",
         "See that the computer shows the same name, and show your card there once more. Then it is registered. You may close this page.",
@@ -53,7 +61,7 @@ pub(crate) fn proved(language: Language, label: &str) -> Message {
 /// Phone: it is proved, and the PC asks for the old phone again.
 pub(crate) fn proved_for_old_phone(language: Language, label: &str) -> Message {
     let title = ["スマートフォンを確認しました", "This phone is confirmed"];
-    let called = registered_as(language, label);
+    let called = registered_as(language, AuthenticatorKind::Phone, label);
     let back = [
         "パソコンの画面に同じ登録名が出ていることを確かめ、今までのスマートフォンでもう一度確認してください。それで登録が完了します。この画面は閉じて構いません。",
         "See that the computer shows the same name, and confirm once more with the phone you had so far. Then it is registered. You may close this page.",
@@ -64,7 +72,7 @@ pub(crate) fn proved_for_old_phone(language: Language, label: &str) -> Message {
 /// Old phone: the new one took its place.
 pub(crate) fn replaced(language: Language, label: &str) -> Message {
     let title = ["スマートフォンの変更が完了しました", "Your phone is changed"];
-    let called = registered_as(language, label);
+    let called = registered_as(language, AuthenticatorKind::Phone, label);
     let gone = [
         "次から新しいスマートフォンで認証してください。このスマートフォンは、もう使えません。この画面は閉じて構いません。",
         "From now on sign in with the new phone. This one can no longer be used. You may close this page.",
@@ -79,14 +87,14 @@ pub(crate) fn not_registered(language: Language) -> Message {
         "Nothing was registered. You may close this page.",
     ];
     let not_yours = [
-        "ご自身のものではないスマートフォンやカードが表示されたときは、システム管理者に知らせてください。",
-        "If a phone or card was shown that is not yours, tell your system administrator.",
+        "お手元のものではない登録名やカードが表示されたときは、システム管理者に知らせてください。",
+        "If something was shown that is not yours, tell your system administrator.",
     ];
     message(language, ["登録しませんでした", "Not registered"], &[nothing, not_yours])
 }
 
-pub(super) fn registered_as(language: Language, label: &str) -> String {
-    format!("{}: {}", language.pick("登録名", "Registered as"), language.device(label))
+pub(super) fn registered_as(language: Language, kind: AuthenticatorKind, label: &str) -> String {
+    format!("{}: {}", language.pick("登録名", "Registered as"), language.device(kind, label))
 }
 
 /// Phone: the holder is signed in.
@@ -201,10 +209,43 @@ pub(crate) fn key_failed(language: Language) -> Message {
 /// PC: its browser cannot do this.
 pub(crate) fn key_unusable(language: Language) -> Message {
     let other = [
-        "このパソコンのブラウザからは認証できません。前の画面に戻り、別の方法で認証してください。",
-        "This computer's browser cannot do this. Go back and sign in another way.",
+        "このパソコンのブラウザでは利用できません。セキュリティキーには、PIN または指紋が設定されている必要があります。認証のときは、前の画面に戻り、別の方法を選んでください。",
+        "This computer's browser cannot do this. A security key must have a PIN or a fingerprint set up. To sign in, go back and choose another way.",
     ];
     message(language, ["Security Key Error", "Security Key Error"], &[other])
+}
+
+/// PC: what its browser reached is no security key that can be registered.
+pub(crate) fn key_not_accepted(language: Language) -> Message {
+    let title = ["これは登録できません", "This cannot be registered"];
+    let why = [
+        "登録できるのは、パソコンに差し込むかかざして使うセキュリティキーです。スマートフォンや、このパソコン自体の指紋や PIN は、ここでは登録できません。機種によっては、施設の設定で登録できないことがあります。",
+        "Only a security key can be registered here, one that you plug in or hold to a reader: no phone, and not this computer's own fingerprint reader or PIN. Your institution may not take every model.",
+    ];
+    let next = [
+        "セキュリティキーを用意し、最初からやり直してください。スマートフォンは「スマートフォンを登録する」から登録できます。",
+        "Start again with a security key. A phone is registered by “Register a phone”.",
+    ];
+    message(language, title, &[why, next])
+}
+
+/// PC: nothing to register.
+pub(crate) fn key_known(language: Language) -> Message {
+    let title = ["これは登録済みです", "This is registered already"];
+    let use_it = [
+        "登録し直す必要はありません。そのまま認証に使えます。",
+        "There is nothing to do: it can be used to sign in.",
+    ];
+    message(language, title, &[use_it])
+}
+
+/// PC: the portal was not reached.
+pub(crate) fn key_not_reached(language: Language) -> Message {
+    let again = [
+        "このパソコンのネットワークの接続を確かめてください。",
+        "Check this computer's network connection.",
+    ];
+    message(language, ["通信できませんでした", "The server was not reached"], &[again])
 }
 
 /// Phone: its kind is not taken.

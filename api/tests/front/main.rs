@@ -27,6 +27,7 @@ mod phone;
 mod portal;
 mod reload;
 mod saved;
+mod security_key;
 mod signing;
 mod support;
 mod tls;

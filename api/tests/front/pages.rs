@@ -266,6 +266,7 @@ async fn every_refusal_is_a_page_with_a_reason_and_a_next_step_in_both_languages
         (SignInRefusal::HolderDisabled, "停止", "disabled"),
         (SignInRefusal::NotAllowedHere, "許可されていません", "may not use"),
         (SignInRefusal::NetworkNotAllowed, "この場所では", "not on a network"),
+        (SignInRefusal::KeysFull, "これ以上登録できません", "as many security keys"),
         (SignInRefusal::EntitlementOver, "セカンド証明書", "second certificate"),
         (SignInRefusal::WrongNumber, "番号", "number"),
         (SignInRefusal::LinkOver, "リンク", "link"),

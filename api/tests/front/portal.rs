@@ -11,6 +11,7 @@ use api::operations::portal::Handed;
 use api::operations::portal::Purpose;
 use api::operations::portal::WaitPage;
 use api::wire::MethodName;
+use attest::authenticator::AuthenticatorKind;
 
 async fn wait_page(client: &mut Client, path: &str) -> Reply {
     let cookie = format!("Cookie: __Secure-wait={PAGE_SECRET}\r\n");
@@ -35,8 +36,13 @@ fn ask_change() -> WaitPage {
     WaitPage::AskChange { holder_id, label, remaining_seconds: 170 }
 }
 
+fn enrolled(kind: AuthenticatorKind) -> WaitPage {
+    WaitPage::Enrolled { kind, label: "1".into() }
+}
+
 fn ask_card() -> WaitPage {
     WaitPage::AskCard {
+        kind: AuthenticatorKind::Phone,
         label: "90D8-3E98".into(),
         url: "https://localhost:8444/enrol/page-1".into(),
         remaining_seconds: 170,
@@ -59,12 +65,16 @@ async fn portal_speaks_tls13_and_both_versions_of_http_to_anybody_and_only_under
 }
 
 #[tokio::test]
-async fn index_has_the_four_entries_in_both_languages() {
+async fn index_has_every_entry_in_both_languages() {
     let rig = Rig::new();
     let mut client = rig.connect_portal().await;
     let page = client.get("/").await.text();
     let entries = [
         ("HPKI カードを使ってスマートフォンを登録する", "8444/enrol?lang=ja\">HPKI カードで登録"),
+        (
+            "HPKI カードを使ってセキュリティキーを登録する",
+            "8444/enrol-key?lang=ja\">HPKI カードで登録",
+        ),
         (
             "マイナンバーカードを使ってスマートフォンを登録する",
             "8447/enrol?lang=ja\">マイナンバーカードで登録",
@@ -198,7 +208,8 @@ async fn waiting_page_becomes_what_the_phone_decided() {
         (WaitPage::SignedIn { system: "電子カルテ".into() }, 200, "「電子カルテ」の画面に戻って"),
         (ask_card(), 200, "href=\"https://localhost:8444/enrol/page-1?lang=ja\""),
         (ask_change(), 200, "<form method=\"post\" action=\"/wait/page-1/change\">"),
-        (WaitPage::Enrolled { label: "電話 1".into() }, 200, "登録が完了しました"),
+        (enrolled(AuthenticatorKind::Phone), 200, "スマートフォンの登録が完了しました"),
+        (enrolled(AuthenticatorKind::SecurityKey), 200, "セキュリティキーの登録が完了しました"),
         (WaitPage::Denied, 403, "断られたか、"),
         (WaitPage::Over, 403, "使えなくなりました"),
         (WaitPage::Unavailable, 503, "ただいま利用できません"),

@@ -1,4 +1,4 @@
-//! Phones of holders: the card registers them, operators see and remove them.
+//! Phones and security keys of holders: the card registers them, operators see and remove them.
 
 use crate::admin::desk::AdminDesk;
 use crate::admin::plan::Effect;
@@ -44,7 +44,8 @@ impl AdminDesk {
             change: "removed",
             holder_id: Some(found.holder_id.clone()),
         };
-        let summary = format!("remove phone {} of holder {}", found.label, found.holder_id);
+        let summary =
+            format!("remove {} {} of holder {}", found.kind.name(), found.label, found.holder_id);
         let mut plan = Plan::new(summary, subject, false)
             .about("holder", &found.holder_id)
             .drops("device", &found.authenticator_id.0)
@@ -63,6 +64,7 @@ fn view(device: &Authenticator) -> DeviceView {
     };
     let time = |at: Option<attest::clock::UnixSeconds>| at.map(|at| rfc3339(at.0));
     DeviceView {
+        kind: device.kind.into(),
         device: device.authenticator_id.0.clone(),
         holder_id: device.holder_id.clone(),
         label: device.label.clone(),

@@ -391,12 +391,16 @@ pub(super) fn key_check(live: &Arc<LiveCredential>, now: UnixSeconds) -> Option<
     }
 }
 
-/// A phone of which there may be a copy.
+/// A phone or security key of which there may be a copy.
 pub(super) fn copied_phone(phone: &Arc<Authenticator>) -> Option<DoctorCheck> {
     phone.counter_went_back_at?;
     let (id, holder) = (&phone.authenticator_id.0, &phone.holder_id);
     let found = format!("its counter went back: somebody may have a copy; of {holder}");
-    Some(bad(format!("phone {}", phone.label), found, format!("inkan device remove {id}")))
+    Some(bad(
+        format!("{} {}", phone.kind.name(), phone.label),
+        found,
+        format!("inkan device remove {id}"),
+    ))
 }
 
 pub(super) fn unread(subject: &str, error: &TrustError) -> DoctorCheck {

@@ -91,6 +91,13 @@ impl AdminDesk {
             Some(id) => Gone::new("device", id.0.clone(), removal, Effect::RemoveDevice(id)),
             None => Gone::nothing(removal),
         });
+        let keys = Authenticators::new(parts.trust.clone()).removal_of_keys(holder_id).await;
+        let (keys, removal) = keys.map_err(refusal::session)?;
+        gone.push(Gone::nothing(removal));
+        for id in keys.into_iter().map(|key| key.authenticator_id) {
+            let effect = Effect::RemoveDevice(id.clone());
+            gone.push(Gone::new("device", id.0, Txn::default(), effect));
+        }
         let my_number = my_number_links(parts).removal_of_holder(holder_id).await;
         let (my_number, removal) = my_number.map_err(refusal::session)?;
         gone.push(match my_number.map(|link| link.card) {

@@ -273,7 +273,7 @@ pub enum Jpki {
 /// `inkan device`
 #[derive(Debug, Subcommand)]
 pub enum Device {
-    /// Removes a phone at once; sessions proved with it end
+    /// Removes a phone or a security key at once; sessions proved with it end
     Remove {
         /// SHA-256 that `inkan device list` shows
         device: String,
@@ -281,7 +281,7 @@ pub enum Device {
         #[arg(long)]
         reason: Option<String>,
     },
-    /// Lists phones
+    /// Lists phones and security keys
     List(OfHolder),
 }
 

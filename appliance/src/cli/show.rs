@@ -28,6 +28,7 @@ use api::admin::answer::StatusView;
 use api::admin::answer::SystemView;
 use api::admin::answer::Verdict;
 use api::admin::command::RoleName;
+use api::admin::names::DeviceKindName;
 use attest::records::Role;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -178,7 +179,8 @@ pub(super) fn jpki(list: &[JpkiView]) -> String {
 }
 
 pub(super) fn devices(list: &[DeviceView]) -> String {
-    let mut table = TextTable::new(&["DEVICE", "HOLDER", "LABEL", "SINCE", "LAST USED", "NOTE"]);
+    let mut table =
+        TextTable::new(&["DEVICE", "HOLDER", "KIND", "LABEL", "SINCE", "LAST USED", "NOTE"]);
     for device in list {
         let note = match (&device.counter_went_back_at, device.key_may_be_copied) {
             (Some(at), _) => format!("ITS COUNTER WENT BACK at {at}: remove it"),
@@ -186,7 +188,12 @@ pub(super) fn devices(list: &[DeviceView]) -> String {
             (None, false) => String::new(),
         };
         let last_used = device.last_used_at.clone().unwrap_or_else(|| "never".to_owned());
-        let cells = [&device.device, &device.holder_id, &device.label, &device.enrolled_at];
+        let kind = match device.kind {
+            DeviceKindName::Phone => "phone",
+            DeviceKindName::SecurityKey => "security key",
+        };
+        let kind = kind.to_owned();
+        let cells = [&device.device, &device.holder_id, &kind, &device.label, &device.enrolled_at];
         let cells = cells.into_iter().cloned().chain([last_used, note]);
         table.row(cells.collect());
     }

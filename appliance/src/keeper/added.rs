@@ -17,6 +17,7 @@ impl Keeper {
         let authenticators = authenticators.iter().map(|found| AddedFactor {
             kind: match found.kind {
                 AuthenticatorKind::Phone => FactorKind::Phone,
+                AuthenticatorKind::SecurityKey => FactorKind::SecurityKey,
             },
             label: Some(found.label.clone()),
             added_at: found.enrolled_at.0,

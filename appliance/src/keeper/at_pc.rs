@@ -1,7 +1,8 @@
-//! The asking PC's own page follows its own link: the holder's phone, which the browser reaches, approves.
+//! The asking PC's own page follows its own link: the holder's phone, which the browser reaches, or a security key approves.
 //!
 //! Everything is as on a phone, but for two things. The number need not be typed where it stands on this very page: the
-//! browser that has the page's secret is the one that asked. And nothing that is built into the PC will do.
+//! browser that has the page's secret is the one that asked. And nothing that is built into the PC will do. A security key is
+//! registered here, too, and nowhere else.
 
 use super::Keeper;
 use super::phones::Phones;
@@ -10,17 +11,16 @@ use api::operations::at_pc::AtPc;
 use api::operations::portal::PhoneAsked;
 use api::operations::portal::PhoneDone;
 use api::operations::portal::PhonePage;
-use api::operations::portal::Portal;
 use async_trait::async_trait;
+use attest::authenticator::AuthenticatorKind;
 use attest::evidence::Surface;
-use attest::handoff::Handoff;
 use attest::qr_link::PageSecret;
 use attest::sessions::SessionError;
 use attest::sign_in::link_token;
 
 /// What the page of this browser stands for, where an authenticator at this PC will do.
 struct Own {
-    handoff: Handoff,
+    shown: Shown,
     page: PageSecret,
     /// The link that the page itself shows.
     link: String,
@@ -33,7 +33,11 @@ impl AtPc for Keeper {
             return PhonePage::Unavailable;
         };
         match self.own(request_id, id, page_secret).await {
-            Ok(Some((_, own))) => self.ask_sign_in(&own.handoff, now).await,
+            Ok(Some((_, own))) => match own.shown {
+                Shown::SignIn(handoff) => self.ask_sign_in(&handoff, now).await,
+                Shown::Enrolment(ticket) => self.ask_enrolment(&ticket, now),
+                Shown::Confirmation(_) | Shown::Change(_) => PhonePage::Over,
+            },
             Ok(None) => PhonePage::Over,
             Err(Unreadable) => PhonePage::Unavailable,
         }
@@ -71,8 +75,9 @@ impl AtPc for Keeper {
         credential: serde_json::Value,
     ) -> PhoneDone {
         match self.own(request_id, id, page_secret).await {
-            Ok(Some((_, own))) => {
-                self.phone_finish(request_id, &own.link, ceremony_id, credential).await
+            Ok(Some((phones, own))) => {
+                let (shown, credential_json) = (Ok(Some(own.shown)), credential.to_string());
+                self.finish_shown(request_id, phones, shown, ceremony_id, &credential_json).await
             }
             Ok(None) => PhoneDone::Over,
             Err(Unreadable) => PhoneDone::Unavailable,
@@ -81,7 +86,9 @@ impl AtPc for Keeper {
 
     async fn pc_deny(&self, request_id: &str, id: &str, page_secret: &str) -> PhoneDone {
         match self.own(request_id, id, page_secret).await {
-            Ok(Some((_, own))) => self.phone_deny(request_id, &own.link).await,
+            Ok(Some((phones, own))) => {
+                self.deny_shown(request_id, phones, Ok(Some(own.shown))).await
+            }
             Ok(None) => PhoneDone::Over,
             Err(Unreadable) => PhoneDone::Unavailable,
         }
@@ -105,22 +112,31 @@ impl Keeper {
             tracing::error!(request_id, %error, "a waiting page could not be read");
             Unreadable
         })?;
-        Ok(match shown {
-            Some(Shown::SignIn(handoff)) => {
-                let link = link_token(id, &page.link_secret());
-                Some((phones, Own { handoff: *handoff, page, link }))
-            }
-            Some(Shown::Enrolment(_) | Shown::Confirmation(_) | Shown::Change(_)) | None => None,
-        })
+        let shown = shown.filter(|shown| match shown {
+            Shown::SignIn(_) => true,
+            Shown::Enrolment(ticket) => ticket.kind == AuthenticatorKind::SecurityKey,
+            // Their pages ask for the phone, which follows the link.
+            Shown::Confirmation(_) | Shown::Change(_) => false,
+        });
+        let link = link_token(id, &page.link_secret());
+        Ok(shown.map(|shown| (phones, Own { shown, page, link })))
     }
 
     async fn ask_at_pc(
         &self,
         request_id: &str,
         phones: &Phones,
-        Own { handoff, page, link }: Own,
+        Own { shown, page, link }: Own,
         (number, address): (Option<String>, &str),
     ) -> Result<PhoneAsked, SessionError> {
+        let handoff = match shown {
+            Shown::SignIn(handoff) => handoff,
+            Shown::Enrolment(ticket) => {
+                let number = page.number();
+                return self.ask_new_phone(request_id, phones, &link, *ticket, &number).await;
+            }
+            Shown::Confirmation(_) | Shown::Change(_) => return Ok(PhoneAsked::Over),
+        };
         let Some((record, _)) = self.sign_in_of(&handoff).await? else {
             return Ok(PhoneAsked::Over);
         };
@@ -129,6 +145,6 @@ impl Keeper {
             Some(_) => number.unwrap_or_default(),
             None => page.number(),
         };
-        self.ask_phone(request_id, phones, (&link, Surface::Pc), handoff, (&number, address)).await
+        self.ask_phone(request_id, phones, (&link, Surface::Pc), *handoff, (&number, address)).await
     }
 }

@@ -22,7 +22,6 @@ use api::operations::portal::Terminal;
 use api::operations::portal::WaitPage;
 use api::operations::portal::Waiting;
 use async_trait::async_trait;
-use attest::authenticator::AuthenticatorKind;
 use attest::authenticator::Enroller;
 use attest::clock::UnixSeconds;
 use attest::evidence::Binding;
@@ -41,6 +40,7 @@ use attest::records::SessionLimits;
 use attest::sessions::SessionError;
 use attest::sign_in::DenyReason;
 use attest::sign_in::split_link;
+use attest::ticket::Enrols;
 
 #[async_trait]
 impl ChangePhone for Keeper {
@@ -132,7 +132,7 @@ impl Keeper {
         let issued = phones.tickets.issue(
             &change.holder_id,
             by,
-            Some(old.clone()),
+            Enrols::Phone { replaces: Some(old.clone()) },
             &change.terminal,
             &next,
             None,
@@ -234,8 +234,7 @@ impl Keeper {
             entries: None,
             new_key: None,
         };
-        let mut known = self.parts.registry.authenticators_of(holder_id);
-        known.retain(|known| known.kind == AuthenticatorKind::Phone);
+        let known = self.parts.registry.authenticators_of(holder_id);
         Ok(self.ask_to_approve(request_id, phones, binding, &known).await)
     }
 

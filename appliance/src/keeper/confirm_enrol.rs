@@ -24,6 +24,7 @@ use api::operations::confirm_enrol::EnrolEnded;
 use api::operations::confirm_enrol::Proposed;
 use async_trait::async_trait;
 use attest::authenticator::Authenticator;
+use attest::authenticator::AuthenticatorKind;
 use attest::authenticator::Enroller;
 use attest::clock::UnixSeconds;
 use attest::jpki::JpkiLink;
@@ -159,9 +160,14 @@ impl ConfirmEnrolment for Keeper {
 impl Keeper {
     fn proposed(&self, waits: &Waits, now: UnixSeconds) -> Proposed {
         match waits {
-            Waits::Phone(phone) => Proposed::Phone {
-                label: phone.1.label.clone(),
-                replaces: phone.0.replaces.is_some(),
+            Waits::Phone(phone) => match phone.1.kind {
+                AuthenticatorKind::Phone => Proposed::Phone {
+                    label: phone.1.label.clone(),
+                    replaces: phone.0.replaces.is_some(),
+                },
+                AuthenticatorKind::SecurityKey => {
+                    Proposed::SecurityKey { label: phone.1.label.clone() }
+                }
             },
             Waits::MyNumber(card) => Proposed::MyNumberCard {
                 proved_at: waits.since(now).0,
@@ -267,7 +273,10 @@ impl Keeper {
         let (id, by) = (&ticket.ticket_id, &ticket.enrolled_by);
         let confirming = phones.tickets.confirm(id, by, once_key);
         match self.register_phone(request_id, ticket, phone, confirming).await {
-            Ok(Recorded::Enrolled { label }) => EnrolEnded::Enrolled { label },
+            Ok(Recorded::Enrolled { label }) => EnrolEnded::Enrolled { kind: phone.kind, label },
+            Ok(Recorded::Lost(Enrolled::KeysFull)) => {
+                EnrolEnded::Refused(SignInRefusal::KeysFull.into())
+            }
             Ok(Recorded::Lost(Enrolled::NotEntitled)) => EnrolEnded::Refused(self.why_not(ticket)),
             Ok(Recorded::Lost(Enrolled::EvidenceUsed)) => {
                 EnrolEnded::Refused(SignInRefusal::ProofNotFresh.into())

@@ -1,4 +1,5 @@
-//! A phone is registered by its holder's card, HPKI or My Number: the card's page, the ticket, the phone that is proved.
+//! A phone or a security key is registered by its holder's card, HPKI or My Number: the card's page, the ticket, what is
+//! proved.
 
 use super::Keeper;
 use super::card::CardFault;
@@ -25,7 +26,9 @@ use api::operations::portal::Purpose;
 use api::operations::portal::WaitPage;
 use api::operations::portal::Waiting;
 use attest::authenticator::Authenticator;
+use attest::authenticator::AuthenticatorKind;
 use attest::authenticator::Enroller;
+use attest::authenticator::MAX_SECURITY_KEYS;
 use attest::clock::UnixSeconds;
 use attest::evidence::Fido2Error;
 use attest::evidence::NewPasskey;
@@ -37,29 +40,32 @@ use attest::sessions::SessionError;
 use attest::sign_in::DenyReason;
 use attest::sign_in::split_link;
 use attest::ticket::Enrolled;
+use attest::ticket::Enrols;
 use attest::ticket::Ticket;
 use attest::ticket::TicketOpened;
 use attest::ticket::TicketState;
 use std::sync::Arc;
 
-/// A card that may register a phone.
+/// A card that may register something.
 struct Met {
     proved: ProvedCard,
     holder: Arc<Holder>,
+    kind: AuthenticatorKind,
     /// The phone that goes when the new one is proved.
     replaces: Option<Arc<Authenticator>>,
 }
 
 impl Met {
-    /// What the form is about: nobody gives up another phone than the one they were shown.
+    /// What the form is about: nobody gives up another phone than the one they were shown, nor registers another kind.
     fn subject(&self) -> Fingerprint {
         let replaces = self.replaces.as_ref().map(|phone| phone.authenticator_id.0.as_str());
-        let subject = format!("enrol/{}/{}", self.holder.holder_id, replaces.unwrap_or("-"));
+        let (kind, replaces) = (self.kind.name(), replaces.unwrap_or("-"));
+        let subject = format!("enrol/{}/{kind}/{replaces}", self.holder.holder_id);
         Fingerprint::of(subject.as_bytes())
     }
 }
 
-/// Why a card registers no phone.
+/// Why a card registers nothing.
 enum NotMet {
     Refused(WhyNot),
     /// It was registered too short a time ago.
@@ -83,12 +89,13 @@ impl Keeper {
     pub(super) async fn enrol_page(
         &self,
         request_id: &str,
+        kind: AuthenticatorKind,
         card: Option<CardHandshake>,
     ) -> EnrolPage {
         let Some(card) = card else {
             return EnrolPage::PresentCard;
         };
-        match self.meet_enroller(request_id, card, Step::Look).await {
+        match self.meet_enroller(request_id, kind, card, Step::Look).await {
             Ok(met) => EnrolPage::Confirm {
                 holder: met.holder.display_name.clone(),
                 holder_id: met.holder.holder_id.clone(),
@@ -105,6 +112,7 @@ impl Keeper {
     pub(super) async fn issue_ticket(
         &self,
         request_id: &str,
+        kind: AuthenticatorKind,
         card: Option<CardHandshake>,
         form_token: &str,
         terminal: &str,
@@ -112,7 +120,7 @@ impl Keeper {
         let Some(card) = card else {
             return EnrolStarted::Refused(SignInRefusal::ProofNotFresh.into());
         };
-        let met = match self.meet_enroller(request_id, card, Step::Decide).await {
+        let met = match self.meet_enroller(request_id, kind, card, Step::Decide).await {
             Ok(met) => met,
             Err(NotMet::Refused(refusal)) => return EnrolStarted::Refused(refusal),
             Err(NotMet::TooNew { seconds }) => return EnrolStarted::TooNew { seconds },
@@ -127,7 +135,7 @@ impl Keeper {
             return EnrolStarted::Refused(SignInRefusal::NotAllowedHere.into());
         };
         match self.start_enrolment(request_id, phones, &met, terminal).await {
-            Ok(Some((id, page))) => started(phones, id, &page),
+            Ok(Some((id, page))) => started(phones, kind, id, &page),
             Ok(None) => {
                 let detail = format!("card {}", met.proved.factor.0);
                 self.note_enrolment(request_id, "evidence_used", &detail).await;
@@ -143,13 +151,23 @@ impl Keeper {
     async fn meet_enroller(
         &self,
         request_id: &str,
+        kind: AuthenticatorKind,
         handshake: CardHandshake,
         step: Step,
     ) -> Result<Met, NotMet> {
         let proved = self.proved_enroller(request_id, handshake, step).await;
         let (proved, holder) = proved.map_err(NotMet::Refused)?;
-        if self.phones.is_none() {
-            let refusal = SignInRefusal::NotAllowedHere;
+        let (registry, holder_id) = (&self.parts.registry, &holder.holder_id);
+        let refusal = match (kind, &self.phones) {
+            (_, None) => Some(SignInRefusal::NotAllowedHere),
+            (AuthenticatorKind::SecurityKey, Some(_))
+                if registry.security_keys_of(holder_id) >= MAX_SECURITY_KEYS =>
+            {
+                Some(SignInRefusal::KeysFull)
+            }
+            (AuthenticatorKind::Phone | AuthenticatorKind::SecurityKey, Some(_)) => None,
+        };
+        if let Some(refusal) = refusal {
             self.note_enrolment(request_id, refusal_name(refusal), "").await;
             return Err(NotMet::Refused(refusal.into()));
         }
@@ -158,8 +176,11 @@ impl Keeper {
             self.note_enrolment(request_id, "factor_too_new", &detail).await;
             return Err(NotMet::TooNew { seconds });
         }
-        let replaces = self.parts.registry.authenticators_of(&holder.holder_id).first().cloned();
-        Ok(Met { proved, holder, replaces })
+        let replaces = match kind {
+            AuthenticatorKind::Phone => registry.phone_of(holder_id),
+            AuthenticatorKind::SecurityKey => None,
+        };
+        Ok(Met { proved, holder, kind, replaces })
     }
 
     /// How long this card may still register nothing. The ticket asks again, in its last transaction.
@@ -214,11 +235,16 @@ impl Keeper {
         terminal: &str,
     ) -> Result<Option<(String, PageSecret)>, String> {
         let enrolled_by = Enroller { method: met.proved.method, factor: met.proved.factor.clone() };
-        let replaces = met.replaces.as_ref().map(|phone| phone.authenticator_id.clone());
+        let enrols = match met.kind {
+            AuthenticatorKind::Phone => Enrols::Phone {
+                replaces: met.replaces.as_ref().map(|phone| phone.authenticator_id.clone()),
+            },
+            AuthenticatorKind::SecurityKey => Enrols::SecurityKey,
+        };
         let page = PageSecret::random().map_err(|error| error.to_string())?;
         let (holder_id, once_key) = (&met.holder.holder_id, Some(&met.proved.replay_key));
         let ticket =
-            phones.tickets.issue(holder_id, enrolled_by, replaces, terminal, &page, once_key);
+            phones.tickets.issue(holder_id, enrolled_by, enrols, terminal, &page, once_key);
         let Some(ticket) = ticket.await.map_err(|error| error.to_string())? else {
             return Ok(None);
         };
@@ -239,7 +265,9 @@ impl Keeper {
         match &ticket.state {
             TicketState::Done { authenticator_id } => {
                 match self.parts.registry.authenticator(authenticator_id) {
-                    Some(phone) => WaitPage::Enrolled { label: phone.label.clone() },
+                    Some(found) => {
+                        WaitPage::Enrolled { kind: found.kind, label: found.label.clone() }
+                    }
                     None => WaitPage::Over,
                 }
             }
@@ -257,6 +285,7 @@ impl Keeper {
             }
             TicketState::Proved { authenticator, .. } if ticket.proved(now).is_some() => {
                 WaitPage::AskCard {
+                    kind: authenticator.kind,
                     label: authenticator.label.clone(),
                     url: format!(
                         "{}/enrol/{}",
@@ -266,21 +295,22 @@ impl Keeper {
                     remaining_seconds: ticket.seconds_to_confirm(now),
                 }
             }
-            TicketState::Issued | TicketState::Opened if ticket.is_open(now) => {
-                WaitPage::Waiting(Waiting {
+            TicketState::Issued | TicketState::Opened if ticket.is_open(now) => match ticket.kind {
+                AuthenticatorKind::Phone => WaitPage::Waiting(Waiting {
                     purpose: purpose(ticket),
                     url: phones.url(&ticket.ticket_id, page),
                     number: Some(page.number()),
                     remaining_seconds: now.seconds_until(ticket.link.expires_at()),
-                })
-            }
+                }),
+                AuthenticatorKind::SecurityKey => WaitPage::AtPc,
+            },
             TicketState::Issued | TicketState::Opened | TicketState::Proved { .. } => {
                 WaitPage::Over
             }
         }
     }
 
-    /// What the phone shows of an enrolment.
+    /// What the phone shows of an enrolment, or the PC's own page of that of a security key.
     pub(super) fn ask_enrolment(&self, ticket: &Ticket, now: UnixSeconds) -> PhonePage {
         if !ticket.is_open(now) {
             return PhonePage::Over;
@@ -324,7 +354,8 @@ impl Keeper {
             return Ok(PhoneAsked::Over);
         };
         let known = self.parts.registry.authenticators_of(&holder.holder_id);
-        Ok(match phones.fido2.start_registration(&ticket.ticket_id, &holder, &known) {
+        let (id, kind) = (&ticket.ticket_id, ticket.kind);
+        Ok(match phones.fido2.start_registration(id, kind, &holder, &known) {
             Ok(started) => asked(request_id, started),
             Err(error) => not_asked(request_id, &error),
         })
@@ -345,12 +376,14 @@ impl Keeper {
                 self.note_enrolment(request_id, error.code(), &error.to_string()).await;
                 return Ok(match error {
                     Fido2Error::Known => PhoneDone::AlreadyRegistered,
-                    Fido2Error::NotAccepted => PhoneDone::NotAccepted,
+                    Fido2Error::NotAccepted | Fido2Error::BuiltIn | Fido2Error::NotSecurityKey => {
+                        PhoneDone::NotAccepted
+                    }
                     error => not_proved(&error),
                 });
             }
         };
-        let phone = ticket.phone(&new, now);
+        let phone = ticket.authenticator(&new, now);
         match phones.tickets.finish(&ticket.ticket_id, &new).await? {
             Enrolled::AsksAgain => {}
             lost => {
@@ -425,6 +458,7 @@ impl Keeper {
             Enrolled::Known => PhoneDone::AlreadyRegistered,
             Enrolled::TooNew { from } => PhoneDone::TooNew { seconds: now.seconds_until(*from) },
             Enrolled::NotEntitled => PhoneDone::Refused(self.why_not(ticket)),
+            Enrolled::KeysFull => PhoneDone::Refused(SignInRefusal::KeysFull.into()),
             Enrolled::Over
             | Enrolled::OtherPhone
             | Enrolled::EvidenceUsed
@@ -455,13 +489,22 @@ impl Keeper {
 }
 
 /// The way to the portal's page, for the browser that began.
-pub(super) fn started(phones: &Phones, id: String, page: &PageSecret) -> EnrolStarted {
+pub(super) fn started(
+    phones: &Phones,
+    kind: AuthenticatorKind,
+    id: String,
+    page: &PageSecret,
+) -> EnrolStarted {
     let portal_origin = phones.origin.clone();
-    EnrolStarted::Page { portal_origin, id, page_secret: page.text().into() }
+    EnrolStarted::Page { kind, portal_origin, id, page_secret: page.text().into() }
 }
 
 fn purpose(ticket: &Ticket) -> Purpose {
-    Purpose::Enrol { holder_id: ticket.holder_id.clone(), replaces: ticket.replaces.is_some() }
+    let (holder_id, replaces) = (ticket.holder_id.clone(), ticket.replaces.is_some());
+    match ticket.kind {
+        AuthenticatorKind::Phone => Purpose::Enrol { holder_id, replaces },
+        AuthenticatorKind::SecurityKey => Purpose::EnrolKey { holder_id },
+    }
 }
 
 /// Stable word for the log.
@@ -472,6 +515,7 @@ fn lost_name(lost: &Enrolled) -> &'static str {
         Enrolled::Over => "ticket_over",
         Enrolled::Known => "fido2_known",
         Enrolled::OtherPhone => "other_phone",
+        Enrolled::KeysFull => "security_keys_full",
         Enrolled::TooNew { .. } => "factor_too_new",
         Enrolled::NotEntitled => "not_entitled",
         Enrolled::EvidenceUsed => "evidence_used",
@@ -497,7 +541,8 @@ fn enrolment_detail(ticket: &Ticket, phone: &Authenticator) -> String {
     let by = format!("{} {}", ticket.enrolled_by.method.name(), ticket.enrolled_by.factor.0);
     let replaces = ticket.replaces.as_ref().map(|phone| format!(" in place of {}", phone.0));
     format!(
-        "a phone registered by {by}{}; ticket {}; model {} as it says itself; its maker may copy its key: {}",
+        "a {} registered by {by}{}; ticket {}; model {} as it says itself; its maker may copy its key: {}",
+        phone.kind.name(),
         replaces.unwrap_or_default(),
         session_hash(&ticket.ticket_id).0,
         phone.aaguid,

@@ -14,6 +14,7 @@ use api::operations::letter::LetterTried;
 use api::operations::letter::Letters;
 use api::operations::portal::Terminal;
 use async_trait::async_trait;
+use attest::authenticator::AuthenticatorKind;
 use attest::clock::UnixSeconds;
 use attest::evidence::Fido2Error;
 use attest::evidence::NewPasskey;
@@ -118,7 +119,12 @@ impl Letters for Keeper {
             return LetterAsked::Unavailable;
         }
         let known = self.parts.registry.authenticators_of(&holder.holder_id);
-        let started = phones.fido2.start_registration(&card.card_id, &holder, &known);
+        let started = phones.fido2.start_registration(
+            &card.card_id,
+            AuthenticatorKind::Phone,
+            &holder,
+            &known,
+        );
         let asked = started.map_err(|error| error.to_string()).and_then(|started| {
             let options = serde_json::from_str(&started.options_json);
             let options = options.map_err(|error| error.to_string())?;

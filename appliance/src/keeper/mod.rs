@@ -34,6 +34,7 @@ mod refused;
 mod retries;
 mod saved;
 mod session_steps;
+mod shown;
 mod sign_in;
 mod signing;
 mod standing;

@@ -147,10 +147,13 @@ impl OwnPage for Keeper {
     async fn own_device(&self, request_id: &str, secret: &str, device: &str) -> Own<DeviceRemoval> {
         self.on_page(request_id, secret, |met, form_token| {
             let phones = self.parts.registry.authenticators_of(&met.holder.holder_id);
-            match phones.iter().find(|phone| phone.authenticator_id.0 == device) {
+            let (asked, others): (Vec<_>, Vec<_>) =
+                phones.iter().partition(|phone| phone.authenticator_id.0 == device);
+            match asked.first() {
                 Some(phone) => Own::Open(DeviceRemoval {
                     phone: own_phone(phone),
                     form_token,
+                    remaining_devices: others.into_iter().map(|phone| own_phone(phone)).collect(),
                     remaining_cards: self.own_cards(&met.holder.holder_id),
                     ca_contact: met.holder.ca_contact.clone(),
                 }),
@@ -394,6 +397,7 @@ fn own_phone(phone: &Authenticator) -> OwnPhone {
         EnrolledBy::NotificationCard(_) => EnrollerName::NotificationCard,
     };
     OwnPhone {
+        kind: phone.kind,
         device: phone.authenticator_id.0.clone(),
         label: phone.label.clone(),
         since: phone.enrolled_at.0,

@@ -10,6 +10,7 @@ use api::operations::portal::Terminal;
 use api::rate::counted_as;
 use api::text::is_invisible;
 use attest::authenticator::Authenticator;
+use attest::authenticator::AuthenticatorKind;
 use attest::authenticator::Authenticators;
 use attest::clock::UnixSeconds;
 use attest::evidence::Fido2;
@@ -164,7 +165,9 @@ impl Phones {
             return Ok(Some(Shown::SignIn(Box::new(handoff))));
         }
         if let Some(ticket) = self.tickets.by_link(id, secret).await? {
-            return Ok(Some(Shown::Enrolment(Box::new(ticket))));
+            // A security key is registered on the PC's own page alone: nobody follows a link to it.
+            let is_followed = ticket.kind == AuthenticatorKind::Phone;
+            return Ok(is_followed.then(|| Shown::Enrolment(Box::new(ticket))));
         }
         if let Some(ticket) = self.tickets.by_second_link(id, secret).await? {
             return Ok(Some(Shown::Confirmation(Box::new(ticket))));
@@ -245,7 +248,7 @@ impl Keeper {
         tracing::error!(
             request_id,
             device = id.0,
-            "ALARM: a phone's counter went back; its key may have been copied"
+            "ALARM: a device's counter went back; its key may have been copied"
         );
         let (Some(phones), Ok(now)) = (&self.phones, self.parts.clock.now()) else {
             return;

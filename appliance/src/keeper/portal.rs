@@ -26,6 +26,7 @@ use api::operations::portal::WaitPage;
 use api::operations::portal::Waiting;
 use api::text::is_invisible;
 use async_trait::async_trait;
+use attest::authenticator::AuthenticatorKind;
 use attest::clock::UnixSeconds;
 use attest::evidence::Surface;
 use attest::handoff::Handoff;
@@ -204,79 +205,38 @@ impl Portal for Keeper {
         ceremony_id: &str,
         credential: serde_json::Value,
     ) -> PhoneDone {
-        let (Some(phones), Ok(now)) = (&self.phones, self.parts.clock.now()) else {
+        let Some(phones) = &self.phones else {
             return PhoneDone::Unavailable;
         };
-        let credential_json = credential.to_string();
-        let done = match phones.by_link(link).await {
-            Ok(Some(Shown::SignIn(handoff))) if handoff.is_open(now) => {
-                let handoff_id = &handoff.handoff_id;
-                let proof =
-                    phones.fido2.finish_assertion(ceremony_id, handoff_id, &credential_json);
-                self.finish_sign_in(request_id, phones, *handoff, proof).await
-            }
-            Ok(Some(Shown::Enrolment(ticket))) if ticket.is_open(now) => {
-                let ticket_id = &ticket.ticket_id;
-                let new =
-                    phones.fido2.finish_registration(ceremony_id, ticket_id, &credential_json);
-                self.finish_enrolment(request_id, phones, *ticket, new).await
-            }
-            Ok(Some(Shown::Confirmation(ticket))) if ticket.proved(now).is_some() => {
-                let proof =
-                    phones.fido2.finish_assertion(ceremony_id, &ticket.ticket_id, &credential_json);
-                self.finish_confirmation(request_id, phones, *ticket, proof).await
-            }
-            Ok(Some(Shown::Change(change))) if change.is_open(now) => {
-                let proof =
-                    phones.fido2.finish_assertion(ceremony_id, &change.change_id, &credential_json);
-                self.finish_change(request_id, phones, *change, proof).await
-            }
-            Ok(_) => Ok(PhoneDone::Over),
-            Err(error) => Err(error),
-        };
-        done.unwrap_or_else(|error| {
-            tracing::error!(request_id, %error, "what a phone proved could not be stored");
-            PhoneDone::Unavailable
-        })
+        let shown = phones.by_link(link).await;
+        self.finish_shown(request_id, phones, shown, ceremony_id, &credential.to_string()).await
     }
 
     async fn phone_deny(&self, request_id: &str, link: &str) -> PhoneDone {
         let Some(phones) = &self.phones else {
             return PhoneDone::Unavailable;
         };
-        let denied = match phones.by_link(link).await {
-            Ok(Some(Shown::SignIn(handoff))) => {
-                self.deny_sign_in(request_id, phones, &handoff, DenyReason::ByHolder).await
-            }
-            Ok(Some(Shown::Enrolment(ticket) | Shown::Confirmation(ticket))) => {
-                self.deny_enrolment(request_id, phones, &ticket).await
-            }
-            Ok(Some(Shown::Change(change))) => self.deny_change(request_id, phones, &change).await,
-            Ok(None) => Ok(false),
-            Err(error) => Err(error),
-        };
-        match denied {
-            Ok(true) => PhoneDone::Denied,
-            Ok(false) => PhoneDone::Over,
-            Err(error) => {
-                tracing::error!(request_id, %error, "a denial could not be stored");
-                PhoneDone::Unavailable
-            }
-        }
+        let shown = phones.by_link(link).await;
+        self.deny_shown(request_id, phones, shown).await
     }
-
-    async fn open_enrol(&self, request_id: &str, card: Option<CardHandshake>) -> EnrolPage {
-        self.enrol_page(request_id, card).await
+    async fn open_enrol(
+        &self,
+        request_id: &str,
+        kind: AuthenticatorKind,
+        card: Option<CardHandshake>,
+    ) -> EnrolPage {
+        self.enrol_page(request_id, kind, card).await
     }
 
     async fn start_enrol(
         &self,
         request_id: &str,
+        kind: AuthenticatorKind,
         card: Option<CardHandshake>,
         form_token: &str,
         terminal: Terminal,
     ) -> EnrolStarted {
-        self.issue_ticket(request_id, card, form_token, &terminal_line(&terminal)).await
+        self.issue_ticket(request_id, kind, card, form_token, &terminal_line(&terminal)).await
     }
 
     async fn started_enrol(&self, request_id: &str, id: &str, page_secret: &str) -> EnrolStarted {
@@ -285,7 +245,7 @@ impl Portal for Keeper {
         };
         // Whatever became of the ticket: the portal's page says it.
         match phones.tickets.by_page(id, &page).await {
-            Ok(Some(ticket)) => started(phones, ticket.ticket_id, &page),
+            Ok(Some(ticket)) => started(phones, ticket.kind, ticket.ticket_id, &page),
             Ok(None) => EnrolStarted::Refused(SignInRefusal::LinkOver.into()),
             Err(error) => {
                 tracing::error!(request_id, %error, "a ticket could not be read");
@@ -441,10 +401,15 @@ impl Keeper {
 /// What cards can do on the portal, where their listeners are.
 pub fn portal_index(hpki: &str, jpki: Option<&str>, danger_test_mode: bool) -> PortalIndex {
     let enrol = |origin: &str| format!("{origin}/enrol");
+    let enrol_key = |origin: &str| format!("{origin}/enrol-key");
     PortalIndex {
         enrol_url: enrol(hpki),
-        my_number: jpki
-            .map(|jpki| MyNumberUrls { enrol: enrol(jpki), link: format!("{hpki}/link") }),
+        enrol_key_url: enrol_key(hpki),
+        my_number: jpki.map(|jpki| MyNumberUrls {
+            enrol: enrol(jpki),
+            enrol_key: enrol_key(jpki),
+            link: format!("{hpki}/link"),
+        }),
         changes_by_phone: false,
         danger_test_mode,
     }

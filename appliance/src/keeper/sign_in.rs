@@ -346,6 +346,7 @@ pub(super) fn refusal_name(refusal: SignInRefusal) -> &'static str {
         SignInRefusal::HolderDisabled => "holder_disabled",
         SignInRefusal::NotAllowedHere => "not_allowed_here",
         SignInRefusal::NetworkNotAllowed => "network_not_allowed",
+        SignInRefusal::KeysFull => "security_keys_full",
         SignInRefusal::RoleMissing => "role_missing",
         SignInRefusal::EntitlementOver => "entitlement_over",
         SignInRefusal::CardExpired => "card_expired",

@@ -51,6 +51,8 @@ pub struct SoftPhone {
     pub credential_id: Vec<u8>,
     /// How it is joined to the browser's machine, as the browser says it.
     pub attachment: Option<&'static str>,
+    /// The ways to it, as the browser says them of a new one.
+    pub transports: Vec<&'static str>,
     /// Its model.
     pub aaguid: [u8; 16],
     key: EcdsaKeyPair,
@@ -77,10 +79,16 @@ impl SoftPhone {
             user_handle: None,
             credential_id,
             attachment: Some("platform"),
+            transports: vec!["internal"],
             aaguid: *b"soft phone model",
             key: EcdsaKeyPair::generate(algorithm).ok()?,
             curve,
         })
+    }
+
+    /// The same in a security key on a wire.
+    pub fn security_key(self) -> Self {
+        Self { attachment: Some("cross-platform"), transports: vec!["usb", "nfc"], ..self }
     }
 
     /// Answers `navigator.credentials.create`: attestation "none".
@@ -101,7 +109,7 @@ impl SoftPhone {
         Some(self.answer(json!({
             "attestationObject": URL_SAFE_NO_PAD.encode(object),
             "clientDataJSON": URL_SAFE_NO_PAD.encode(client_data),
-            "transports": ["internal"],
+            "transports": self.transports,
         })))
     }
 

@@ -1,4 +1,4 @@
-//! Authenticators that their holder brings to a PC: a phone that its browser reaches by itself, or a key on a wire.
+//! Authenticators that their holder brings to a PC: a phone that its browser reaches by itself, or a security key.
 //!
 //! A hospital's PC is shared. What is built into it answers to whoever may unlock it, and is refused. The browser says how an
 //! authenticator is joined to the machine; nothing signs that. It keeps people from the wrong thing, while the registered key
@@ -12,11 +12,28 @@ use serde_json::json;
 /// The ways to what is brought (WebAuthn Level 3 §5.8.4): all but `internal`.
 const TRANSPORTS: [&str; 4] = ["usb", "nfc", "ble", "hybrid"];
 
+/// The ways to a security key; `hybrid` leads to a phone.
+const WAYS_TO_KEYS: [&str; 4] = ["usb", "nfc", "ble", "smart-card"];
+
 /// What the browser says of the authenticator (WebAuthn Level 3 §5.1).
 #[derive(Deserialize)]
 pub(super) struct Joined {
     #[serde(rename = "authenticatorAttachment")]
     attachment: Option<String>,
+}
+
+/// The same of a new one, with the ways to it (§5.2.1.1).
+#[derive(Deserialize)]
+pub(super) struct NewlyJoined {
+    #[serde(flatten)]
+    joined: Joined,
+    response: Ways,
+}
+
+#[derive(Deserialize)]
+struct Ways {
+    #[serde(default)]
+    transports: Vec<String>,
 }
 
 /// Offers nothing that is built in. Every credential gets the same ways: they tell models apart, and a decoy has none.
@@ -37,5 +54,27 @@ pub(super) fn check_attachment(joined: &Joined) -> Result<(), Fido2Error> {
     match joined.attachment.as_deref() {
         Some("cross-platform") => Ok(()),
         Some(_) | None => Err(Fido2Error::BuiltIn),
+    }
+}
+
+/// Asks for a security key: neither what is built in nor, where the browser can tell, a phone.
+pub(super) fn ask_to_create(options: &mut Json) {
+    if let Some(selection) =
+        options.pointer_mut("/publicKey/authenticatorSelection").and_then(Json::as_object_mut)
+    {
+        selection.insert("authenticatorAttachment".to_owned(), json!("cross-platform"));
+    }
+    if let Some(options) = options.pointer_mut("/publicKey").and_then(Json::as_object_mut) {
+        options.insert("hints".to_owned(), json!(["security-key"]));
+    }
+}
+
+/// A new authenticator is on a wire or near a reader, and nowhere else. One whose browser names no way to it may be a phone.
+pub(super) fn check_security_key(new: &NewlyJoined) -> Result<(), Fido2Error> {
+    check_attachment(&new.joined)?;
+    let ways = &new.response.transports;
+    match !ways.is_empty() && ways.iter().all(|way| WAYS_TO_KEYS.contains(&way.as_str())) {
+        true => Ok(()),
+        false => Err(Fido2Error::NotSecurityKey),
     }
 }

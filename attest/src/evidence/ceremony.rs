@@ -15,6 +15,8 @@ use super::under_way::Ceremonies;
 use super::under_way::Registration;
 use super::under_way::Step;
 use crate::authenticator::Authenticator;
+use crate::authenticator::AuthenticatorKind;
+use crate::authenticator::MAX_SECURITY_KEYS;
 use crate::clock::Clock;
 use crate::clock::UnixSeconds;
 use crate::factor_rules::FactorRules;
@@ -101,6 +103,7 @@ pub struct Started {
 /// An authenticator that was proved in an enrolment. Only [`Fido2::finish_registration`] makes one.
 #[derive(Clone, Debug)]
 pub struct NewPasskey {
+    pub(crate) kind: AuthenticatorKind,
     pub(crate) authenticator_id: Fingerprint,
     pub(crate) passkey: Passkey,
     pub(crate) counter: u32,
@@ -216,14 +219,15 @@ impl Fido2 {
         &self.relying_party
     }
 
-    /// Asks a new phone to register for `holder`, under the ticket `ticket_id`. The holder's `known` authenticators are left
-    /// out: a phone that is registered says so itself.
+    /// Asks a new authenticator of this `kind` to register for `holder`, under the ticket `ticket_id`. The holder's `known`
+    /// authenticators are left out: one that is registered says so itself.
     ///
     /// # Errors
     /// [`Fido2Error::Busy`], and our own faults.
     pub fn start_registration(
         &self,
         ticket_id: &str,
+        kind: AuthenticatorKind,
         holder: &Holder,
         known: &[Arc<Authenticator>],
     ) -> Result<Started, Fido2Error> {
@@ -249,13 +253,17 @@ impl Fido2 {
                 ids.map(|id| json!({ "type": "public-key", "id": id })).collect();
             options.insert("excludeCredentials".to_owned(), Json::Array(excluded));
         }
+        match kind {
+            AuthenticatorKind::Phone => {}
+            AuthenticatorKind::SecurityKey => brought::ask_to_create(&mut options),
+        }
         let user_handle = user.as_bytes().to_vec();
         let known = known.iter().map(|known| known.authenticator_id.clone()).collect();
-        let registration = Registration { state, user_handle, known };
+        let registration = Registration { state, user_handle, known, kind };
         self.begin(ticket_id, Step::Registration(Box::new(registration)), challenge, &options)
     }
 
-    /// Judges the new phone's answer. Whether anybody else has this authenticator is decided when it is stored.
+    /// Judges the new authenticator's answer. Whether anybody else has this authenticator is decided when it is stored.
     ///
     /// # Errors
     /// [`Fido2Error`]; the ceremony is over in any case.
@@ -270,8 +278,11 @@ impl Fido2 {
         let Step::Registration(registration) = self.take(ceremony_id, ticket_id)? else {
             return Err(Fido2Error::CeremonyOver);
         };
-        let Registration { state, user_handle, known } = *registration;
+        let Registration { state, user_handle, known, kind } = *registration;
         let credential: RegisterPublicKeyCredential = read(credential_json)?;
+        if kind == AuthenticatorKind::SecurityKey {
+            brought::check_security_key(&read(credential_json)?)?;
+        }
         let id = Fingerprint::of(&credential.raw_id);
         let judged = self.webauthn.finish_passkey_registration(&credential, &state);
         let passkey = judged.map_err(|error| Fido2Error::of(error, &id))?;
@@ -284,6 +295,7 @@ impl Fido2 {
         let (flags, counter) = flags_and_counter(&said).ok_or(Fido2Error::Malformed)?;
         let aaguid = said.get(AAGUID_AT..).and_then(|rest| rest.first_chunk().copied());
         let new = NewPasskey {
+            kind,
             authenticator_id,
             counter,
             user_handle,
@@ -291,14 +303,18 @@ impl Fido2 {
             is_backup_eligible: flags & FLAG_BE != 0,
             passkey,
         };
-        match self.rules.accepts(&new) {
-            true => Ok(new),
-            false => Err(Fido2Error::NotAccepted),
+        match kind {
+            // Nobody copies the key of a security key: what is copied is a phone's or a browser's.
+            AuthenticatorKind::SecurityKey if new.is_backup_eligible => {
+                Err(Fido2Error::NotSecurityKey)
+            }
+            _ if self.rules.accepts(&new) => Ok(new),
+            _ => Err(Fido2Error::NotAccepted),
         }
     }
 
-    /// Asks one of `authenticators`, all of them the holder's, to approve `binding`. With none of them the question looks the
-    /// same and no answer will do: nobody learns who has a phone.
+    /// Asks one of `authenticators`, all of them the holder's, to approve `binding`: on a phone the phone, at a PC security keys,
+    /// too. Places that nothing has are filled, so that the question always looks the same: nobody learns who has what.
     ///
     /// The number was typed right before, and the binding is recorded under the challenge before the options leave.
     ///
@@ -310,12 +326,12 @@ impl Fido2 {
         authenticators: &[Arc<Authenticator>],
     ) -> Result<Started, Fido2Error> {
         let asked = authenticators.iter();
-        let asked: Vec<_> =
+        let mut asked: Vec<_> =
             asked.filter(|asked| asked.holder_id == binding.holder_id).cloned().collect();
-        let mut passkeys: Vec<Passkey> = asked.iter().map(|asked| asked.passkey.clone()).collect();
-        if passkeys.is_empty() {
-            passkeys.push(self.decoys.passkey(&binding.holder_id)?);
+        if binding.surface == Surface::Phone {
+            asked.retain(|asked| asked.kind == AuthenticatorKind::Phone);
         }
+        let passkeys = self.one_for_each_place(&binding, &asked)?;
         let (options, state) =
             self.webauthn.start_passkey_authentication(&passkeys).map_err(Fido2Error::Rejected)?;
         let challenge = options.public_key.challenge.clone();
@@ -376,6 +392,29 @@ impl Fido2 {
         evidence.check(&self.relying_party)?;
         let evidence_json = serde_json::to_string(&evidence).map_err(Fido2Error::Unreadable)?;
         Ok(VerifiedFido2 { evidence, evidence_json, result })
+    }
+
+    /// A place for the phone, and at a PC for each security key that one may have; the order says nothing of who used what.
+    fn one_for_each_place(
+        &self,
+        binding: &Binding,
+        asked: &[Arc<Authenticator>],
+    ) -> Result<Vec<Passkey>, Fido2Error> {
+        let mut asked: Vec<_> = asked.iter().collect();
+        asked.sort_by_key(|asked| (asked.enrolled_at, &asked.authenticator_id));
+        let of = |kind| asked.iter().filter(move |asked| asked.kind == kind);
+        let keys = match binding.surface {
+            Surface::Phone => 0,
+            Surface::Pc => MAX_SECURITY_KEYS,
+        };
+        let held = std::iter::once(of(AuthenticatorKind::Phone).next());
+        let mut on_ring = of(AuthenticatorKind::SecurityKey);
+        let held = held.chain(std::iter::repeat_with(|| on_ring.next()).take(keys));
+        let filled = held.enumerate().map(|(place, held)| match held {
+            Some(held) => Ok(held.passkey.clone()),
+            None => self.decoys.passkey(&binding.holder_id, place),
+        });
+        filled.collect()
     }
 
     fn begin(

@@ -1,7 +1,7 @@
 //! Authenticators of people who have none: always the same for one holder id, made of a key that nobody else has. Also over a
 //! restart, or whoever asks before and after it would learn whose does not change.
 //!
-//! They are asked like real ones, so that nobody learns from a question who has a phone, and an answer costs the same.
+//! They are asked like real ones, so that nobody learns from a question who has what, and an answer costs the same.
 
 use super::fido2::Fido2Error;
 use crate::sign_in::RandomFailed;
@@ -33,16 +33,20 @@ impl Decoys {
         Ok(Self { key: hmac::Key::new(hmac::HMAC_SHA256, key), x, y })
     }
 
-    /// The one of `holder_id`.
-    pub(super) fn passkey(&self, holder_id: &str) -> Result<Passkey, Fido2Error> {
-        let tag = hmac::sign(&self.key, holder_id.as_bytes());
-        // Phones use ids of 16, 20 and 32 octets; a holder id always has the same.
-        let len = match tag.as_ref().last().copied().unwrap_or_default() % 4 {
-            0 => 16,
-            1 | 2 => 20,
-            _ => 32,
+    /// The one of `holder_id` in this place: the first is a phone's, others are security keys'.
+    pub(super) fn passkey(&self, holder_id: &str, place: usize) -> Result<Passkey, Fido2Error> {
+        // No holder id ends in a number behind an octet 0.
+        let named = |half: usize| match (place, half) {
+            (0, 0) => holder_id.to_owned(),
+            _ => format!("{holder_id}\0{place}\0{half}"),
         };
-        let id = URL_SAFE_NO_PAD.encode(tag.as_ref().get(..len).unwrap_or_default());
+        let tag = |half| hmac::sign(&self.key, named(half).as_bytes());
+        let octets = [tag(0).as_ref(), tag(1).as_ref()].concat();
+        // Phones use ids of 16, 20 and 32 octets, keys of 16, 48 and 64; a holder id always has the same.
+        let lengths = if place == 0 { [16, 20, 20, 32] } else { [16, 48, 64, 64] };
+        let which = octets.get(31).copied().unwrap_or_default() % 4;
+        let len = lengths.get(usize::from(which)).copied().unwrap_or(20);
+        let id = URL_SAFE_NO_PAD.encode(octets.get(..len).unwrap_or_default());
         let ec2 = json!({ "curve": "SECP256R1", "x": self.x, "y": self.y });
         let passkey = json!({ "cred": {
             "cred_id": id,

@@ -145,6 +145,9 @@ pub enum Fido2Error {
     /// On a PC: built into it, or the browser does not say what it is.
     #[error("the authenticator is not one that is brought to the computer")]
     BuiltIn,
+    /// A phone, or something that does not say what it is, where a security key was asked to register.
+    #[error("the authenticator does not say that it is a security key")]
+    NotSecurityKey,
     /// The authenticator is not one of those asked.
     #[error("the authenticator is not one of those asked")]
     NotAsked,
@@ -209,6 +212,7 @@ impl Fido2Error {
             Self::Unreadable(_) | Self::Malformed => "fido2_unreadable",
             Self::CeremonyOver => "fido2_ceremony_over",
             Self::BuiltIn => "fido2_built_in",
+            Self::NotSecurityKey => "fido2_not_security_key",
             Self::NotAsked => "fido2_not_asked",
             Self::Known => "fido2_known",
             Self::NotAccepted => "fido2_not_accepted",

@@ -4,6 +4,7 @@ use super::ceremony::CEREMONY_SECONDS;
 use super::fido2::Binding;
 use super::fido2::Fido2Error;
 use crate::authenticator::Authenticator;
+use crate::authenticator::AuthenticatorKind;
 use crate::clock::UnixSeconds;
 use crate::own_page::PORTAL;
 use crate::records::Fingerprint;
@@ -118,6 +119,7 @@ pub(super) struct Registration {
     pub(super) state: PasskeyRegistration,
     pub(super) user_handle: Vec<u8>,
     pub(super) known: Vec<Fingerprint>,
+    pub(super) kind: AuthenticatorKind,
 }
 
 pub(super) struct Assertion {

@@ -327,7 +327,7 @@ impl NotificationCards {
             let by = LetterEnroller { notification_card: card.card_id.clone() };
             let by = EnrolledBy::NotificationCard(by);
             let terminal = card.terminal().unwrap_or_default();
-            let phone = Authenticator::phone(new, &card.holder_id, by, terminal, now);
+            let phone = Authenticator::proved(new, &card.holder_id, by, terminal, now);
             let slot = PhoneSlot {
                 holder_id: card.holder_id.clone(),
                 authenticator_id: new.authenticator_id.clone(),

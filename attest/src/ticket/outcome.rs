@@ -18,12 +18,12 @@ pub enum TicketOpened {
     Over,
 }
 
-/// What became of a phone that was proved, or of the card or phone that was asked again for it.
+/// What became of an authenticator that was proved, or of the card or phone that was asked again for it.
 #[derive(Debug)]
 pub enum Enrolled {
     /// The card, or the old phone, has to be asked again; nothing is registered before.
     AsksAgain,
-    /// It is the holder's phone now.
+    /// It is the holder's now.
     Done {
         /// The new one: to be put into the registry.
         authenticator: Box<Authenticator>,
@@ -36,6 +36,8 @@ pub enum Enrolled {
     Known,
     /// The holder has another phone than the one they agreed to give up.
     OtherPhone,
+    /// The holder has as many security keys as they may.
+    KeysFull,
     /// What enrols was added too short a time ago to enrol another.
     TooNew {
         /// When it may.

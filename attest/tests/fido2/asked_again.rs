@@ -16,6 +16,7 @@ use attest::records::Method;
 use attest::sign_in::DenyReason;
 use attest::ticket::CONFIRM_SECONDS;
 use attest::ticket::Enrolled;
+use attest::ticket::Enrols;
 use attest::ticket::Ticket;
 
 const DAY: u64 = 86_400;
@@ -38,7 +39,8 @@ impl Room {
         world.clock.set(START + seconds);
         let by = Enroller { method: Method::Fido2, factor: old.authenticator_id.clone() };
         let (page, replaces) = (PageSecret::random().unwrap(), Some(old.authenticator_id.clone()));
-        let ticket = world.tickets.issue("u-1", by, replaces, "PC", &page, None).await;
+        let ticket =
+            world.tickets.issue("u-1", by, Enrols::Phone { replaces }, "PC", &page, None).await;
         let ticket = ticket.unwrap().unwrap();
         let link = page.link_secret();
         world.tickets.open(&ticket.ticket_id, &link, &page.number()).await.unwrap();

@@ -6,6 +6,7 @@ use crate::world::World;
 use crate::world::binding;
 use crate::world::phone;
 use attest::authenticator::Authenticator;
+use attest::authenticator::AuthenticatorKind;
 use attest::danger_testing::PhoneKey;
 use attest::danger_testing::START;
 use attest::danger_testing::SoftPhone;
@@ -139,7 +140,8 @@ async fn enrolment_does_not_answer_a_sign_in_nor_the_reverse() {
     let world = World::new().await;
     let (ticket, _) = world.opened("u-1", None).await;
     let id = &ticket.ticket_id;
-    let started = world.fido2.start_registration(id, &holder("u-1"), &[]).unwrap();
+    let started =
+        world.fido2.start_registration(id, AuthenticatorKind::Phone, &holder("u-1"), &[]).unwrap();
     let answer = phone().get(&started.options_json).unwrap();
     let refused = world.fido2.finish_assertion(&started.ceremony_id, id, &answer);
     assert!(matches!(refused, Err(Fido2Error::CeremonyOver)));
@@ -277,7 +279,7 @@ async fn holders_own_phone_is_left_out_of_an_enrolment() {
     let (ticket, _) = world.opened("u-1", None).await;
     let started = world
         .fido2
-        .start_registration(&ticket.ticket_id, &holder("u-1"), &[Arc::clone(&known)])
+        .start_registration(&ticket.ticket_id, ticket.kind, &holder("u-1"), &[Arc::clone(&known)])
         .unwrap();
     let options: serde_json::Value = serde_json::from_str(&started.options_json).unwrap();
     let excluded = options.pointer("/publicKey/excludeCredentials").unwrap();
@@ -289,7 +291,10 @@ async fn holders_own_phone_is_left_out_of_an_enrolment() {
 #[tokio::test]
 async fn keys_that_are_not_accepted_are_not_offered() {
     let world = World::new().await;
-    let started = world.fido2.start_registration("ticket", &holder("u-1"), &[]).unwrap();
+    let started = world
+        .fido2
+        .start_registration("ticket", AuthenticatorKind::Phone, &holder("u-1"), &[])
+        .unwrap();
     let options: serde_json::Value = serde_json::from_str(&started.options_json).unwrap();
     let offered = options.pointer("/publicKey/pubKeyCredParams").unwrap().as_array().unwrap();
     let algorithms: Vec<_> = offered.iter().map(|offer| offer["alg"].as_i64().unwrap()).collect();

@@ -24,6 +24,7 @@ use attest::records::Method;
 use attest::sign_in::DenyReason;
 use attest::ticket::CONFIRM_SECONDS;
 use attest::ticket::Enrolled;
+use attest::ticket::Enrols;
 use attest::ticket::TICKET_SECONDS;
 use attest::ticket::Ticket;
 use attest::ticket::TicketOpened;
@@ -399,7 +400,8 @@ async fn handshake_that_was_used_before_issues_and_confirms_nothing() {
     let page = PageSecret::random().unwrap();
     let issue = async |once_key: &Fingerprint| {
         let by = by_card("u-1");
-        world.tickets.issue("u-1", by, None, "PC", &page, Some(once_key)).await.unwrap()
+        let enrols = Enrols::Phone { replaces: None };
+        world.tickets.issue("u-1", by, enrols, "PC", &page, Some(once_key)).await.unwrap()
     };
     let (first, second) = (handshake(), handshake());
     let ticket = issue(&first).await.unwrap();
@@ -436,8 +438,8 @@ async fn my_number_card_younger_than_the_wait_enrols_no_phone() {
     for (now, done) in [(START + DAY - 1, false), (START + DAY, true)] {
         world.clock.set(now);
         let page = PageSecret::random().unwrap();
-        let issued =
-            world.tickets.issue("u-1", by.clone(), None, "PC", &page, Some(&handshake())).await;
+        let (by, enrols) = (by.clone(), Enrols::Phone { replaces: None });
+        let issued = world.tickets.issue("u-1", by, enrols, "PC", &page, Some(&handshake())).await;
         let ticket = issued.unwrap().unwrap();
         world.tickets.open(&ticket.ticket_id, &page.link_secret(), &page.number()).await.unwrap();
         let new = world.register(&ticket, &mut phone(), &[]).unwrap();

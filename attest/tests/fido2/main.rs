@@ -18,4 +18,5 @@ mod interleavings;
 mod letter_orders;
 mod notification_cards;
 mod orders;
+mod security_keys;
 mod world;

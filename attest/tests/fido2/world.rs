@@ -44,6 +44,7 @@ use attest::store::Txn;
 use attest::store::Versioned;
 use attest::store::memory::MemoryStore;
 use attest::ticket::Enrolled;
+use attest::ticket::Enrols;
 use attest::ticket::Ticket;
 use attest::ticket::TicketOpened;
 use attest::ticket::Tickets;
@@ -194,7 +195,8 @@ impl World {
     ) -> (Ticket, PageSecret) {
         let page = PageSecret::random().unwrap();
         let (by, once_key) = (by_card(holder_id), handshake());
-        let ticket = self.tickets.issue(holder_id, by, replaces, "PC", &page, Some(&once_key));
+        let enrols = Enrols::Phone { replaces };
+        let ticket = self.tickets.issue(holder_id, by, enrols, "PC", &page, Some(&once_key));
         (ticket.await.unwrap().unwrap(), page)
     }
 
@@ -218,8 +220,8 @@ impl World {
         phone: &mut SoftPhone,
         known: &[Arc<Authenticator>],
     ) -> Result<NewPasskey, Fido2Error> {
-        let started =
-            self.fido2.start_registration(&ticket.ticket_id, &holder("u-1"), known).unwrap();
+        let (id, kind) = (&ticket.ticket_id, ticket.kind);
+        let started = self.fido2.start_registration(id, kind, &holder("u-1"), known).unwrap();
         let answer = phone.create(&started.options_json).unwrap();
         self.fido2.finish_registration(&started.ceremony_id, &ticket.ticket_id, &answer)
     }

@@ -19,6 +19,7 @@ use api::operations::own_page::OwnSignatures;
 use api::operations::portal::Terminal;
 use api::wire::MethodName;
 use async_trait::async_trait;
+use attest::authenticator::AuthenticatorKind;
 use std::sync::Mutex;
 
 /// Secret of the page that is open.
@@ -39,6 +40,7 @@ pub struct PaperOwnPage {
 
 pub fn phone() -> OwnPhone {
     OwnPhone {
+        kind: AuthenticatorKind::Phone,
         device: "device-1".into(),
         label: "<1>".into(),
         since: 1_798_729_199,
@@ -109,6 +111,7 @@ impl OwnPage for PaperKeeper {
         shown(secret, || DeviceRemoval {
             phone: phone(),
             form_token: "one-time".into(),
+            remaining_devices: Vec::new(),
             remaining_cards: if has_cards { cards() } else { Vec::new() },
             ca_contact: Some("認証局 <03-0000-0000>".into()),
         })

@@ -26,6 +26,7 @@ use api::operations::portal::Terminal;
 use api::operations::portal::WaitPage;
 use api::operations::portal::Waiting;
 use async_trait::async_trait;
+use attest::authenticator::AuthenticatorKind;
 use serde_json::Value;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -77,12 +78,20 @@ pub fn ask(purpose: Purpose) -> PhonePage {
     }
 }
 
+fn of_kind(what: &str, kind: AuthenticatorKind) -> String {
+    match kind {
+        AuthenticatorKind::Phone => what.to_owned(),
+        AuthenticatorKind::SecurityKey => format!("{what} key"),
+    }
+}
+
 fn or<T: Clone>(instead: &Mutex<Option<T>>, usual: impl FnOnce() -> T) -> T {
     instead.lock().unwrap().clone().unwrap_or_else(usual)
 }
 
 fn started() -> EnrolStarted {
     EnrolStarted::Page {
+        kind: AuthenticatorKind::Phone,
         portal_origin: "https://localhost:8446".into(),
         id: "page-1".into(),
         page_secret: PAGE_SECRET.into(),
@@ -94,8 +103,10 @@ impl Portal for PaperKeeper {
     async fn portal_index(&self) -> PortalIndex {
         PortalIndex {
             enrol_url: "https://localhost:8444/enrol".into(),
+            enrol_key_url: "https://localhost:8444/enrol-key".into(),
             my_number: Some(MyNumberUrls {
                 enrol: "https://localhost:8447/enrol".into(),
+                enrol_key: "https://localhost:8447/enrol-key".into(),
                 link: "https://localhost:8444/link".into(),
             }),
             changes_by_phone: true,
@@ -177,8 +188,13 @@ impl Portal for PaperKeeper {
         or(&self.portal.done, || PhoneDone::Denied)
     }
 
-    async fn open_enrol(&self, _request_id: &str, card: Option<CardHandshake>) -> EnrolPage {
-        self.note("open enrol");
+    async fn open_enrol(
+        &self,
+        _request_id: &str,
+        kind: AuthenticatorKind,
+        card: Option<CardHandshake>,
+    ) -> EnrolPage {
+        self.note(of_kind("open enrol", kind));
         match card {
             None => EnrolPage::PresentCard,
             Some(_) => or(&self.portal.enrol, || EnrolPage::Confirm {
@@ -194,18 +210,19 @@ impl Portal for PaperKeeper {
     async fn start_enrol(
         &self,
         _request_id: &str,
+        kind: AuthenticatorKind,
         card: Option<CardHandshake>,
         form_token: &str,
         terminal: Terminal,
     ) -> EnrolStarted {
-        self.note(format!("start enrol {} {form_token}", card.is_some()));
+        self.note(format!("{} {} {form_token}", of_kind("start enrol", kind), card.is_some()));
         self.portal.terminals.lock().unwrap().push(terminal);
         or(&self.portal.started, started)
     }
 
     async fn started_enrol(&self, _request_id: &str, id: &str, page_secret: &str) -> EnrolStarted {
         match (id, page_secret) {
-            ("page-1", PAGE_SECRET) => started(),
+            ("page-1", PAGE_SECRET) => or(&self.portal.started, started),
             _ => EnrolStarted::Refused(SignInRefusal::LinkOver.into()),
         }
     }
@@ -244,7 +261,10 @@ impl ConfirmEnrolment for PaperKeeper {
         approve: bool,
     ) -> EnrolEnded {
         self.note(format!("confirm {id} {} {form_token} {approve}", card.is_some()));
-        or(&self.portal.ended, || EnrolEnded::Enrolled { label: "90D8-3E98".into() })
+        or(&self.portal.ended, || EnrolEnded::Enrolled {
+            kind: AuthenticatorKind::Phone,
+            label: "90D8-3E98".into(),
+        })
     }
 }
 

@@ -16,6 +16,7 @@ use act::Act;
 use act::HOLDERS;
 use act::acts;
 use attest::authenticator::Authenticator;
+use attest::authenticator::AuthenticatorKind;
 use attest::authenticator::Enroller;
 use attest::danger_testing::START;
 use attest::danger_testing::SoftPhone;
@@ -369,7 +370,8 @@ impl Model {
     /// Another phone proves itself.
     fn new_phone(&self, owner: &str, who: &str) -> (NewPasskey, SoftPhone) {
         let (fido2, mut phone) = (&self.world().fido2, phone());
-        let started = fido2.start_registration(owner, &holder(who), &[]).unwrap();
+        let kind = AuthenticatorKind::Phone;
+        let started = fido2.start_registration(owner, kind, &holder(who), &[]).unwrap();
         let answer = phone.create(&started.options_json).unwrap();
         (fido2.finish_registration(&started.ceremony_id, owner, &answer).unwrap(), phone)
     }

@@ -40,6 +40,7 @@ use attest::sign_in::DenyReason;
 use attest::store::Outcome;
 use attest::store::Txn;
 use attest::ticket::Enrolled;
+use attest::ticket::Enrols;
 use attest::ticket::Ticket;
 use attest::ticket::TicketOpened;
 use attest::withdrawn::Stop;
@@ -126,7 +127,8 @@ impl House {
     ) -> Came {
         let page = PageSecret::random().unwrap();
         let tickets = &self.cards.world.tickets;
-        match tickets.issue(who, by, replaces, "PC", &page, key).await.unwrap() {
+        let enrols = Enrols::Phone { replaces };
+        match tickets.issue(who, by, enrols, "PC", &page, key).await.unwrap() {
             None => Came::refused(&[]),
             Some(ticket) => {
                 let came = Came::made(Made::Ticket(ticket, page));

@@ -7,7 +7,7 @@ use crate::accessibility::axe;
 use tests::support::browser::By;
 use tests::support::browser::Transport;
 
-const AT_PC: By<'_> = By::Css("form[action$='/phone'] button[value='pc']");
+pub const AT_PC: By<'_> = By::Css("form[action$='/phone'] button[value='pc']");
 
 /// A browser that offers what is built in, whatever it was asked for.
 const OFFER_ALL: &str = "const get = navigator.credentials.get.bind(navigator.credentials);

@@ -8,6 +8,7 @@ mod keyboard;
 mod letter;
 mod my_number;
 mod once;
+mod security_key;
 mod sign_in;
 mod trouble;
 

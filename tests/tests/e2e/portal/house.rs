@@ -125,9 +125,33 @@ impl House {
 
     /// The card's page for registering a phone.
     pub async fn enrol_page(&self, card: &Pair) -> (Connection, Reply) {
+        self.card_page(card, "/enrol").await
+    }
+
+    async fn card_page(&self, card: &Pair, path: &str) -> (Connection, Reply) {
         let mut connection = self.connect_card(Some(card)).await;
-        let page = connection.get("/enrol?lang=en").await;
+        let page = connection.get(&format!("{path}?lang=en")).await;
         (connection, page)
+    }
+
+    /// The card's page for registering a security key.
+    pub async fn enrol_key_page(&self, card: &Pair) -> Reply {
+        self.card_page(card, "/enrol-key").await.1
+    }
+
+    /// The card allows a security key; the browser is on the page that asks for it.
+    pub async fn begin_key(&self, card: &Pair) -> Pc {
+        let (connection, page) = self.card_page(card, "/enrol-key").await;
+        self.allow(connection, &page, "/enrol-key").await
+    }
+
+    /// A security key is registered by the card.
+    pub async fn enrol_key(&self, card: &Pair, key: &mut SoftPhone) {
+        let pc = self.begin_key(card).await;
+        let told = self.approve_here(&pc, key, &json!({})).await.expect(200).json();
+        assert_eq!(told["state"], "go_on", "{told}");
+        let done = self.confirm_enrolment(&pc, card, "approve").await.expect(200);
+        assert!(done.text().contains("The security key is registered"), "{done}");
     }
 
     /// The card allows a phone; the browser is on the page that waits for it.
@@ -137,11 +161,17 @@ impl House {
     }
 
     /// The same from the card's page on.
-    pub async fn allow_phone(&self, mut connection: Connection, page: &Reply) -> Pc {
+    pub async fn allow_phone(&self, connection: Connection, page: &Reply) -> Pc {
+        self.allow(connection, page, "/enrol").await
+    }
+
+    /// The form of the card's page is sent.
+    pub async fn allow(&self, mut connection: Connection, page: &Reply, path: &str) -> Pc {
         let form_token = field(&page.text(), "form_token");
         let form = format!("form_token={}", form_token.unwrap_or_else(|| panic!("{page}")));
         let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
-        let led = connection.ask("POST /enrol", headers, form.as_bytes()).await.expect(303);
+        let line = format!("POST {path}");
+        let led = connection.ask(&line, headers, form.as_bytes()).await.expect(303);
         let cookie = format!("Cookie: {}\r\n", led.cookie("__Secure-started").unwrap());
         let line = format!("GET {}", led.header("location"));
         let html = connection.ask(&line, &cookie, b"").await.expect(200).text();
@@ -325,14 +355,18 @@ impl House {
         self.connect().await.ask(&line, &headers, body.to_string().as_bytes()).await
     }
 
-    /// The authenticator does what the PC's own page asks.
+    /// The authenticator signs in or registers, as the PC's own page asks.
     pub async fn approve_here(&self, pc: &Pc, phone: &mut SoftPhone, pressed: &Value) -> Reply {
         let asked = self.post_here(pc, "options", pressed).await;
         let question = asked.json();
         if question["state"] != "options" {
             return asked;
         }
-        let answer = phone.get(&question["options"].to_string()).unwrap();
+        let options = question["options"].to_string();
+        let answer = match question.pointer("/options/publicKey/user") {
+            Some(_) => phone.create(&options).unwrap(),
+            None => phone.get(&options).unwrap(),
+        };
         let credential: Value = serde_json::from_str(&answer).unwrap();
         let body = json!({ "ceremony_id": question["ceremony_id"], "credential": credential });
         self.post_here(pc, "finish", &body).await

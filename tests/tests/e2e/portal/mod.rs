@@ -25,4 +25,5 @@ mod own_page_races;
 mod own_signatures;
 mod retire;
 mod saved;
+mod security_key;
 mod sign_in;

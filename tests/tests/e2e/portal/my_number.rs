@@ -23,7 +23,7 @@ impl House {
     }
 
     /// The My Number card is shown again for the phone that was proved.
-    async fn confirm_by_my_number(&self, pc: &Pc, card: &Pair) -> Reply {
+    pub async fn confirm_by_my_number(&self, pc: &Pc, card: &Pair) -> Reply {
         let mut connection = self.with_my_number(Some(card)).await;
         let page = connection.get(&format!("/enrol/{}?lang=en", pc.id)).await;
         self.decide_again(&pc.id, (connection, page), "approve").await

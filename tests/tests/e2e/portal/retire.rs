@@ -39,6 +39,7 @@ async fn cards_and_phone_of_a_retired_holder_go_with_them_and_prove_another_hold
     let (doctor, my_number) = house.doctor_with_my_number().await;
     let mut phone = house.new_phone();
     house.enrol(&doctor.card, &mut phone).await.expect(200);
+    house.enrol_key(&doctor.card, &mut house.new_key()).await;
     let session = house.sign_in(&doctor, &mut phone).await;
     assert_eq!(retire(house, &doctor).await["sessions_ended"], 1);
 
@@ -46,10 +47,13 @@ async fn cards_and_phone_of_a_retired_holder_go_with_them_and_prove_another_hold
     for what in ["cards", "devices", "jpki"] {
         assert_eq!(list(house, what, &doctor).await, json!([]), "{what}");
     }
-    assert_eq!(removed(house, &doctor).await, ["card", "device", "holder", "my_number_card"]);
+    assert_eq!(
+        removed(house, &doctor).await,
+        ["card", "device", "device", "holder", "my_number_card"]
+    );
     let line = format!("GET /holders/{}", doctor.holder_id);
     let shown = admin::ask(&house.world, &house.world.pki.auditor, &line, None).await.json();
-    assert_eq!(shown["taken"].as_array().unwrap().len(), 3, "{shown:#}");
+    assert_eq!(shown["taken"].as_array().unwrap().len(), 4, "{shown:#}");
     assert_eq!(shown["findings"].as_array().unwrap().len(), 1, "nothing is advised: {shown:#}");
 
     // No card is linked to who left.
