@@ -15,6 +15,7 @@ mod confirm_change;
 mod confirm_enrol;
 mod contact;
 mod enrol;
+mod enroller;
 mod entitlement;
 pub mod entries;
 mod gauges;
