@@ -115,12 +115,12 @@ pub(crate) fn signed_in_here(language: Language, system: &str) -> Message {
     message(language, ["認証しました", "You are signed in"], &[[&ja, &en]])
 }
 
-/// PC: the holder said no on the phone, or the number was wrong too often.
+/// PC: the holder said no, or the number was wrong too often.
 pub(crate) fn ended(language: Language) -> Message {
-    let title = ["スマートフォンで確認できませんでした", "The phone did not confirm this"];
+    let title = ["確認できませんでした", "This was not confirmed"];
     let why = [
-        "スマートフォンで断られたか、そのスマートフォンでは行えないか、番号の間違いが上限に達しました。認証も登録も行われていません。",
-        "It was refused on the phone, that phone may not do this, or the number was wrong too often. Nobody was signed in and nothing was registered.",
+        "断られた、そのスマートフォンでは行えない、または番号の間違いが上限に達したため、終了しました。認証も登録も行われていません。",
+        "It was refused, that phone may not do this, or the number was wrong too often. Nobody was signed in and nothing was registered.",
     ];
     let next = [
         "ご自身の操作であれば、最初からやり直してください。",

@@ -210,7 +210,7 @@ async fn waiting_page_becomes_what_the_phone_decided() {
         (ask_change(), 200, "<form method=\"post\" action=\"/wait/page-1/change\">"),
         (enrolled(AuthenticatorKind::Phone), 200, "スマートフォンの登録が完了しました"),
         (enrolled(AuthenticatorKind::SecurityKey), 200, "セキュリティキーの登録が完了しました"),
-        (WaitPage::Denied, 403, "断られたか、"),
+        (WaitPage::Denied, 403, "断られた、"),
         (WaitPage::Over, 403, "使えなくなりました"),
         (WaitPage::Unavailable, 503, "ただいま利用できません"),
     ] {

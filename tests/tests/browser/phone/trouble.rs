@@ -60,7 +60,7 @@ async fn number_wrong_five_times_ends_the_page() {
     }
     room.phone.wait_for_text("番号の間違いが上限に達しました").await;
     assert!(!room.phone.text().await.contains("再試行"));
-    room.pc.wait_for_text("番号の間違いが上限に達しました。").await;
+    room.pc.wait_for_text("番号の間違いが上限に達したため").await;
     // That was one page: the doctor begins another.
     let page = room.begin_sign_in(&pending).await;
     room.answer(&page).await;
@@ -75,7 +75,7 @@ async fn holder_who_says_no_on_the_phone_ends_it_on_the_pc() {
     room.phone.go(&page.url).await;
     room.phone.find(REFUSE).await.click().await;
     room.phone.wait_for_text("断りました").await;
-    room.pc.wait_for_text("スマートフォンで断られたか").await;
+    room.pc.wait_for_text("断られた、").await;
     assert_eq!(room.desk.ehr.state(&pending.session_id).await, "denied");
 }
 
