@@ -160,9 +160,17 @@ pub(super) fn on_phone(language: Language) -> [Message; 4] {
 }
 
 /// As the asking PC says it.
-fn at_pc(language: Language) -> [Message; 4] {
+fn at_pc(language: Language, purpose: &Purpose) -> [Message; 4] {
+    let failed = match purpose {
+        Purpose::EnrolKey { .. } => told::key_not_registered(language),
+        Purpose::SignIn { .. }
+        | Purpose::Change { .. }
+        | Purpose::ConfirmChange { .. }
+        | Purpose::OwnPage { .. }
+        | Purpose::Enrol { .. } => told::key_failed(language),
+    };
     [
-        told::key_failed(language),
+        failed,
         told::key_unusable(language),
         told::key_known(language),
         told::key_not_reached(language),
@@ -200,7 +208,7 @@ pub(crate) fn phone(context: &Context<'_>, page: &PhonePage, goes_on: Option<&st
         scope,
         seconds,
         left: clock(seconds),
-        said: said(goes_on.map_or_else(|| on_phone(language), |_| at_pc(language))),
+        said: said(goes_on.map_or_else(|| on_phone(language), |_| at_pc(language, purpose))),
         goes_on,
     };
     html(StatusCode::OK, &page, language, Allowed::OWN_SCRIPT)

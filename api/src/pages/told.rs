@@ -206,6 +206,16 @@ pub(crate) fn key_failed(language: Language) -> Message {
     message(language, title, &[again])
 }
 
+/// PC: as [`key_failed`], where a security key is registered.
+pub(crate) fn key_not_registered(language: Language) -> Message {
+    let title = ["セキュリティキーを登録できませんでした", "The security key was not registered"];
+    let again = [
+        "セキュリティキーの PIN または指紋による確認が終わっていません。取り消したときも、この表示になります。",
+        "The PIN or fingerprint of the security key was not confirmed. This is also shown when you cancelled.",
+    ];
+    message(language, title, &[again])
+}
+
 /// PC: its browser cannot do this.
 pub(crate) fn key_unusable(language: Language) -> Message {
     let other = [

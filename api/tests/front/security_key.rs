@@ -55,6 +55,8 @@ async fn page_of_a_key_goes_on_at_this_pc_and_comes_back_for_the_card() {
     *rig.keeper.portal.phone.lock().unwrap() = Some(ask(purpose));
     let page = client.ask("GET /wait/page-1/key?lang=en", &cookie(), b"").await.text();
     assert!(page.contains("Register a security key?") && page.contains("u-17"), "{page}");
+    assert!(page.contains("The security key was not registered"), "{page}");
+    assert!(!page.contains("Nothing confirmed that it is you."), "{page}");
     assert!(page.contains("data-next=\"/wait/page-1?lang=en\"") && !page.contains("id=\"number\""));
     for (done, status, state) in [
         (PhoneDone::AskCard { label: "90D8-3E98".into() }, 200, "go_on"),
