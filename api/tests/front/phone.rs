@@ -50,7 +50,7 @@ async fn page_says_who_asks_for_whom_and_from_where() {
     assert!(
         page.contains("inputmode=\"numeric\"") && page.contains("パソコンの画面に出ている番号")
     );
-    assert!(page.contains("<button>セキュリティキーによるサインイン</button>"));
+    assert!(page.contains("<button>このスマートフォンで認証</button>"));
     assert!(page.contains("<form method=\"post\" action=\"/phone/link-1/deny\">"));
     assert!(page.contains("心当たりがない") && page.contains("<noscript>"));
     assert!(page.contains("セキュリティーキーによる認証に失敗しました。"), "F14");
@@ -69,6 +69,7 @@ async fn page_says_who_asks_for_whom_and_from_where() {
         page.contains("Change to the new phone?") && page.contains("Phone 90D8-3E98"),
         "{page}"
     );
+    assert!(page.contains("<button>Allow</button>"), "{page}");
     *rig.keeper.portal.phone.lock().unwrap() = Some(PhonePage::Unavailable);
     assert_eq!(client.get("/phone/link-1").await.status, 503);
 }

@@ -93,7 +93,7 @@ async fn holder_types_id_and_number_with_the_keyboard_alone() {
     room.phone.go(&page.url).await;
     room.phone.find(NUMBER).await;
     let stops = tab_stops(&room.phone).await;
-    let sign_in = "セキュリティキーによるサインイン";
+    let sign_in = "このスマートフォンで認証";
     assert_eq!(stops, ["", sign_in, "心当たりがない", "English"]);
     let wide = |digit| char::from_u32(u32::from(digit) + 0xfee0).unwrap();
     let field = room.phone.find(NUMBER).await;
