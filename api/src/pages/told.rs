@@ -233,8 +233,8 @@ pub(crate) fn key_not_accepted(language: Language) -> Message {
         "Only a security key can be registered here, one that you plug in or hold to a reader: no phone, and not this computer's own fingerprint reader or PIN. Your institution may not take every model.",
     ];
     let next = [
-        "セキュリティキーを用意し、最初からやり直してください。スマートフォンは「スマートフォンを登録する」から登録できます。",
-        "Start again with a security key. A phone is registered by “Register a phone”.",
+        "セキュリティキーを用意し、最初からやり直してください。スマートフォンは、ポータルの「HPKI カードを使ってスマートフォンを登録する」から登録できます。",
+        "Start again with a security key. A phone is registered on the portal by “Register a phone with your HPKI card”.",
     ];
     message(language, title, &[why, next])
 }

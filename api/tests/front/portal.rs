@@ -71,10 +71,7 @@ async fn index_has_every_entry_in_both_languages() {
     let page = client.get("/").await.text();
     let entries = [
         ("HPKI カードを使ってスマートフォンを登録する", "8444/enrol?lang=ja\">HPKI カードで登録"),
-        (
-            "HPKI カードを使ってセキュリティキーを登録する",
-            "8444/enrol-key?lang=ja\">HPKI カードで登録",
-        ),
+        ("カードを使ってセキュリティキーを登録する", "8444/enrol-key?lang=ja\">HPKI カードで登録"),
         (
             "マイナンバーカードを使ってスマートフォンを登録する",
             "8447/enrol?lang=ja\">マイナンバーカードで登録",
