@@ -41,11 +41,15 @@ impl Language {
 
     /// What people call an authenticator.
     pub(crate) fn device(self, kind: AuthenticatorKind, label: &str) -> String {
-        let kind = match kind {
+        format!("{} {label}", self.kind_alone(kind))
+    }
+
+    /// What it is, at the beginning of a line.
+    pub(crate) fn kind_alone(self, kind: AuthenticatorKind) -> &'static str {
+        match kind {
             AuthenticatorKind::Phone => self.pick("スマートフォン", "Phone"),
             AuthenticatorKind::SecurityKey => self.pick("セキュリティキー", "Security key"),
-        };
-        format!("{kind} {label}")
+        }
     }
 
     /// What it is, within a sentence.

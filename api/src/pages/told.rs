@@ -229,7 +229,7 @@ pub(crate) fn key_unusable(language: Language) -> Message {
 pub(crate) fn key_not_accepted(language: Language) -> Message {
     let title = ["これは登録できません", "This cannot be registered"];
     let why = [
-        "登録できるのは、パソコンに差し込むかかざして使うセキュリティキーです。スマートフォンや、このパソコン自体の指紋や PIN は、ここでは登録できません。機種によっては、施設の設定で登録できないことがあります。",
+        "登録できるのは、パソコンに差し込むか、かざして使うセキュリティキーです。スマートフォンや、このパソコン自体の指紋や PIN は、ここでは登録できません。機種によっては、施設の設定で登録できないことがあります。",
         "Only a security key can be registered here, one that you plug in or hold to a reader: no phone, and not this computer's own fingerprint reader or PIN. Your institution may not take every model.",
     ];
     let next = [

@@ -77,7 +77,7 @@ async fn holder_types_id_and_number_with_the_keyboard_alone() {
             "HPKI カードで認証",
             "",
             "スマートフォンで認証",
-            "セキュリティキーなどをこのパソコンで使って認証",
+            "セキュリティキーまたはスマートフォンをこのパソコンで使って認証",
             "English"
         ]
     );
