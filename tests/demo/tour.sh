@@ -123,7 +123,7 @@ what_next() {
                                   openssl pkcs12 -export -in pki/card-hanako.pem -inkey pki/card-hanako.key -out card.p12
                                   A second profile of Chromium with a virtual authenticator is the phone; inkan device list
   Sign in by phone                the clinic asks: --cert pki/clinic.pem; its login_url opens on the portal
-  And again in the same browser   a new login_url of the clinic for the same holder: one click goes on
+  And again in the same browser   a new login_url of the clinic for the same holder: one click signs her in again
   Sign                            the curl line of README.md; other keys: ?credential=rsa2048, rsa3072, p384
   A lost card                     --cert pki/card-hanako-lost.pem at the sign-in: it is on the revocation list
   The content inside              ?packaging=attached

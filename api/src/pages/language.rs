@@ -3,6 +3,7 @@
 use attest::authenticator::AuthenticatorKind;
 use http::HeaderMap;
 use http::header;
+use time::Date;
 use time::OffsetDateTime;
 use time::UtcOffset;
 use time::macros::offset;
@@ -110,7 +111,7 @@ impl Language {
     }
 
     /// Hour and minute of the clock on the wall in Japan.
-    pub(crate) fn hour(self, unix_seconds: u64) -> String {
+    pub(crate) fn time_of_day(self, unix_seconds: u64) -> String {
         let Some(at) = in_japan(unix_seconds) else {
             return unix_seconds.to_string();
         };
@@ -118,6 +119,23 @@ impl Language {
         match self {
             Self::Japanese => format!("{hour}時{minute:02}分"),
             Self::English => format!("{hour:02}:{minute:02}"),
+        }
+    }
+
+    /// The time of day of `end`, with its day where that is not the day of `start`.
+    pub(crate) fn until(self, start: u64, end: u64) -> String {
+        let day = |unix_seconds| in_japan(unix_seconds).map(OffsetDateTime::date);
+        let (first, last) = (day(start), day(end));
+        let time_of_day = self.time_of_day(end);
+        if first == last {
+            time_of_day
+        } else if first.and_then(Date::next_day) == last {
+            match self {
+                Self::Japanese => format!("翌日{time_of_day}"),
+                Self::English => format!("{time_of_day} the next day"),
+            }
+        } else {
+            self.time(end)
         }
     }
 
@@ -228,11 +246,23 @@ mod tests {
         assert_eq!(Language::Japanese.time(new_year + 1), "2027年1月1日 0時00分");
         assert_eq!(Language::English.time(new_year), "31 December 2026, 23:59 (Japan)");
         assert_eq!(Language::English.time(u64::MAX), u64::MAX.to_string());
-        assert_eq!(Language::Japanese.hour(new_year + 1), "0時00分");
-        assert_eq!(Language::English.hour(new_year), "23:59");
-        assert_eq!(Language::English.hour(u64::MAX), u64::MAX.to_string());
+        assert_eq!(Language::Japanese.time_of_day(new_year + 1), "0時00分");
+        assert_eq!(Language::English.time_of_day(new_year), "23:59");
+        assert_eq!(Language::English.time_of_day(u64::MAX), u64::MAX.to_string());
         let last_second_of_9999 = 253_402_300_799;
         assert_eq!(Language::English.time(last_second_of_9999), last_second_of_9999.to_string());
+    }
+
+    #[test]
+    fn end_is_said_with_its_day_where_that_is_another() {
+        let midnight = 1_798_729_200;
+        let until = |end| Language::Japanese.until(midnight - 60, end);
+        assert_eq!(until(midnight - 1), "23時59分");
+        assert_eq!(until(midnight), "翌日0時00分");
+        assert_eq!(until(midnight + 86_399), "翌日23時59分");
+        assert_eq!(until(midnight + 86_400), "2027年1月2日 0時00分");
+        assert_eq!(Language::English.until(midnight - 1, midnight), "00:00 the next day");
+        assert_eq!(until(u64::MAX), u64::MAX.to_string());
     }
 
     #[test]

@@ -52,7 +52,7 @@ async fn click_is_offered_in_the_place_of_the_choice_and_names_nobody() {
         "前の認証のまま続けますか",
         "&#60;b&#62;電子カルテ&#60;/b&#62;",
         "2026年12月31日 23時59分",
-        "23時59分の認証のまま続ける（11時59分まで）",
+        "23時59分の認証のまま続ける（翌日11時59分まで）",
         "スマートフォン",
         "1,249 件",
         "試験モード",
@@ -64,7 +64,7 @@ async fn click_is_offered_in_the_place_of_the_choice_and_names_nobody() {
     }
     assert!(!page.contains("u-17"), "{page}");
     let page = get(&mut client, &cookie, &format!("{path}?lang=en")).await.text();
-    assert!(page.contains("Go on as signed in at 23:59 (until 11:59)"), "{page}");
+    assert!(page.contains("Go on as signed in at 23:59 (until 11:59 the next day)"), "{page}");
 }
 
 #[tokio::test]
