@@ -399,7 +399,7 @@ fn words(refusal: SignInRefusal) -> Words {
         ),
         SignInRefusal::TooOften => again(
             Code::RateLimited,
-            ["操作が続きすぎています", "Too many tries in a row"],
+            ["操作の回数が多すぎます", "Too many tries in a row"],
             [
                 "短い時間に、このカードで何度も画面が開かれました。",
                 "Pages were opened with this card too often in a short time.",

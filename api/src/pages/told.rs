@@ -74,8 +74,8 @@ pub(crate) fn replaced(language: Language, label: &str) -> Message {
     let title = ["スマートフォンの変更が完了しました", "Your phone is changed"];
     let called = registered_as(language, AuthenticatorKind::Phone, label);
     let gone = [
-        "次から新しいスマートフォンで認証してください。このスマートフォンは、もう使えません。この画面は閉じて構いません。",
-        "From now on sign in with the new phone. This one can no longer be used. You may close this page.",
+        "次から新しいスマートフォンで認証してください。このスマートフォンでは、もう認証できません。この画面は閉じて構いません。",
+        "From now on sign in with the new phone. This one no longer signs you in. You may close this page.",
     ];
     message(language, title, &[[&called, &called], gone])
 }
@@ -160,7 +160,7 @@ pub(crate) fn too_often(language: Language, seconds: u64) -> Message {
         ),
         format!("Wait {left} and try again. The number you typed was not looked at yet."),
     ];
-    message(language, ["操作が続きすぎています", "Too many tries in a row"], &[[&ja, &en]])
+    message(language, ["操作の回数が多すぎます", "Too many tries in a row"], &[[&ja, &en]])
 }
 
 /// Phone: no more tries.

@@ -117,7 +117,7 @@ async fn every_refusal_says_what_to_do_and_whether_the_page_may_be_used_again() 
         (PhoneAsked::WrongNumber { over: false }, 403, "again", "番号が違います"),
         (PhoneAsked::WrongNumber { over: true }, 403, "end", "上限"),
         (PhoneAsked::Over, 403, "end", "使えなくなりました"),
-        (PhoneAsked::RateLimited { seconds: 4 }, 429, "again", "続きすぎています"),
+        (PhoneAsked::RateLimited { seconds: 4 }, 429, "again", "回数が多すぎます"),
         (PhoneAsked::Unavailable, 503, "again", "ただいま利用できません"),
     ] {
         *rig.keeper.portal.asked.lock().unwrap() = Some(asked);
