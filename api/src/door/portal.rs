@@ -64,15 +64,20 @@ pub(crate) fn script(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
     Ok(answer)
 }
 
-/// `GET /login/{link}`: who asks, and how one may sign in. Changes nothing.
+/// `GET /login/{link}`: who asks, and how one may sign in; with `other=1` no saved sign-in is offered. Changes nothing.
 pub(crate) async fn choice(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal> {
-    let language = language(exchange)?;
+    let [lang, other] = exchange.query(["lang", "other"])?;
+    let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
     let link = exchange.name()?;
     let page = exchange.operations().choose(exchange.request_id.as_str(), link).await;
     let context = Context::of(exchange, language);
     match page {
         ChoicePage::Choose(choice) => {
-            match (saved::offer(exchange, link).await, only_card(&choice)) {
+            let offer = match other.as_deref() {
+                Some("1") => None,
+                _ => saved::offer(exchange, link).await,
+            };
+            match (offer, only_card(&choice)) {
                 (Some(offer), _) => Ok(saved_page::offer(&context, link, &offer)),
                 (None, Some(url)) => see_other(&format!("{url}?lang={}", language.tag())),
                 (None, None) => Ok(portal::choice(&context, link, &choice)),

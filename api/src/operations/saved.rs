@@ -4,7 +4,7 @@
 //! PC  GET  /arrive?code&state       -> Arrived       fresh evidence: the browser that began it keeps the sign-in
 //! PC  GET  /login/{link}            -> SavedOffer    instead of the choice, where a click would do; changes nothing
 //! PC  POST /login/{link}/saved      -> WentOn        the click
-//! PC  POST /login/{link}/forget     -> bool          "not mine": the choice follows
+//! PC  POST /login/{link}/forget     -> bool          "not mine": nothing is kept any more, and the choice follows
 //! ```
 //! The cookie proves the browser and nobody's presence; who that was, the page does not say.
 

@@ -59,6 +59,8 @@ async fn click_is_offered_in_the_place_of_the_choice_and_names_nobody() {
         "name=\"form_token\" value=\"one-time\"",
         &format!("action=\"/login/{LINK}/saved\""),
         &format!("action=\"/login/{LINK}/forget\""),
+        "システム管理者に知らせて",
+        &format!("href=\"/login/{LINK}?lang=ja&amp;other=1\""),
     ] {
         assert!(page.contains(words), "{words}: {page}");
     }
@@ -81,6 +83,19 @@ async fn browser_that_keeps_nothing_is_shown_the_choice_and_told_that_it_will() 
     }
     let twice = format!("__Host-saved={KEPT}; __Host-saved={KEPT}");
     assert!(get(&mut client, &twice, &path).await.text().contains("/card\""));
+}
+
+#[tokio::test]
+async fn another_way_is_the_choice_and_forgets_nothing() {
+    let rig = rig(true);
+    let mut client = rig.connect_portal().await;
+    let (cookie, path) = (format!("__Host-saved={KEPT}"), format!("/login/{LINK}"));
+    let page = get(&mut client, &cookie, &format!("{path}?lang=ja&other=1")).await;
+    assert_eq!((page.status, page.header("set-cookie")), (200, ""));
+    assert!(page.text().contains(&format!("action=\"{path}/card\"")), "{}", page.text());
+    assert!(!rig.keeper.was_asked(&format!("forget {KEPT}")));
+    let page = get(&mut client, &cookie, &format!("{path}?other=0")).await.text();
+    assert!(page.contains(&format!("action=\"{path}/saved\"")), "{page}");
 }
 
 #[tokio::test]

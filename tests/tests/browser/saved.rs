@@ -15,6 +15,7 @@ use tests::support::pki::Validity;
 const BY_CARD: By<'_> = By::Css("form[action$='/card'] button");
 const ALLOW: By<'_> = By::Css("button[value=approve]");
 const GO_ON: By<'_> = By::Css("form[action$='/saved'] button");
+const OTHER: By<'_> = By::Css("#other");
 const NOT_ME: By<'_> = By::Css("form[action$='/forget'] button");
 
 async fn ask(desk: &Desk, doctor: &Doctor) -> Pending {
@@ -84,6 +85,9 @@ async fn narrow_english_screen_without_scripts_goes_on_or_says_not_me() {
     assert!(go_on.text().await.starts_with("Go on as signed in at"));
     browser.screenshot("offer").await;
     assert_eq!(browser.hidden_width().await, 0);
+    browser.tap(&browser.find(OTHER).await).await;
+    browser.find(BY_CARD).await;
+    browser.go(&pending.login_url).await;
     browser.tap(&browser.find(NOT_ME).await).await;
     browser.find(BY_CARD).await;
     assert_eq!(desk.ehr.state(&pending.session_id).await, "pending");
