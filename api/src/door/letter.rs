@@ -26,9 +26,7 @@ use crate::pages::letter::Slip;
 use crate::pages::refusal;
 use crate::pages::told;
 use crate::problem::Code;
-use crate::problem::Problem;
 use serde::Deserialize;
-use std::time::Duration;
 
 /// The secret of a browser that knew the password; each link has its own path.
 const COOKIE: &str = "__Secure-letter";
@@ -99,9 +97,7 @@ pub(crate) async fn password(exchange: &mut Exchange<'_>) -> Result<Answer, Refu
             ends(message, code)
         }
         LetterTried::Over => ends(letter::over(language), Code::LoginDenied),
-        LetterTried::RateLimited { seconds } => {
-            Err(Problem::rate_limited(Duration::from_secs(seconds)).into())
-        }
+        LetterTried::RateLimited { seconds } => Ok(pages::too_often(&context, seconds)),
         LetterTried::Unavailable => Ok(refusal(&context, SignInRefusal::Unavailable)),
     }
 }

@@ -23,8 +23,6 @@ use crate::pages::language::Language;
 use crate::pages::refusal;
 use crate::pages::told;
 use crate::problem::Code;
-use crate::problem::Problem;
-use std::time::Duration;
 
 /// The secret of the open page.
 const COOKIE: &str = "__Host-me";
@@ -54,17 +52,14 @@ pub(crate) async fn sign_in(exchange: &mut Exchange<'_>) -> Result<Answer, Refus
     let (operations, request_id) = exchange.asking();
     let terminal = portal::terminal(exchange);
     let work = async move { Ok(operations.begin_own_page(&request_id, terminal).await) };
-    match exchange.to_the_end(work).await? {
+    let begun = exchange.to_the_end(work).await?;
+    let context = Context { path: Some(PATH), ..Context::of(exchange, language) };
+    match begun {
         Begun::Link(link) => {
             see_other(&format!("/login/{}?lang={}", link.as_str(), language.tag()))
         }
-        Begun::RateLimited { seconds } => {
-            Err(Problem::rate_limited(Duration::from_secs(seconds)).into())
-        }
-        Begun::Unavailable => {
-            let context = Context { path: Some(PATH), ..Context::of(exchange, language) };
-            Ok(refusal(&context, SignInRefusal::Unavailable))
-        }
+        Begun::RateLimited { seconds } => Ok(pages::too_often(&context, seconds)),
+        Begun::Unavailable => Ok(refusal(&context, SignInRefusal::Unavailable)),
     }
 }
 

@@ -92,7 +92,7 @@ pub(super) fn asked(language: Language, asked: PhoneAsked) -> Result<Answer, Ref
             tell(Outcome::end(told::wrong_too_often(language), Some(Code::LoginDenied)))
         }
         PhoneAsked::RateLimited { seconds } => {
-            let Message { title, lines, .. } = told::too_often(language, seconds);
+            let Message { title, lines, .. } = told::number_too_often(language, seconds);
             let told = Told::Again { title, lines, types_again: false };
             refused_json(&told, Code::RateLimited)
         }

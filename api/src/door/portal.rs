@@ -132,9 +132,7 @@ pub(super) fn handed(context: &Context<'_>, handed: Handed) -> Result<Answer, Re
         Handed::Over => Ok(refusal(context, SignInRefusal::LinkOver)),
         Handed::NetworkNotAllowed => Ok(refusal(context, SignInRefusal::NetworkNotAllowed)),
         Handed::Unavailable => Ok(refusal(context, SignInRefusal::Unavailable)),
-        Handed::RateLimited { seconds } => {
-            Err(Problem::rate_limited(Duration::from_secs(seconds)).into())
-        }
+        Handed::RateLimited { seconds } => Ok(pages::too_often(context, seconds)),
     }
 }
 

@@ -17,8 +17,6 @@ use crate::pages::language::Language;
 use crate::pages::refusal;
 use crate::pages::told;
 use crate::problem::Code;
-use crate::problem::Problem;
-use std::time::Duration;
 
 /// Names the browser, with its secret. Signing systems lead here from other sites, so a link has to bring it.
 const COOKIE: &str = "__Host-saved";
@@ -51,9 +49,7 @@ pub(crate) async fn go_on(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal
         }
         WentOn::LinkOver => Ok(refusal(&context, SignInRefusal::LinkOver)),
         WentOn::Unavailable => Ok(refusal(&context, SignInRefusal::Unavailable)),
-        WentOn::RateLimited { seconds } => {
-            Err(Problem::rate_limited(Duration::from_secs(seconds)).into())
-        }
+        WentOn::RateLimited { seconds } => Ok(pages::too_often(&context, seconds)),
     }
 }
 

@@ -135,6 +135,14 @@ pub(crate) fn refusal(context: &Context<'_>, why: impl Into<WhyNot>) -> Answer {
     message(context, &words, Some(code))
 }
 
+/// Too much was asked for: come back after so many seconds.
+pub(crate) fn too_often(context: &Context<'_>, seconds: u64) -> Answer {
+    let told = told::too_often(context.language, seconds);
+    let mut answer = message(context, &told, Some(Code::RateLimited));
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    answer
+}
+
 /// A card that is too new to register anything.
 pub(crate) fn too_new(context: &Context<'_>, seconds: u64) -> Answer {
     message(context, &told::too_new(context.language, seconds), Some(Code::FactorRefused))

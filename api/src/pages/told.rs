@@ -151,16 +151,26 @@ pub(crate) fn wrong_number(language: Language) -> Message {
     message(language, ["番号が違います", "The number is wrong"], &[check])
 }
 
-/// Phone: too many questions; the number was not looked at.
+/// Too much was asked for.
 pub(crate) fn too_often(language: Language, seconds: u64) -> Message {
     let left = language.duration(seconds);
     let [ja, en] = [
-        format!(
-            "{left}ほど待ってから、もう一度お試しください。入力した番号はまだ確認されていません。"
-        ),
-        format!("Wait {left} and try again. The number you typed was not looked at yet."),
+        format!("{left}ほど待ってから、もう一度お試しください。"),
+        format!("Wait {left} and try again."),
     ];
-    message(language, ["操作の回数が多すぎます", "Too many tries in a row"], &[[&ja, &en]])
+    let title = ["操作の回数が多すぎます", "Too many tries in a row"];
+    Message { may_open_again: true, ..message(language, title, &[[&ja, &en]]) }
+}
+
+/// Phone: too many questions; the number was not looked at.
+pub(crate) fn number_too_often(language: Language, seconds: u64) -> Message {
+    let mut told = too_often(language, seconds);
+    let number = language.pick(
+        "入力した番号はまだ確認されていません。",
+        "The number you typed was not looked at yet.",
+    );
+    told.lines.push(number.to_owned());
+    told
 }
 
 /// Phone: no more tries.

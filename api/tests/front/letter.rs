@@ -103,7 +103,7 @@ async fn what_is_said_of_a_password_and_with_which_status() {
             "認証局の連絡先: 03-0000-0000",
         ),
         (LetterTried::Over, 403, "この通知カードは使えません"),
-        (LetterTried::RateLimited { seconds: 7 }, 429, ""),
+        (LetterTried::RateLimited { seconds: 7 }, 429, "7秒ほど待って"),
         (LetterTried::Unavailable, 503, "ただいま利用できません"),
     ] {
         *rig.keeper.letter.tried.lock().unwrap() = Some(tried.clone());

@@ -248,7 +248,7 @@ async fn phone_that_cannot_be_asked_is_a_page_with_a_next_step() {
         (Handed::Over, 403, "使えなくなりました"),
         (Handed::NetworkNotAllowed, 403, "この場所では"),
         (Handed::Unavailable, 503, "ただいま利用できません"),
-        (Handed::RateLimited { seconds: 7 }, 429, "しばらく待って"),
+        (Handed::RateLimited { seconds: 7 }, 429, "7秒ほど待って"),
     ] {
         *rig.keeper.portal.handed.lock().unwrap() = Some(handed);
         let reply = client.post_form("/login/link-1/phone", "", "").await;

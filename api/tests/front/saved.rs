@@ -116,7 +116,7 @@ async fn click_leads_back_with_the_code_or_says_why_not() {
         (WentOn::SavedOver, 403, "You cannot go on as signed in before"),
         (WentOn::LinkOver, 403, "This link can no longer be used"),
         (WentOn::Unavailable, 503, ""),
-        (WentOn::RateLimited { seconds: 7 }, 429, ""),
+        (WentOn::RateLimited { seconds: 7 }, 429, "Wait 7 seconds"),
     ] {
         *rig.keeper.saved.went_on.lock().unwrap() = Some(went_on.clone());
         let reply = press(&mut client, "saved", "", "form_token=one-time&lang=en").await;
