@@ -15,12 +15,12 @@
 )]
 
 #[path = "../tests/e2e/portal/house.rs"]
-#[allow(dead_code, reason = "the end-to-end tests do more in this house than sign in")]
+#[expect(dead_code, reason = "the end-to-end tests do more in this house than sign in")]
 mod house;
 mod limits;
 mod load;
 #[path = "../tests/e2e/portal/my_number_house.rs"]
-#[allow(dead_code, reason = "as for the house")]
+#[expect(dead_code, reason = "as for the house")]
 mod my_number_house;
 mod perf1;
 mod perf12;
