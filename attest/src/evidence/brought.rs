@@ -9,11 +9,11 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use serde_json::json;
 
-/// The ways to what is brought (WebAuthn Level 3 §5.8.4): all but `internal`.
-const TRANSPORTS: [&str; 4] = ["usb", "nfc", "ble", "hybrid"];
+/// The transports of what is brought (WebAuthn Level 3 §5.8.4): all but `internal`.
+const TRANSPORTS: [&str; 5] = ["usb", "nfc", "ble", "smart-card", "hybrid"];
 
-/// The ways to a security key; `hybrid` leads to a phone.
-const WAYS_TO_KEYS: [&str; 4] = ["usb", "nfc", "ble", "smart-card"];
+/// The transports of a security key; `hybrid` leads to a phone.
+const SECURITY_KEY_TRANSPORTS: [&str; 4] = ["usb", "nfc", "ble", "smart-card"];
 
 /// What the browser says of the authenticator (WebAuthn Level 3 §5.1).
 #[derive(Deserialize)]
@@ -22,21 +22,21 @@ pub(super) struct Joined {
     attachment: Option<String>,
 }
 
-/// The same of a new one, with the ways to it (§5.2.1.1).
+/// The same of a new one, with its transports (§5.2.1.1).
 #[derive(Deserialize)]
 pub(super) struct NewlyJoined {
     #[serde(flatten)]
     joined: Joined,
-    response: Ways,
+    response: Transports,
 }
 
 #[derive(Deserialize)]
-struct Ways {
+struct Transports {
     #[serde(default)]
     transports: Vec<String>,
 }
 
-/// Offers nothing that is built in. Every credential gets the same ways: they tell models apart, and a decoy has none.
+/// Offers nothing that is built in. Every credential gets the same transports: they tell models apart, and a decoy has none.
 pub(super) fn ask_to_use(options: &mut Json) {
     let allowed = options.pointer_mut("/publicKey/allowCredentials");
     for allowed in allowed.and_then(Json::as_array_mut).into_iter().flatten() {
@@ -69,11 +69,12 @@ pub(super) fn ask_to_create(options: &mut Json) {
     }
 }
 
-/// A new authenticator is on a wire or near a reader, and nowhere else. One whose browser names no way to it may be a phone.
+/// A new authenticator is on a wire or near a reader, and nowhere else. One whose browser names no transport may be a phone.
 pub(super) fn check_security_key(new: &NewlyJoined) -> Result<(), Fido2Error> {
     check_attachment(&new.joined)?;
-    let ways = &new.response.transports;
-    match !ways.is_empty() && ways.iter().all(|way| WAYS_TO_KEYS.contains(&way.as_str())) {
+    let named = &new.response.transports;
+    let is_of_key = |named: &String| SECURITY_KEY_TRANSPORTS.contains(&named.as_str());
+    match !named.is_empty() && named.iter().all(is_of_key) {
         true => Ok(()),
         false => Err(Fido2Error::NotSecurityKey),
     }

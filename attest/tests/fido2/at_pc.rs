@@ -87,7 +87,7 @@ async fn questions_on_a_pc_look_alike_and_offer_nothing_built_in() {
         assert_eq!(options["publicKey"]["hints"], serde_json::json!(["hybrid", "security-key"]));
         options["publicKey"]["challenge"] = Value::Null;
         for allowed in options["publicKey"]["allowCredentials"].as_array_mut().unwrap() {
-            let transports = serde_json::json!(["usb", "nfc", "ble", "hybrid"]);
+            let transports = serde_json::json!(["usb", "nfc", "ble", "smart-card", "hybrid"]);
             assert_eq!(allowed["transports"], transports);
             allowed["id"] = Value::Null;
         }

@@ -245,7 +245,7 @@ async fn question_at_a_pc_has_a_place_for_each_whatever_the_holder_has() {
 }
 
 fn shape_of_three() -> Vec<Value> {
-    vec![json!(["usb", "nfc", "ble", "hybrid"]); 1 + MAX_SECURITY_KEYS]
+    vec![json!(["usb", "nfc", "ble", "smart-card", "hybrid"]); 1 + MAX_SECURITY_KEYS]
 }
 
 #[tokio::test]
