@@ -3,6 +3,7 @@
 use super::ceremony::CEREMONY_SECONDS;
 use super::fido2::Binding;
 use super::fido2::Fido2Error;
+use super::fido2::Purpose;
 use crate::authenticator::Authenticator;
 use crate::authenticator::AuthenticatorKind;
 use crate::clock::UnixSeconds;
@@ -93,19 +94,24 @@ impl Ceremonies {
 /// Whose places a ceremony takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Share {
-    /// A signing system asked for it, or a factor or letter was shown.
+    /// A signing system asked for it, or a factor or letter was shown before: there is a login link or a ticket.
     Asked,
-    /// A change of phone or a sign-in for the portal itself: nobody answers for whoever began it.
+    /// What begins a change of phone or a sign-in for the portal itself: nobody answers for whoever began it.
     WithoutLink,
 }
 
 impl Share {
     fn of(step: &Step) -> Self {
-        match step {
-            Step::Assertion(assertion) if assertion.binding.system_id == PORTAL => {
+        let Step::Assertion(assertion) = step else {
+            return Self::Asked;
+        };
+        let Binding { purpose, system_id, .. } = &assertion.binding;
+        match purpose {
+            Purpose::ConfirmPhone => Self::Asked,
+            Purpose::Day | Purpose::Once | Purpose::ChangePhone if system_id == PORTAL => {
                 Self::WithoutLink
             }
-            Step::Assertion(_) | Step::Registration(_) => Self::Asked,
+            Purpose::Day | Purpose::Once | Purpose::ChangePhone => Self::Asked,
         }
     }
 }

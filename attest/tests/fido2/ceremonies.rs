@@ -399,6 +399,19 @@ async fn changes_beyond_their_share_end_the_oldest_of_them_and_no_sign_in() {
     world.ask(&handoff, &[]);
 }
 
+/// The last question of a change has the ticket of the phone that waits.
+#[tokio::test]
+async fn changes_beyond_their_share_do_not_end_the_question_that_completes_one() {
+    let (world, mut mine, authenticator, handoff) = waiting().await;
+    let completes = Binding { purpose: Purpose::ConfirmPhone, ..change(&handoff, "ticket") };
+    let question = world.fido2.start_assertion(completes, &[authenticator]).unwrap();
+    for number in 0..=MAX_WITHOUT_LINK {
+        world.fido2.start_assertion(change(&handoff, &format!("change {number}")), &[]).unwrap();
+    }
+    let answer = mine.get(&question.options_json).unwrap();
+    world.fido2.finish_assertion(&question.ceremony_id, "ticket", &answer).unwrap();
+}
+
 #[tokio::test]
 async fn change_has_one_live_question_the_one_asked_last() {
     let (world, mut mine, authenticator, handoff) = waiting().await;
