@@ -54,7 +54,7 @@ impl Room {
     }
 
     fn proof(&mut self, binding: Binding) -> VerifiedFido2 {
-        self.world.second_proof(binding, &self.old, &mut self.phone)
+        self.world.proof_of(binding, &self.old, &mut self.phone)
     }
 
     async fn own_proof(&mut self) -> VerifiedFido2 {
@@ -155,9 +155,9 @@ async fn copied_phone_confirms_nothing() {
     assert_eq!(room.phone_of_holder().await.as_ref(), Some(&room.old.authenticator_id));
 }
 
-/// The card of the same holder, or the phone's own evidence under the wrong name, do not stand for it.
+/// The card of the same holder does not stand for their phone.
 #[tokio::test]
-async fn what_did_not_begin_does_not_confirm() {
+async fn card_that_did_not_begin_does_not_confirm() {
     let room = Room::new().await;
     let id = &room.ticket.ticket_id;
     let by_card = crate::world::by_card("u-1");

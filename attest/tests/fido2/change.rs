@@ -1,8 +1,8 @@
 //! Change of phone by the phone itself: each way to get nowhere, and the one way on.
 
+use crate::steps::interleave;
 use crate::world::LIMITS;
 use crate::world::World;
-use crate::world::interleave;
 use crate::world::phone;
 use attest::authenticator::Authenticator;
 use attest::clock::Clock;
@@ -63,7 +63,7 @@ impl Room {
     fn proof(&mut self, holder_id: &str, change_id: &str) -> VerifiedFido2 {
         let binding = self.binding(holder_id, change_id);
         let old = Authenticator { holder_id: holder_id.into(), ..self.old.clone() };
-        self.world.second_proof(binding, &old, &mut self.phone)
+        self.world.proof_of(binding, &old, &mut self.phone)
     }
 
     fn own_proof(&mut self) -> VerifiedFido2 {
@@ -218,7 +218,7 @@ async fn approval_of_a_sign_in_proves_no_change() {
     let mut room = Room::new().await;
     let id = room.change.change_id.clone();
     let binding = Binding { purpose: Purpose::Day, ..room.binding("u-1", &id) };
-    let proof = room.world.second_proof(binding, &room.old, &mut room.phone);
+    let proof = room.world.proof_of(binding, &room.old, &mut room.phone);
     assert!(matches!(room.prove(&proof).await, ChangeProved::Over));
     assert_eq!(room.state().await, ChangeState::Waiting);
 }

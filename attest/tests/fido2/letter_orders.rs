@@ -4,7 +4,7 @@
 use crate::notification_cards::Cards;
 use crate::notification_cards::LIFETIME;
 use crate::notification_cards::Sheets;
-use crate::world::interleave;
+use crate::steps::interleave;
 use attest::authenticator::Authenticator;
 use attest::authenticator::Authenticators;
 use attest::clock::UnixSeconds;

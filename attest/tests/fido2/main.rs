@@ -19,4 +19,6 @@ mod letter_orders;
 mod notification_cards;
 mod orders;
 mod security_keys;
+#[path = "../steps/mod.rs"]
+mod steps;
 mod world;

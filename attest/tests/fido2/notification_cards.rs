@@ -1,8 +1,8 @@
 //! Notification cards: the one way to a phone, and each way not to get one.
 
+use crate::steps::step;
 use crate::world::World;
 use crate::world::phone;
-use crate::world::step;
 use async_trait::async_trait;
 use attest::authenticator::Authenticator;
 use attest::authenticator::EnrolledBy;

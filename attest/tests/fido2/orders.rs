@@ -1,8 +1,8 @@
 //! Every order in which two may overlap, one by one: the store stops before each question and each commit.
 
+use crate::steps::interleave;
 use crate::world::World;
 use crate::world::entitled;
-use crate::world::interleave;
 use crate::world::phone;
 use attest::authenticator::Authenticator;
 use attest::danger_testing::approval;

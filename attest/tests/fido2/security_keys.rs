@@ -1,10 +1,10 @@
 //! Security keys: enrolled beside the phone, counted, told from what is built in and from phones, asked at a PC alone.
 
+use crate::steps::interleave;
 use crate::world::World;
 use crate::world::binding;
 use crate::world::by_card;
 use crate::world::handshake;
-use crate::world::interleave;
 use crate::world::phone;
 use attest::authenticator::Authenticator;
 use attest::authenticator::AuthenticatorKind;

@@ -6,11 +6,11 @@ mod rules;
 mod run;
 
 use crate::notification_cards::Sheets;
+use crate::steps::interleave;
 use crate::world::World;
 use crate::world::by_card;
 use crate::world::entitled;
 use crate::world::handshake;
-use crate::world::interleave;
 use crate::world::phone;
 use act::Act;
 use act::HOLDERS;
@@ -393,7 +393,7 @@ impl Model {
     /// `own` approves `binding`, if its phone is in somebody's hand.
     fn answer(&mut self, binding: Binding, own: &Authenticator) -> Option<VerifiedFido2> {
         let phone = self.phones.get_mut(&own.authenticator_id)?;
-        let proof = self.house.cards.world.second_proof(binding, own, phone);
+        let proof = self.house.cards.world.proof_of(binding, own, phone);
         self.proofs.push(proof.clone());
         Some(proof)
     }
