@@ -147,11 +147,10 @@ impl Keeper {
             Recorded::Not => return Ok(PhoneDone::Unavailable),
             Recorded::Lost(lost) => lost,
         };
-        match &lost {
-            Enrolled::CounterBack => {
-                self.note_counter_back(request_id, proof.authenticator_id()).await;
-            }
-            _ => self.note_refused_proof(request_id, phones, &proof).await,
+        if let Enrolled::CounterBack = lost {
+            self.note_counter_back(request_id, proof.authenticator_id()).await;
+        } else {
+            self.note_refused_proof(request_id, phones, &proof).await;
         }
         Ok(self.lost(&ticket, &lost, now))
     }

@@ -228,7 +228,9 @@ impl Keeper {
             }
             // A My Number card registers no other one: a lost card's finder has its certificate, too.
             (Some(_), Method::Jpki | Method::Fido2) => SignInRefusal::WrongCertificate,
-            (Some(_) | None, _) => SignInRefusal::NoValidityProvider,
+            (Some(_), Method::Hpki) | (None, Method::Hpki | Method::Jpki | Method::Fido2) => {
+                SignInRefusal::NoValidityProvider
+            }
         };
         self.note_link(request_id, refusal_name(refused), "").await;
         Err(refused.into())
@@ -325,9 +327,10 @@ impl Keeper {
                 if step.is_noted(code) {
                     self.note_link(request_id, code, &detail).await;
                 }
-                Err(match refusal.refusal {
-                    SignInRefusal::OtherKindOfCard => NotMet::Swap,
-                    _ => NotMet::Refused(refusal),
+                Err(if refusal.refusal == SignInRefusal::OtherKindOfCard {
+                    NotMet::Swap
+                } else {
+                    NotMet::Refused(refusal)
                 })
             }
         }
@@ -360,7 +363,13 @@ impl Keeper {
             Some(Linked::Known) => LinkDone::Known,
             Some(Linked::OthersCard) => LinkDone::OthersCard,
             Some(Linked::EvidenceUsed) => LinkDone::Refused(SignInRefusal::ProofNotFresh.into()),
-            Some(_) => LinkDone::Over,
+            Some(
+                Linked::AsksCard { .. }
+                | Linked::Done { .. }
+                | Linked::Over
+                | Linked::OtherCard
+                | Linked::NotEntitled,
+            ) => LinkDone::Over,
             None => LinkDone::Refused(SignInRefusal::Unavailable.into()),
         }
     }
@@ -398,7 +407,14 @@ impl Keeper {
         EnrolEnded::Refused(match self.record_lost_link(request_id, linked).await {
             Some(Linked::NotEntitled) => self.refused(holder_id, SignInRefusal::HolderDisabled),
             Some(Linked::EvidenceUsed) => SignInRefusal::ProofNotFresh.into(),
-            Some(_) => SignInRefusal::LinkOver.into(),
+            Some(
+                Linked::AsksCard { .. }
+                | Linked::Done { .. }
+                | Linked::Over
+                | Linked::Known
+                | Linked::OthersCard
+                | Linked::OtherCard,
+            ) => SignInRefusal::LinkOver.into(),
             None => SignInRefusal::Unavailable.into(),
         })
     }

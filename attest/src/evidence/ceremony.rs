@@ -303,13 +303,13 @@ impl Fido2 {
             is_backup_eligible: flags & FLAG_BE != 0,
             passkey,
         };
-        match kind {
-            // Nobody copies the key of a security key: what is copied is a phone's or a browser's.
-            AuthenticatorKind::SecurityKey if new.is_backup_eligible => {
-                Err(Fido2Error::NotSecurityKey)
-            }
-            _ if self.rules.accepts(&new) => Ok(new),
-            _ => Err(Fido2Error::NotAccepted),
+        // Nobody copies the key of a security key: what is copied is a phone's or a browser's.
+        if kind == AuthenticatorKind::SecurityKey && new.is_backup_eligible {
+            return Err(Fido2Error::NotSecurityKey);
+        }
+        match self.rules.accepts(&new) {
+            true => Ok(new),
+            false => Err(Fido2Error::NotAccepted),
         }
     }
 

@@ -63,7 +63,10 @@ impl Sessions {
                     && now < *code_expires_at
                     && same(expected, &Fingerprint::of(code.as_bytes()))
             }
-            _ => false,
+            Phase::Pending { .. }
+            | Phase::Active { .. }
+            | Phase::Ended { .. }
+            | Phase::Denied { .. } => false,
         }))
     }
 
@@ -88,7 +91,11 @@ impl Sessions {
                 *kept = true;
                 approval.clone()
             }
-            _ => return Ok(None),
+            Phase::Pending { .. }
+            | Phase::Approved { .. }
+            | Phase::Active { .. }
+            | Phase::Ended { .. }
+            | Phase::Denied { .. } => return Ok(None),
         };
         let expires_at = expiry(&approval, approval.limits.at_most(present));
         if approval.continued.is_some() || now >= expires_at {
