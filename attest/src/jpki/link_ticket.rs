@@ -44,7 +44,7 @@ pub enum LinkState {
     Denied,
 }
 
-/// The record. Its secret goes through the browser once, from the HPKI card's page to the My Number card's.
+/// The record. The browser has its secret in a cookie of the HPKI card's listener and, led on by a form, of the My Number card's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinkTicket {

@@ -325,8 +325,8 @@ impl Sessions {
         withdrawn.map(|()| denied)
     }
 
-    /// Makes the end durable, and with it the end of what browsers keep where the reason says so. The caller then lets the audit
-    /// log apply it to memory, in its order, and calls [`Sessions::forget`]. True when the session was active.
+    /// Makes the end durable, and with it the end of what browsers keep where the reason says so. The caller then lets the
+    /// audit log apply it to memory, in its order, and calls [`Sessions::forget`]. True when the session was active.
     ///
     /// # Errors
     /// [`SessionError`] when it could not be made durable.
