@@ -57,20 +57,32 @@ impl Met {
     }
 }
 
+/// A click that does not do.
+struct Refused {
+    record: SessionRecord,
+    /// By which evidence the browser keeps something.
+    method: Option<Method>,
+    /// Stable reason.
+    code: &'static str,
+}
+
 /// Why a click does not do.
 enum NotMet {
     /// The login link is over, or nobody's.
     LinkOver,
-    /// The browser keeps nothing that does, for this stable reason.
-    Saved(Box<SessionRecord>, &'static str),
+    /// The browser keeps nothing that does.
+    Saved(Box<Refused>),
     /// The appliance cannot tell, which the log says.
     Unavailable,
 }
 
-impl From<SessionError> for NotMet {
-    fn from(error: SessionError) -> Self {
-        tracing::error!(%error, "a saved sign-in could not be read");
-        Self::Unavailable
+impl NotMet {
+    /// What a store or a clock says, with the request for which it was asked.
+    fn unreadable(request_id: &str) -> impl Fn(SessionError) -> Self {
+        move |error| {
+            tracing::error!(request_id, %error, "a saved sign-in could not be read");
+            Self::Unavailable
+        }
     }
 }
 
@@ -78,12 +90,12 @@ impl From<SessionError> for NotMet {
 impl SavedSignIns for Keeper {
     async fn saved_offer(
         &self,
-        _request_id: &str,
+        request_id: &str,
         link: &str,
         cookie: &str,
         terminal: Terminal,
     ) -> Option<SavedOffer> {
-        let met = self.meet_saved(link, cookie, &terminal).await.ok()?;
+        let met = self.meet_saved(request_id, link, cookie, &terminal).await.ok()?;
         Some(SavedOffer {
             form_token: self.forms.issue(&met.shown(), &met.saved.secret),
             system: met.system.display_name.clone(),
@@ -110,17 +122,19 @@ impl SavedSignIns for Keeper {
         if let Some(Err(seconds)) = rate {
             return WentOn::RateLimited { seconds };
         }
-        let met = match self.meet_saved(link, cookie, &terminal).await {
+        let met = match self.meet_saved(request_id, link, cookie, &terminal).await {
             Ok(met) => met,
             Err(NotMet::LinkOver) => return WentOn::LinkOver,
             Err(NotMet::Unavailable) => return WentOn::Unavailable,
-            Err(NotMet::Saved(record, code)) => {
-                self.note_click(request_id, &record, code).await;
+            Err(NotMet::Saved(refused)) => {
+                let Refused { record, method, code } = *refused;
+                self.note_click(request_id, &record, method, code).await;
                 return WentOn::SavedOver;
             }
         };
         if !self.forms.check(&met.shown(), &met.saved.secret, form_token) {
-            self.note_click(request_id, &met.record, "form_over").await;
+            let method = Some(met.saved.approval.method);
+            self.note_click(request_id, &met.record, method, "form_over").await;
             return WentOn::SavedOver;
         }
         self.click(request_id, met, &terminal_line(&terminal)).await
@@ -220,21 +234,26 @@ impl Keeper {
     /// Everything that must hold before the click is offered, and again before it is believed.
     async fn meet_saved(
         &self,
+        request_id: &str,
         link: &str,
         cookie: &str,
         terminal: &Terminal,
     ) -> Result<Met, NotMet> {
-        let now = self.parts.clock.now().map_err(SessionError::from)?;
+        let unreadable = NotMet::unreadable(request_id);
+        let now = self.parts.clock.now().map_err(|error| unreadable(error.into()))?;
         // Step 1: a link for what may be kept.
         let record = self.linked(link).await.map_err(|_| NotMet::Unavailable)?;
         let record = record.filter(|record| !record.link_is_over(now) && self.keeps(record));
         let record = record.ok_or(NotMet::LinkOver)?;
-        let not = |code| NotMet::Saved(Box::new(record.clone()), code);
+        let of = |method, code| {
+            NotMet::Saved(Box::new(Refused { record: record.clone(), method, code }))
+        };
         // Step 2: what this browser keeps for this signing system, of the holder whom it names.
-        let saved = self.parts.sessions.saved(cookie, &record.system_id).await?;
-        let saved =
-            saved.filter(|saved| saved.is_for(&record)).ok_or_else(|| not("saved_not_kept"))?;
+        let saved = self.parts.sessions.saved(cookie, &record.system_id).await;
+        let saved = saved.map_err(&unreadable)?.filter(|saved| saved.is_for(&record));
+        let saved = saved.ok_or_else(|| of(None, "saved_not_kept"))?;
         let (holder_id, method) = (&saved.approval.holder_id, saved.approval.method);
+        let not = |code| of(Some(method), code);
         let is_elsewhere = |phones: &Phones| !phones.is_network_allowed(&terminal.address);
         if method == Method::Fido2 && self.phones.as_ref().is_some_and(is_elsewhere) {
             return Err(not("network_not_allowed"));
@@ -260,7 +279,7 @@ impl Keeper {
         }
         let proved_at = saved.approval.authenticated_at;
         let until = proved_at.plus(Duration::from_secs(asked.seconds)).min(saved.expires_at);
-        let left = self.parts.sessions.left_of(&saved).await?;
+        let left = self.parts.sessions.left_of(&saved).await.map_err(&unreadable)?;
         if left == 0 || now >= until {
             return Err(not("saved_used_up"));
         }
@@ -325,9 +344,15 @@ impl Keeper {
         })
     }
 
-    /// Counts and records a click that did not do.
-    async fn note_click(&self, request_id: &str, record: &SessionRecord, code: &str) {
-        let method = record.methods.first().copied().unwrap_or(Method::Hpki);
+    /// Counts and records a click that did not do. Where the browser keeps nothing, as what the link asks for first.
+    async fn note_click(
+        &self,
+        request_id: &str,
+        record: &SessionRecord,
+        method: Option<Method>,
+        code: &str,
+    ) {
+        let method = method.or(record.methods.first().copied()).unwrap_or(Method::Hpki);
         let detail = "a click for a saved sign-in";
         self.note_sign_in(request_id, Some(record), method, code, detail).await;
     }
