@@ -38,7 +38,7 @@ pub(crate) async fn answer(exchange: &mut Exchange<'_>) -> Result<Answer, Refusa
     let context = Context { path: None, ..Context::of(exchange, language) };
     Ok(match goes_on {
         ChangeGoesOn::Page { id, page_secret } => {
-            portal::to_wait_page(&id, page_secret.as_str(), language)?
+            portal::to_wait_page(&id, "", page_secret.as_str(), language)?
         }
         ChangeGoesOn::Stopped => pages::message(&context, &told::not_changed(language), None),
         ChangeGoesOn::Over => refusal(&context, SignInRefusal::LinkOver),

@@ -1,9 +1,6 @@
 //! Cookies: secrets of one browser, in no link, for no script, for no other site.
 
-use super::forms::see_other;
 use crate::http::answer::Answer;
-use crate::http::answer::Refusal;
-use crate::pages::language::Language;
 use crate::problem::Code;
 use http::HeaderMap;
 use http::HeaderValue;
@@ -52,19 +49,6 @@ pub(crate) fn set(
     let cookie = HeaderValue::try_from(cookie).map_err(|_| Code::Internal)?;
     answer.headers_mut().append(header::SET_COOKIE, cookie);
     Ok(())
-}
-
-/// Leads the browser to the page `path` with a secret that only that page and those below it get, and that only this site's
-/// pages send.
-pub(crate) fn lead_to(
-    path: &str,
-    name: &str,
-    secret: &str,
-    language: Language,
-) -> Result<Answer, Refusal> {
-    let mut answer = see_other(&format!("{path}?lang={}", language.tag()))?;
-    set(&mut answer, name, secret, PAGE_SECONDS, Scope { path, same_site: "Strict" })?;
-    Ok(answer)
 }
 
 /// Takes a cookie of the whole host away.

@@ -65,7 +65,7 @@ pub(crate) async fn form(
     Ok(match started {
         EnrolStarted::Page { id, page_secret, .. } => {
             let path = format!("/enrol/{id}/started");
-            cookies::lead_to(&path, COOKIE, page_secret.as_str(), language)?
+            forms::lead_to(&path, "", COOKIE, page_secret.as_str(), language)?
         }
         EnrolStarted::Refused(why) => closing(pages::refusal(&context, why)),
         EnrolStarted::TooNew { seconds } => closing(pages::too_new(&context, seconds)),

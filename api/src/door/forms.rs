@@ -1,5 +1,6 @@
 //! What forms and scripts send: size, kind, and from which site.
 
+use super::cookies;
 use super::exchange::Exchange;
 use crate::http::answer::Answer;
 use crate::http::answer::Refusal;
@@ -7,6 +8,7 @@ use crate::http::answer::malformed;
 use crate::http::head;
 use crate::http::query::Pairs;
 use crate::http::query::Plus;
+use crate::pages::language::Language;
 use crate::problem::Code;
 use crate::problem::Problem;
 use bytes::Bytes;
@@ -117,6 +119,21 @@ pub(crate) fn see_other(url: &str) -> Result<Answer, Refusal> {
     *answer.status_mut() = StatusCode::SEE_OTHER;
     answer.headers_mut().insert(header::LOCATION, location);
     answer.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    Ok(answer)
+}
+
+/// Leads the browser to the page `path`, or to one `below` it, with a secret that only that page and those below it get, and
+/// that only this site's pages send.
+pub(crate) fn lead_to(
+    path: &str,
+    below: &str,
+    name: &str,
+    secret: &str,
+    language: Language,
+) -> Result<Answer, Refusal> {
+    let mut answer = see_other(&format!("{path}{below}?lang={}", language.tag()))?;
+    let scope = cookies::Scope { path, same_site: "Strict" };
+    cookies::set(&mut answer, name, secret, cookies::PAGE_SECONDS, scope)?;
     Ok(answer)
 }
 

@@ -79,13 +79,13 @@ pub(crate) async fn password(exchange: &mut Exchange<'_>) -> Result<Answer, Refu
     };
     match tried {
         LetterTried::Right { registration } => {
-            cookies::lead_to(&path, COOKIE, registration.as_str(), language)
+            forms::lead_to(&path, "", COOKIE, registration.as_str(), language)
         }
         // Were this page the answer, loading it again would be one more try.
         LetterTried::Wrong { left } => {
-            cookies::lead_to(&path, SLIP, &format!("wrong.{left}"), language)
+            forms::lead_to(&path, "", SLIP, &format!("wrong.{left}"), language)
         }
-        LetterTried::NoPassword => cookies::lead_to(&path, SLIP, "none", language),
+        LetterTried::NoPassword => forms::lead_to(&path, "", SLIP, "none", language),
         LetterTried::Locked { contact } => {
             ends(letter::locked(language, contact.as_deref()), Code::LoginDenied)
         }

@@ -52,7 +52,7 @@ pub(crate) async fn start(exchange: &mut Exchange<'_>) -> Result<Answer, Refusal
     let context = Context::of(exchange, language);
     Ok(match started {
         LinkStarted::Swap { id, secret, .. } => {
-            cookies::lead_to(&format!("/link/{id}/started"), COOKIE, secret.as_str(), language)?
+            forms::lead_to(&format!("/link/{id}/started"), "", COOKIE, secret.as_str(), language)?
         }
         LinkStarted::Refused(why) => closing(pages::refusal(&context, why)),
     })
@@ -81,7 +81,7 @@ pub(crate) async fn remember(exchange: &mut Exchange<'_>) -> Result<Answer, Refu
         .filter(|secret| cookies::is_secret(secret))
         .ok_or_else(|| malformed("secret: as the page before had it"))?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
-    cookies::lead_to(&format!("/link/{}", exchange.name()?), COOKIE, &secret, language)
+    forms::lead_to(&format!("/link/{}", exchange.name()?), "", COOKIE, &secret, language)
 }
 
 /// `GET /link/{id}`: the handshake brings the My Number card. Changes nothing.
@@ -125,7 +125,7 @@ pub(crate) async fn confirm(exchange: &mut Exchange<'_>) -> Result<Answer, Refus
     Ok(closing(match done {
         // The ticket's page says what comes next, as often as it is loaded.
         LinkDone::AskCard => {
-            return cookies::lead_to(&format!("/link/{id}"), COOKIE, &secret, language);
+            return forms::lead_to(&format!("/link/{id}"), "", COOKIE, &secret, language);
         }
         LinkDone::Known => {
             pages::message(&context, &my_number::known(language), Some(Code::Conflict))

@@ -113,7 +113,7 @@ pub(crate) async fn ask_phone(exchange: &mut Exchange<'_>) -> Result<Answer, Ref
     let context = Context { path: Some(&page), ..Context::of(exchange, language) };
     let mut answer = match exchange.to_the_end(work).await? {
         Handed::Page { id, page_secret } if is_here => {
-            to_page(&id, "/key", page_secret.as_str(), language)?
+            to_wait_page(&id, "/key", page_secret.as_str(), language)?
         }
         other => handed(&context, other)?,
     };
@@ -127,7 +127,7 @@ pub(crate) async fn ask_phone(exchange: &mut Exchange<'_>) -> Result<Answer, Ref
 pub(super) fn handed(context: &Context<'_>, handed: Handed) -> Result<Answer, Refusal> {
     match handed {
         Handed::Page { id, page_secret } => {
-            to_wait_page(&id, page_secret.as_str(), context.language)
+            to_wait_page(&id, "", page_secret.as_str(), context.language)
         }
         Handed::Over => Ok(refusal(context, SignInRefusal::LinkOver)),
         Handed::NetworkNotAllowed => Ok(refusal(context, SignInRefusal::NetworkNotAllowed)),
@@ -198,7 +198,7 @@ pub(crate) async fn remember(exchange: &mut Exchange<'_>) -> Result<Answer, Refu
         .filter(|secret| cookies::is_secret(secret))
         .ok_or_else(|| malformed("page_secret: as the page before had it"))?;
     let language = Language::choose(lang.as_deref(), &exchange.parts.headers);
-    to_wait_page(exchange.name()?, &page_secret, language)
+    to_wait_page(exchange.name()?, "", &page_secret, language)
 }
 
 /// `GET /wait/{id}`: the QR code, then what became of it.
@@ -277,27 +277,14 @@ async fn look(exchange: &mut Exchange<'_>, wait: Duration) -> Result<WaitPage, R
     }
 }
 
-/// The secret goes into a cookie of that page alone: in no link, for no script, sent from no other site.
-pub(super) fn to_wait_page(
-    id: &str,
-    page_secret: &str,
-    language: Language,
-) -> Result<Answer, Refusal> {
-    to_page(id, "", page_secret, language)
-}
-
 /// To the waiting page, or to one `below` it.
-fn to_page(
+pub(super) fn to_wait_page(
     id: &str,
     below: &str,
     page_secret: &str,
     language: Language,
 ) -> Result<Answer, Refusal> {
-    let path = format!("/wait/{id}");
-    let mut answer = see_other(&format!("{path}{below}?lang={}", language.tag()))?;
-    let scope = cookies::Scope { path: &path, same_site: "Strict" };
-    cookies::set(&mut answer, COOKIE, page_secret, cookies::PAGE_SECONDS, scope)?;
-    Ok(answer)
+    forms::lead_to(&format!("/wait/{id}"), below, COOKIE, page_secret, language)
 }
 
 /// The language of a page that has no other parameter.
