@@ -1,6 +1,6 @@
 //! What an activation is asked for, in the log's words.
 
-use crate::audit::record::DigestValue;
+use crate::audit::signature::DigestValue;
 use attest::activation::Entry;
 use attest::activation::EntryKind;
 use attest::records::Fingerprint;

@@ -6,10 +6,10 @@ use crate::audit::frame::MAX_RECORD_BYTES;
 use crate::audit::label::Label;
 use crate::audit::record::Principal;
 use crate::audit::record::RECORD_VERSION;
-use crate::audit::record::SignatureFacts;
 use crate::audit::record::Statement;
-use crate::audit::record::Withheld;
 use crate::audit::retry::RetryKey;
+use crate::audit::signature::SignatureFacts;
+use crate::audit::signature::Withheld;
 use attest::permit::Lease;
 use attest::session::Withdrawal;
 
@@ -165,7 +165,7 @@ const MAX_HEAD_BYTES: usize = 104;
 mod tests {
     use super::*;
     use crate::audit::record::Record;
-    use crate::audit::record::tests::facts;
+    use crate::audit::signature::tests::facts;
 
     fn entry() -> Entry {
         let event = Event::Signature(Box::new(facts()));

@@ -125,9 +125,9 @@ mod tests {
     use crate::audit::record::Principal;
     use crate::audit::record::RECORD_VERSION;
     use crate::audit::record::Record;
-    use crate::audit::record::SignatureFacts;
-    use crate::audit::record::Withheld;
-    use crate::audit::record::tests::facts;
+    use crate::audit::signature::SignatureFacts;
+    use crate::audit::signature::Withheld;
+    use crate::audit::signature::tests::facts;
     use std::path::Path;
 
     fn record(seq: u64, event: Event) -> Vec<u8> {

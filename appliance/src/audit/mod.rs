@@ -34,6 +34,7 @@ mod retry;
 mod retry_scan;
 mod segment;
 mod shared;
+pub mod signature;
 mod slot;
 pub mod tree;
 pub mod verify;
@@ -61,8 +62,8 @@ pub use crate::audit::rebuild::RebuildError;
 pub use crate::audit::rebuild::rebuild_tiles;
 pub use crate::audit::record::Principal;
 pub use crate::audit::record::Record;
-pub use crate::audit::record::SignatureFacts;
 pub use crate::audit::recover::AuditOpenError;
+pub use crate::audit::signature::SignatureFacts;
 pub use crate::audit::slot::Slot;
 
 use attest::clock::UnixSeconds;

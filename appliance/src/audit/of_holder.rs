@@ -7,10 +7,10 @@ use crate::audit::holder_index::signatures_in;
 use crate::audit::label::read_labels;
 use crate::audit::log::AuditLog;
 use crate::audit::log::read_there;
-use crate::audit::record::SignatureFacts;
 use crate::audit::retry::Location;
 use crate::audit::segment;
 use crate::audit::shared::Shared;
+use crate::audit::signature::SignatureFacts;
 use std::io;
 use std::sync::PoisonError;
 

@@ -2,7 +2,7 @@
 //!
 //! Kept by the hour, so that what is too old is dropped whole; rebuilt at start from the segments of the window only.
 
-use crate::audit::record::Idempotency;
+use crate::audit::signature::Idempotency;
 use std::collections::HashMap;
 use std::collections::VecDeque;
 

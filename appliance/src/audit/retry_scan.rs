@@ -89,9 +89,9 @@ mod tests {
     use crate::audit::record::Principal;
     use crate::audit::record::RECORD_VERSION;
     use crate::audit::record::Record;
-    use crate::audit::record::SignatureFacts;
-    use crate::audit::record::Withheld;
-    use crate::audit::record::tests::facts;
+    use crate::audit::signature::SignatureFacts;
+    use crate::audit::signature::Withheld;
+    use crate::audit::signature::tests::facts;
 
     fn of(event: Event) -> Option<(RetryKey, u64, u64)> {
         let record = Record {

@@ -3,8 +3,8 @@
 use super::Keeper;
 use crate::audit::Event;
 use crate::audit::Record;
-use crate::audit::record::Idempotency;
 use crate::audit::record::session_hash;
+use crate::audit::signature::Idempotency;
 use api::problem::Code;
 use api::problem::Problem;
 use attest::algorithm::ContentDigest;

@@ -3,7 +3,7 @@
 use super::Keeper;
 use super::known::KnownSignature;
 use super::signing::receipt;
-use crate::audit::record::Idempotency;
+use crate::audit::signature::Idempotency;
 use crate::idempotency::Blocked;
 use crate::idempotency::RunningGuard;
 use crate::metrics::SignatureResult;

@@ -12,7 +12,7 @@ use super::session_steps::deny_text;
 use super::session_steps::is_final;
 use super::views;
 use crate::audit::Principal;
-use crate::audit::record::Idempotency;
+use crate::audit::signature::Idempotency;
 use crate::idempotency::fingerprint;
 use crate::metrics::SignatureResult;
 use crate::metrics::Stage;
