@@ -57,7 +57,7 @@ async fn p1_every_endpoint_lets_in_exactly_the_roles_of_the_table() {
     ];
     for route in ROUTES {
         let zeros = "0".repeat(64);
-        let path = route.path.replace("{purpose}", "hpki_card");
+        let path = route.path.replace("{purpose}", "hpki_card").replace("{seq}", "1");
         let path = ["{card}", "{device}", "{fingerprint}", "{public_key}"]
             .iter()
             .fold(path, |path, name| path.replace(name, &zeros));

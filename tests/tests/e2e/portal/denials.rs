@@ -50,7 +50,7 @@ async fn f19_unknown_holder_id_gets_equal_pages_and_an_equal_denial() {
     let without = house.doctor(Validity::CURRENT).await;
     let mut stranger = house.new_phone();
     let mut seen = Vec::new();
-    for holder in [doctor.holder_id.as_str(), "nobody-at-all", &without.holder_id] {
+    for holder in [doctor.holder_id.as_str(), "nobody-of-denials", &without.holder_id] {
         let pending = house.clinic().ask_sign_in(None).await;
         let pc = house.hand_off(&pending, Some(holder)).await;
         let page = house.page(&pc).await.expect(200);
@@ -78,7 +78,7 @@ async fn f19_unknown_holder_id_gets_equal_pages_and_an_equal_denial() {
         assert_eq!((&seen[0].2, &seen[0].3), (&other.2, &other.3));
     }
     // The log has what nobody was told.
-    let query = "holder=nobody-at-all&event=sign_in_denied";
+    let query = "holder=nobody-of-denials&event=sign_in_denied";
     let denied = tests::support::admin::audit_records(&house.world, query).await;
     assert_eq!(denied.len(), 1, "{denied:#?}");
     house.sign_in(&doctor, &mut phone).await;
