@@ -25,6 +25,7 @@ pub mod http;
 pub mod jpki_provider;
 pub mod jpki_vouching;
 pub mod letter;
+pub mod ocsp;
 pub mod pki;
 pub mod portal;
 pub mod token;

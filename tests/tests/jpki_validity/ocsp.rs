@@ -5,82 +5,50 @@ use crate::now;
 use crate::unchanged;
 use attest::revocation::RevocationReason;
 use attest::validity::Validity;
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
-use tests::support::jpki_provider::Answer;
 use tests::support::jpki_provider::Provider;
-use tests::support::jpki_provider::Question;
+use tests::support::ocsp::Responder;
 use tests::support::pki::Pair;
 
 /// A world whose `good` card is known, whose `revoked` card is revoked, and with a responder that the CA certified.
-struct Responder {
+struct Asked {
     world: World,
+    responder: Responder,
     good: Pair,
     revoked: Pair,
     unknown: Pair,
 }
 
-impl Responder {
+impl Asked {
     fn new() -> Self {
         let world = World::new();
-        let (good, revoked) = (world.card("good"), world.card("revoked"));
-        world.ca.ocsp_responder("responder");
-        let index = format!(
-            "V\t301231235959Z\t\t{:04X}\tunknown\t/CN=a\n\
-             R\t301231235959Z\t260101000000Z,affiliationChanged\t{:04X}\tunknown\t/CN=b\n",
-            good.serial, revoked.serial
-        );
-        std::fs::write(world.folder.path().join("index.txt"), index).unwrap();
-        Self { unknown: world.card("unknown"), world, good, revoked }
+        let [good, revoked, unknown] = ["good", "revoked", "unknown"].map(|name| world.card(name));
+        let responder = Responder::new(&world.ca, world.folder.path());
+        responder.knows(&[&good], &[&revoked]);
+        Self { world, responder, good, revoked, unknown }
     }
 
-    /// OpenSSL behind a port on loopback.
     fn serve(&self) -> Provider {
-        let folder = self.world.folder.path().to_owned();
-        Provider::plain(move |question| openssl(&folder, question))
-    }
-}
-
-/// One answer of `openssl ocsp`, which itself would listen on every address.
-fn openssl(folder: &Path, question: &Question) -> Answer {
-    let own = tempfile::tempdir().unwrap();
-    let (request, response) = (own.path().join("request"), own.path().join("response"));
-    std::fs::write(&request, &question.body).unwrap();
-    let done = Command::new("openssl")
-        .args(["ocsp", "-index", "index.txt", "-CA", "jpki.pem", "-rsigner", "responder.pem"])
-        .args(["-rkey", "responder.key", "-nmin", "60"])
-        .arg("-reqin")
-        .arg(request)
-        .arg("-respout")
-        .arg(&response)
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    Answer {
-        status: 200,
-        content_type: "application/ocsp-response".to_owned(),
-        body: std::fs::read(response).unwrap(),
-        after: Duration::ZERO,
+        let responder = self.responder.clone();
+        Provider::plain(move |question| responder.answer(question))
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn opensslss_responder_is_asked_and_understood() {
-    let responder = Responder::new();
-    let provider = responder.serve();
-    let asker = responder.world.asker("ocsp", provider.address, unchanged).unwrap();
-    let Ok(Validity::Good { until, predecessor: None }) = asker.check(&responder.good).await else {
+    let asked = Asked::new();
+    let provider = asked.serve();
+    let asker = asked.world.asker("ocsp", provider.address, unchanged).unwrap();
+    let Ok(Validity::Good { until, predecessor: None }) = asker.check(&asked.good).await else {
         panic!("not good")
     };
     assert!(until > now() && now().seconds_until(until) <= 600, "cut to what is remembered");
     let reason = RevocationReason::AffiliationChanged;
-    let revoked = asker.check(&responder.revoked).await;
+    let revoked = asker.check(&asked.revoked).await;
     assert!(matches!(revoked, Ok(Validity::Revoked { reason: found, .. }) if found == reason));
-    assert_eq!(asker.says(&responder.unknown).await, "validity_unknown");
-    assert_eq!(asker.says(&responder.good).await, "good");
+    assert_eq!(asker.says(&asked.unknown).await, "validity_unknown");
+    assert_eq!(asker.says(&asked.good).await, "good");
     assert_eq!(provider.questions().len(), 3, "the last answer was remembered");
     let head = &provider.questions()[0].head;
     assert!(head.starts_with("POST / HTTP/1.1\r\n"), "{head}");
@@ -98,11 +66,11 @@ async fn opensslss_responder_is_asked_and_understood() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn responder_that_understands_only_the_older_hash_is_asked_with_it() {
-    let responder = Responder::new();
-    let provider = responder.serve();
+    let asked = Asked::new();
+    let provider = asked.serve();
     let older = |text: String| text.replace("hash = \"sha-256\"", "hash = \"sha-1\"");
-    let asker = responder.world.asker("ocsp", provider.address, older).unwrap();
-    assert_eq!(asker.says(&responder.good).await, "good");
+    let asker = asked.world.asker("ocsp", provider.address, older).unwrap();
+    assert_eq!(asker.says(&asked.good).await, "good");
     let sha1 = [0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a];
     let question = &provider.questions()[0].body;
     assert!(question.windows(sha1.len()).any(|octets| octets == sha1));
@@ -110,35 +78,34 @@ async fn responder_that_understands_only_the_older_hash_is_asked_with_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answer_to_another_question_is_refused_unless_none_is_wanted() {
-    let responder = Responder::new();
-    let folder = responder.world.folder.path().to_owned();
+    let asked = Asked::new();
+    let responder = asked.responder.clone();
     let kept = Arc::new(std::sync::Mutex::new(None));
     // A responder, or somebody on the way, that gives the first answer again to everybody.
     let provider = Provider::plain(move |question| {
-        kept.lock().unwrap().get_or_insert_with(|| openssl(&folder, question)).clone()
+        kept.lock().unwrap().get_or_insert_with(|| responder.answer(question)).clone()
     });
-    let asker = |change: fn(String) -> String| {
-        responder.world.asker("ocsp", provider.address, change).unwrap()
-    };
-    assert_eq!(asker(unchanged).says(&responder.good).await, "good");
-    assert_eq!(asker(unchanged).says(&responder.good).await, "validity_unusable");
+    let asker =
+        |change: fn(String) -> String| asked.world.asker("ocsp", provider.address, change).unwrap();
+    assert_eq!(asker(unchanged).says(&asked.good).await, "good");
+    assert_eq!(asker(unchanged).says(&asked.good).await, "validity_unusable");
     let without = asker(|text| text.replace("nonce = true", "nonce = false"));
-    assert_eq!(without.says(&responder.good).await, "good");
+    assert_eq!(without.says(&asked.good).await, "good");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn responder_that_is_gone_makes_nothing_good_and_its_last_answers_end() {
-    let responder = Responder::new();
-    let provider = responder.serve();
+    let asked = Asked::new();
+    let provider = asked.serve();
     let forgetful = |text: String| text.replace("cache_seconds = 600", "cache_seconds = 0");
-    let asker = responder.world.asker("ocsp", provider.address, unchanged).unwrap();
-    let forgets = responder.world.asker("ocsp", provider.address, forgetful).unwrap();
+    let asker = asked.world.asker("ocsp", provider.address, unchanged).unwrap();
+    let forgets = asked.world.asker("ocsp", provider.address, forgetful).unwrap();
     for asker in [&asker, &forgets] {
-        assert_eq!(asker.says(&responder.good).await, "good");
+        assert_eq!(asker.says(&asked.good).await, "good");
     }
     drop(provider);
     tokio::time::sleep(Duration::from_millis(1_100)).await;
-    assert_eq!(asker.says(&responder.good).await, "good", "remembered");
-    assert_eq!(forgets.says(&responder.good).await, "validity_unavailable");
-    assert_eq!(asker.says(&responder.unknown).await, "validity_unavailable", "never asked before");
+    assert_eq!(asker.says(&asked.good).await, "good", "remembered");
+    assert_eq!(forgets.says(&asked.good).await, "validity_unavailable");
+    assert_eq!(asker.says(&asked.unknown).await, "validity_unavailable", "never asked before");
 }

@@ -50,7 +50,7 @@ async fn type_password(world: &World, sheets: &Sheets, password: &str) -> Reply 
 }
 
 /// The cookie that the right password gives.
-async fn log_in(world: &World, sheets: &Sheets) -> String {
+pub async fn log_in(world: &World, sheets: &Sheets) -> String {
     let reply = type_password(world, sheets, &sheets.password).await.expect(303);
     assert_eq!(reply.header("location"), format!("{}?lang=en", sheets.path));
     reply.header("set-cookie").split(';').next().unwrap().to_owned()
@@ -63,7 +63,7 @@ async fn post(world: &World, sheets: &Sheets, cookie: &str, what: &str, body: &V
 }
 
 /// The question, and what `phone` answers.
-async fn prove(world: &World, sheets: &Sheets, cookie: &str, phone: &mut SoftPhone) -> Reply {
+pub async fn prove(world: &World, sheets: &Sheets, cookie: &str, phone: &mut SoftPhone) -> Reply {
     let asked = post(world, sheets, cookie, "options", &json!({})).await.expect(200).json();
     let created = phone.create(&asked["options"].to_string()).unwrap();
     let credential: Value = serde_json::from_str(&created).unwrap();

@@ -2,6 +2,7 @@
 
 mod added;
 mod at_pc;
+mod break_glass;
 mod change;
 mod confirm;
 mod contact;
