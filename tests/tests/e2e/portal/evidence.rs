@@ -65,6 +65,7 @@ async fn my_number_evidence_is_read_by_whom_a_second_operator_lets_and_checked_b
     assert_eq!(other["evidence_json"], Value::Null);
     let (is_done, said) = inkan(house, &pki.auditor, &arguments);
     assert!(is_done && checked_by_openssl(&said), "{said}");
+    assert!(said.contains("-sha384"), "a P-384 card signs with SHA-384: {said}");
     let pem = std::fs::read_to_string(out.join("certificate.pem")).unwrap();
     assert_eq!(pem.replace('\n', ""), card.pem().replace('\n', ""));
     // One octet off, and it does not.

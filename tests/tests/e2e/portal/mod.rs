@@ -18,6 +18,7 @@ mod my_number_confirm;
 mod my_number_denials;
 mod my_number_house;
 mod my_number_renewal;
+mod my_number_validity;
 mod networks;
 mod once;
 mod own_page;
