@@ -252,14 +252,21 @@ impl Keeper {
         let Some(before) = self.parts.registry.jpki(old) else {
             return Err(SignInRefusal::CardNotRegistered);
         };
-        // The record of it is durable before the new one serves. That nothing came of it is recorded, too.
-        let detail = format!("renewed: takes the place of {}, as the provider vouches", old.0);
+        // The records of it are durable before the new one serves. That nothing came of it is recorded, too.
         let holder_id = &before.holder_id;
-        let entry =
-            entries::my_number_changed(request_id, holder_id, &proved.factor, "granted", detail);
-        if let Err(error) = self.parts.audit.append(entry).await {
-            tracing::error!(request_id, %error, "a renewal could not be recorded");
-            return Err(SignInRefusal::Unavailable);
+        for (card, change, detail) in [
+            (
+                &proved.factor,
+                "granted",
+                format!("renewed: takes the place of {}, as the provider vouches", old.0),
+            ),
+            (old, "removed", "renewed by its holder's next sign-in".to_owned()),
+        ] {
+            let entry = entries::my_number_changed(request_id, holder_id, card, change, detail);
+            if let Err(error) = self.parts.audit.append(entry).await {
+                tracing::error!(request_id, %error, "a renewal could not be recorded");
+                return Err(SignInRefusal::Unavailable);
+            }
         }
         let new = NewCard {
             card: proved.factor.clone(),
@@ -269,8 +276,7 @@ impl Keeper {
         let (code, refused) = match my_numbers.links.renew(old, &new, terminal).await {
             Ok(Renewed::Done { link, replaced }) => {
                 self.take_up_my_number(*link).await;
-                let detail = "renewed by its holder's next sign-in".to_owned();
-                self.give_up_my_number(request_id, &replaced, detail).await;
+                self.let_go_my_number(request_id, &replaced).await;
                 return Ok(());
             }
             // Another sign-in with the same card was first.
@@ -304,20 +310,10 @@ impl Keeper {
         }
     }
 
-    /// A link whose record is gone: recorded, and every session that rests on it ends.
-    pub(super) async fn give_up_my_number(
-        &self,
-        request_id: &str,
-        gone: &JpkiLink,
-        detail: String,
-    ) {
-        let (card, holder_id) = (&gone.card, &gone.holder_id);
-        self.parts.registry.remove_jpki(card);
-        let entry = entries::my_number_changed(request_id, holder_id, card, "removed", detail);
-        if let Err(error) = self.parts.audit.append(entry).await {
-            tracing::error!(request_id, %error, "a card that was given up could not be recorded");
-        }
-        self.end_what_rests_on(request_id, holder_id, card).await;
+    /// A link whose record is gone, as the audit log says: every session that rests on it ends.
+    pub(super) async fn let_go_my_number(&self, request_id: &str, gone: &JpkiLink) {
+        self.parts.registry.remove_jpki(&gone.card);
+        self.end_what_rests_on(request_id, &gone.holder_id, &gone.card).await;
     }
 
     /// The certificate behind the link `card`, if nothing that is known here speaks against it.

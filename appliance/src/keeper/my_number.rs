@@ -386,21 +386,27 @@ impl Keeper {
             return EnrolEnded::Refused(SignInRefusal::NoValidityProvider.into());
         };
         // What the card is for is durable before it serves. That nothing came of it is recorded, too.
-        let detail = link_detail(ticket);
         let (holder_id, card) = (&link.holder_id, &link.card);
-        let granted = entries::my_number_changed(request_id, holder_id, card, "granted", detail);
-        if let Err(error) = self.parts.audit.append(granted).await {
-            tracing::error!(request_id, %error, "a My Number card could not be recorded");
-            return EnrolEnded::Refused(SignInRefusal::Unavailable.into());
+        let changed = |card: &Fingerprint, change: &'static str, detail: String| {
+            entries::my_number_changed(request_id, holder_id, card, change, detail)
+        };
+        let granted = changed(card, "granted", link_detail(ticket));
+        let given_up = ticket.replaces.as_ref();
+        let given_up = given_up.filter(|old| self.parts.registry.jpki(old).is_some());
+        let removed =
+            given_up.map(|old| changed(old, "removed", format!("given up for {}", card.0)));
+        for entry in [Some(granted), removed].into_iter().flatten() {
+            if let Err(error) = self.parts.audit.append(entry).await {
+                tracing::error!(request_id, %error, "a My Number card could not be recorded");
+                return EnrolEnded::Refused(SignInRefusal::Unavailable.into());
+            }
         }
         let (id, by) = (&ticket.ticket_id, &ticket.enrolled_by);
         let linked = my_numbers.links.confirm(id, by, once_key).await;
         if let Ok(Linked::Done { link, replaced }) = linked {
-            let new = link.card.clone();
             self.take_up_my_number(*link).await;
             if let Some(gone) = replaced {
-                let detail = format!("given up for {}", new.0);
-                self.give_up_my_number(request_id, &gone, detail).await;
+                self.let_go_my_number(request_id, &gone).await;
             }
             return EnrolEnded::Linked;
         }
