@@ -1,7 +1,7 @@
 //! What a browser asks that keeps a sign-in: to go on with it by one click, or to forget it.
 //!
 //! ```text
-//! PC  GET  /arrive?code&state       -> Arrived       fresh evidence: the browser that began it keeps the sign-in
+//! PC  GET  /arrive?code&state&keep  -> Arrived       fresh evidence: the browser that began it keeps the sign-in
 //! PC  GET  /login/{link}            -> SavedOffer    instead of the choice, where a click would do; changes nothing
 //! PC  POST /login/{link}/saved      -> WentOn        the click
 //! PC  POST /login/{link}/forget     -> bool          "not mine": nothing is kept any more, and the choice follows
@@ -38,7 +38,7 @@ pub struct SavedOffer {
     /// Signatures left.
     pub signatures: u64,
     /// Hidden field; bound to the link, the browser and what is shown.
-    pub form_token: String,
+    pub form_token: BrowserSecret,
     /// Scheme, host and port of where the click leads.
     pub return_origin: Option<String>,
     /// Seconds until the link is over.

@@ -97,7 +97,7 @@ impl SavedSignIns for Keeper {
     ) -> Option<SavedOffer> {
         let met = self.meet_saved(request_id, link, cookie, &terminal).await.ok()?;
         Some(SavedOffer {
-            form_token: self.forms.issue(&met.shown(), &met.saved.secret),
+            form_token: self.forms.issue(&met.shown(), &met.saved.secret).into(),
             system: met.system.display_name.clone(),
             method: met.saved.approval.method.into(),
             since: met.saved.approval.authenticated_at.0,
