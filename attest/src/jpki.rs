@@ -248,9 +248,8 @@ impl JpkiLinks {
                 return Ok(Linked::Over);
             };
             // The person with the card is told now what they could not be told later.
-            if let Some(other) = self.trust.find::<JpkiLink>(&new.card.0).await? {
-                let is_own = other.holder_id == ticket.holder_id;
-                return Ok(if is_own { Linked::Known } else { Linked::OthersCard });
+            if let Some(taken) = self.whose(&new.card, &ticket.holder_id).await? {
+                return Ok(taken);
             }
             let until = now.plus(Duration::from_secs(CONFIRM_SECONDS));
             let (card, certificate) = (new.card.clone(), new.certificate.clone());
@@ -297,9 +296,8 @@ impl JpkiLinks {
                 Entitled::No | Entitled::NotBefore(_) => return Ok(Linked::NotEntitled),
             }
             // Step 2: nobody has this card.
-            if let Some(other) = self.trust.find::<JpkiLink>(&link.card.0).await? {
-                let is_own = other.holder_id == *holder_id;
-                return Ok(if is_own { Linked::Known } else { Linked::OthersCard });
+            if let Some(taken) = self.whose(&link.card, holder_id).await? {
+                return Ok(taken);
             }
             txn.guards.push(Guard::Absent(link.key()));
             // Step 3: the handshake proved nothing before.
@@ -320,6 +318,19 @@ impl JpkiLinks {
             }
         }
         Err(SessionError::Contended)
+    }
+
+    /// Why `card` cannot be linked for `holder_id`: it is somebody's.
+    async fn whose(
+        &self,
+        card: &Fingerprint,
+        holder_id: &str,
+    ) -> Result<Option<Linked>, SessionError> {
+        let found = self.trust.find::<JpkiLink>(&card.0).await?;
+        Ok(found.map(|link| match link.holder_id == holder_id {
+            true => Linked::Known,
+            false => Linked::OthersCard,
+        }))
     }
 
     /// The holder said no. True when it was not decided yet.

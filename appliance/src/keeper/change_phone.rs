@@ -3,8 +3,8 @@
 //! Until the old phone has answered, nobody is told whether there is such a holder, or whether they have a phone.
 
 use super::Keeper;
+use super::confirm_change::question;
 use super::entries;
-use super::phone::not_proved;
 use super::phones::Phones;
 use super::phones::terminal_line;
 use super::portal::typed;
@@ -24,19 +24,14 @@ use api::operations::portal::Waiting;
 use async_trait::async_trait;
 use attest::authenticator::Enroller;
 use attest::clock::UnixSeconds;
-use attest::evidence::Binding;
 use attest::evidence::Fido2Error;
 use attest::evidence::Purpose as Approves;
-use attest::evidence::Surface;
 use attest::evidence::VerifiedFido2;
-use attest::own_page::PORTAL;
-use attest::phone_change::ChangeNumber;
 use attest::phone_change::ChangeProved;
 use attest::phone_change::ChangeState;
 use attest::phone_change::PhoneChange;
 use attest::qr_link::PageSecret;
 use attest::records::Method;
-use attest::records::SessionLimits;
 use attest::sessions::SessionError;
 use attest::sign_in::DenyReason;
 use attest::sign_in::split_link;
@@ -215,25 +210,11 @@ impl Keeper {
         if let Err(seconds) = rates.and_then(|()| phones.holder_rate("change-phone", holder_id)) {
             return Ok(PhoneAsked::RateLimited { seconds });
         }
-        match phones.changes.check_number(&change.change_id, secret, number).await? {
-            ChangeNumber::Right => {}
-            ChangeNumber::Wrong { denied } => {
-                self.note_enrolment(request_id, "wrong_number", "").await;
-                return Ok(PhoneAsked::WrongNumber { over: denied });
-            }
-            ChangeNumber::Over => return Ok(PhoneAsked::Over),
+        let typed = phones.changes.check_number(&change.change_id, secret, number).await?;
+        if let Some(told) = self.wrongly_typed(request_id, typed).await {
+            return Ok(told);
         }
-        let binding = Binding {
-            purpose: Approves::ChangePhone,
-            system_id: PORTAL.to_owned(),
-            holder_id: holder_id.clone(),
-            session_id: change.change_id.clone(),
-            handoff_id: change.change_id.clone(),
-            limits: SessionLimits { seconds: 0, idle_seconds: 0, signatures: 0 },
-            surface: Surface::Phone,
-            entries: None,
-            new_key: None,
-        };
+        let binding = question(Approves::ChangePhone, &change.change_id, holder_id, None);
         let known = self.parts.registry.authenticators_of(holder_id);
         Ok(self.ask_to_approve(request_id, phones, binding, &known).await)
     }
@@ -247,19 +228,14 @@ impl Keeper {
         proof: Result<VerifiedFido2, Fido2Error>,
     ) -> Result<PhoneDone, SessionError> {
         // Step 1: the proof. Whatever is wrong with it, nobody is told.
-        let proof = match proof {
+        let proof = match self.proved(request_id, proof).await {
             Ok(proof) => proof,
-            Err(error) => {
-                self.note_failed_proof(request_id, &error).await;
-                return Ok(not_proved(&error));
-            }
+            Err(done) => return Ok(done),
         };
         // Step 2: possession is proved; from here on the person is told.
         let now = self.parts.clock.now()?;
         if let Err(refused) = self.may_change(&proof, now) {
-            let (code, done) = self.not_yet(&proof, refused, now);
-            let detail = format!("device {}", proof.authenticator_id().0);
-            self.note_enrolment(request_id, code, &detail).await;
+            let done = self.note_not_yet(request_id, &proof, refused, now).await;
             // The PC does not wait on, and the proof is used up.
             let settled = phones.changes.refuse(&change.change_id, &proof).await?;
             if let ChangeProved::Done(authenticator) = settled {

@@ -22,6 +22,7 @@ use attest::evidence::Surface;
 use attest::evidence::VerifiedFido2;
 use attest::own_page::PORTAL;
 use attest::phone_change::ChangeNumber;
+use attest::records::Fingerprint;
 use attest::records::Method;
 use attest::records::SessionLimits;
 use attest::sessions::SessionError;
@@ -69,25 +70,12 @@ impl Keeper {
         if let Err(seconds) = phones.holder_rate("confirm-change", &ticket.holder_id) {
             return Ok(PhoneAsked::RateLimited { seconds });
         }
-        match phones.tickets.check_second_number(&ticket.ticket_id, secret, number).await? {
-            ChangeNumber::Right => {}
-            ChangeNumber::Wrong { denied } => {
-                self.note_enrolment(request_id, "wrong_number", "").await;
-                return Ok(PhoneAsked::WrongNumber { over: denied });
-            }
-            ChangeNumber::Over => return Ok(PhoneAsked::Over),
+        let typed = phones.tickets.check_second_number(&ticket.ticket_id, secret, number).await?;
+        if let Some(told) = self.wrongly_typed(request_id, typed).await {
+            return Ok(told);
         }
-        let binding = Binding {
-            purpose: Approves::ConfirmPhone,
-            system_id: PORTAL.to_owned(),
-            holder_id: ticket.holder_id.clone(),
-            session_id: ticket.ticket_id.clone(),
-            handoff_id: ticket.ticket_id.clone(),
-            limits: SessionLimits { seconds: 0, idle_seconds: 0, signatures: 0 },
-            surface: Surface::Phone,
-            entries: None,
-            new_key: new.public_key(),
-        };
+        let (id, holder_id) = (&ticket.ticket_id, &ticket.holder_id);
+        let binding = question(Approves::ConfirmPhone, id, holder_id, new.public_key());
         let mut known = self.parts.registry.authenticators_of(&ticket.holder_id);
         known.retain(|known| known.authenticator_id == ticket.enrolled_by.factor);
         Ok(self.ask_to_approve(request_id, phones, binding, &known).await)
@@ -102,12 +90,9 @@ impl Keeper {
         proof: Result<VerifiedFido2, Fido2Error>,
     ) -> Result<PhoneDone, SessionError> {
         // Step 1: the proof. Whatever is wrong with it, nobody is told.
-        let proof = match proof {
+        let proof = match self.proved(request_id, proof).await {
             Ok(proof) => proof,
-            Err(error) => {
-                self.note_failed_proof(request_id, &error).await;
-                return Ok(not_proved(&error));
-            }
+            Err(done) => return Ok(done),
         };
         // Step 2: possession is proved; from here on the person is told.
         let now = self.parts.clock.now()?;
@@ -115,9 +100,7 @@ impl Keeper {
             return Ok(PhoneDone::Over);
         };
         if let Err(refused) = self.may_change(&proof, now) {
-            let (code, done) = self.not_yet(&proof, refused, now);
-            let detail = format!("device {}", proof.authenticator_id().0);
-            self.note_enrolment(request_id, code, &detail).await;
+            let done = self.note_not_yet(request_id, &proof, refused, now).await;
             self.note_refused_proof(request_id, phones, &proof).await;
             phones.tickets.deny(&ticket.ticket_id, DenyReason::Refused).await?;
             return Ok(done);
@@ -155,14 +138,31 @@ impl Keeper {
         Ok(self.lost(&ticket, &lost, now))
     }
 
-    /// Why a proved phone changes nothing: the word for the log, and what the phone is told.
-    pub(super) fn not_yet(
+    /// What the old phone is told where the number was not right; it goes on otherwise.
+    pub(super) async fn wrongly_typed(
         &self,
+        request_id: &str,
+        typed: ChangeNumber,
+    ) -> Option<PhoneAsked> {
+        match typed {
+            ChangeNumber::Right => None,
+            ChangeNumber::Wrong { denied } => {
+                self.note_enrolment(request_id, "wrong_number", "").await;
+                Some(PhoneAsked::WrongNumber { over: denied })
+            }
+            ChangeNumber::Over => Some(PhoneAsked::Over),
+        }
+    }
+
+    /// Why a proved phone changes nothing, recorded; what it is told.
+    pub(super) async fn note_not_yet(
+        &self,
+        request_id: &str,
         proof: &VerifiedFido2,
         refused: NotYet,
         now: UnixSeconds,
-    ) -> (&'static str, PhoneDone) {
-        match refused {
+    ) -> PhoneDone {
+        let (code, done) = match refused {
             NotYet::Until(from) => {
                 ("factor_too_new", PhoneDone::TooNew { seconds: now.seconds_until(from) })
             }
@@ -170,7 +170,10 @@ impl Keeper {
                 let why = self.refused(&proof.binding().holder_id, refusal);
                 (refusal_name(refusal), PhoneDone::Refused(why))
             }
-        }
+        };
+        let detail = format!("device {}", proof.authenticator_id().0);
+        self.note_enrolment(request_id, code, &detail).await;
+        done
     }
 
     /// A phone that proved itself and was refused all the same: its counter and its evidence are used up.
@@ -193,12 +196,41 @@ impl Keeper {
         }
     }
 
-    /// An answer that proves nothing.
-    pub(super) async fn note_failed_proof(&self, request_id: &str, error: &Fido2Error) {
-        if let Fido2Error::CounterBack(id) = error {
+    /// The proof, or what is told where an answer proves nothing.
+    pub(super) async fn proved(
+        &self,
+        request_id: &str,
+        proof: Result<VerifiedFido2, Fido2Error>,
+    ) -> Result<VerifiedFido2, PhoneDone> {
+        let error = match proof {
+            Ok(proof) => return Ok(proof),
+            Err(error) => error,
+        };
+        if let Fido2Error::CounterBack(id) = &error {
             self.note_counter_back(request_id, id).await;
         }
         self.note_enrolment(request_id, error.code(), &error.to_string()).await;
+        Err(not_proved(&error))
+    }
+}
+
+/// What the old phone is asked in the course of a change, under the name of the change or of its ticket.
+pub(super) fn question(
+    purpose: Approves,
+    id: &str,
+    holder_id: &str,
+    new_key: Option<Fingerprint>,
+) -> Binding {
+    Binding {
+        purpose,
+        system_id: PORTAL.to_owned(),
+        holder_id: holder_id.to_owned(),
+        session_id: id.to_owned(),
+        handoff_id: id.to_owned(),
+        limits: SessionLimits::NOTHING,
+        surface: Surface::Phone,
+        entries: None,
+        new_key,
     }
 }
 

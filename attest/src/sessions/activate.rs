@@ -63,7 +63,7 @@ impl Sessions {
                     None => continue,
                 }
             }
-            let Some(saved_guard) = self.saved_guard(session_id, &approval).await? else {
+            let Some(saved_guards) = self.saved_guards(session_id, &approval).await? else {
                 // Logged out between click and exchange.
                 let reason = DenyReason::Withdrawn;
                 self.deny(session_id, reason).await?;
@@ -91,7 +91,7 @@ impl Sessions {
                 return Err(SessionError::Contended);
             };
             let mut txn = self.trust.replacement(&record, rev)?;
-            txn.guards.extend(saved_guard);
+            txn.guards.extend(saved_guards);
             if self.commit(session_id, txn).await? != Outcome::Committed {
                 continue;
             }

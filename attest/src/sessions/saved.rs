@@ -281,21 +281,21 @@ impl Sessions {
         Ok(ended.map(|(saved, _)| Write::Delete(saved.key())).collect())
     }
 
-    /// The guard of a code that a click brought: the logout that removed the saved sign-in wins. Outer `None`: it has.
-    pub(super) async fn saved_guard(
+    /// What a code must still find: of one that a click brought, the saved sign-in. `None`: a logout has removed that.
+    pub(super) async fn saved_guards(
         &self,
         session_id: &str,
         approval: &Approval,
-    ) -> Result<Option<Option<Guard>>, SessionError> {
+    ) -> Result<Option<Vec<Guard>>, SessionError> {
         let Some(Continued { saved_id, .. }) = &approval.continued else {
-            return Ok(Some(None));
+            return Ok(Some(Vec::new()));
         };
         let found = self.trust.load::<SavedSignIn>(saved_id).await?;
         // One of the same name that newer evidence brought is another.
         let found = found.filter(|(saved, _)| {
             saved.session_id == session_id && saved.approval.evidence == approval.evidence
         });
-        Ok(found.map(|(saved, rev)| Some(Guard::Rev(saved.key(), rev))))
+        Ok(found.map(|(saved, rev)| vec![Guard::Rev(saved.key(), rev)]))
     }
 
     /// What the names of a holder's saved sign-ins begin with: a cookie names nobody.
